@@ -1,0 +1,214 @@
+"""Utterance, Dialogue and Corpus: the one data model, and its JSONL form.
+
+A line of the JSONL form is a dialogue::
+
+    {"id": "12", "utterances": [{"speaker": "Maya", "text": "You're early.", "emotion": "surprise"}, ...]}
+
+``emotion`` is null where a turn is context only. Generated dialogues also carry ``provenance``, a flat mapping.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ercsatz.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One turn: who said what, and the emotion it was labelled with (``None``: context only)."""
+
+    speaker: str
+    text: str
+    emotion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns in the order they were spoken, under an id that is unique in its split."""
+
+    id: str
+    utterances: tuple[Utterance, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Dialogues in named splits, and the label order that they are read with.
+
+    Attributes:
+        name: for messages, e.g. ``meld_org``.
+        labels: every label once; the order is the class index everywhere.
+        splits: split name to dialogues.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    splits: Mapping[str, tuple[Dialogue, ...]]
+
+    def __post_init__(self) -> None:
+        for split, dialogues in self.splits.items():
+            check_dialogues(dialogues, self.labels, f"{self.name}, split {split}")
+
+    def split(self, name: str) -> tuple[Dialogue, ...]:
+        """The dialogues of one split.
+
+        Raises:
+            UserError: the corpus has no such split.
+        """
+        if name not in self.splits:
+            raise UserError(f"{self.name} has no {name} split; it has: {', '.join(self.splits)}.")
+        return self.splits[name]
+
+
+def check_dialogues(dialogues: Sequence[Dialogue], labels: Sequence[str], where: str) -> None:
+    """Refuse what no stage could use: an empty split, a repeated id, an unknown label, a dialogue without labels.
+
+    Raises:
+        UserError: names the place and the first offender.
+    """
+    if not dialogues:
+        raise UserError(f"{where}: no dialogues. Every split needs at least one.")
+    known, seen = set(labels), set[str]()
+    for dialogue in dialogues:
+        place = f"{where}, dialogue {dialogue.id!r}"
+        if dialogue.id in seen:
+            raise UserError(f"{place}: the id occurs twice. Ids must be unique within a split.")
+        seen.add(dialogue.id)
+        emotions = {turn.emotion for turn in dialogue.utterances} - {None}
+        if not emotions:
+            raise UserError(f"{place}: no turn has a label. Leave the dialogue out or label at least one turn.")
+        if unknown := sorted(e for e in emotions if e not in known):
+            raise UserError(f"{place}: unknown label {unknown[0]!r}. The labels are: {', '.join(labels)}.")
+
+
+def label_counts(dialogues: Iterable[Dialogue]) -> Counter[str]:
+    """How often each emotion occurs; turns without a label are not counted."""
+    return Counter(turn.emotion for d in dialogues for turn in d.utterances if turn.emotion is not None)
+
+
+def fingerprint(dialogues: Iterable[Dialogue]) -> str:
+    """SHA-256 (hex) of ids, speakers, texts and labels, in order; provenance does not count."""
+    digest = hashlib.sha256()
+    for dialogue in dialogues:
+        turns = [[turn.speaker, turn.text, turn.emotion] for turn in dialogue.utterances]
+        digest.update(json.dumps([dialogue.id, turns], ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def to_json(dialogue: Dialogue) -> dict[str, Any]:
+    """The JSON object of one line of the JSONL form."""
+    turns = [{"speaker": turn.speaker, "text": turn.text, "emotion": turn.emotion} for turn in dialogue.utterances]
+    line: dict[str, Any] = {"id": dialogue.id, "utterances": turns}
+    return line | {"provenance": dict(dialogue.provenance)} if dialogue.provenance else line
+
+
+def from_json(line: object, where: str) -> Dialogue:
+    """Read one line of the JSONL form, strictly.
+
+    Args:
+        line: the decoded JSON value.
+        where: the place, for messages.
+
+    Raises:
+        UserError: a key is missing, unknown or of the wrong type, or a text or speaker is empty.
+    """
+    _expect_keys(line, {"id", "utterances"}, {"provenance"}, where)
+    assert isinstance(line, dict)
+    turns = line["utterances"]
+    if not isinstance(line["id"], str) or not isinstance(turns, list) or not turns:
+        raise UserError(f"{where}: 'id' must be a string and 'utterances' a list of at least one turn.")
+    provenance = line.get("provenance", {})
+    if not isinstance(provenance, dict):
+        raise UserError(f"{where}: 'provenance' must be an object.")
+    return Dialogue(
+        line["id"], tuple(_turn(turn, f"{where}, turn {i}") for i, turn in enumerate(turns, 1)), provenance
+    )
+
+
+def read_jsonl(path: Path) -> tuple[Dialogue, ...]:
+    """Read a split in the JSONL form.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, or a line is not a dialogue; the message names file and line.
+    """
+    dialogues = []
+    lines = read_text(path).removesuffix("\n").split("\n")  # not splitlines(): U+2028 may stand in a text
+    for number, text in enumerate(lines, 1):
+        where = f"{path}, line {number}"
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole dialogue.") from None
+        dialogues.append(from_json(line, where))
+    return tuple(dialogues)
+
+
+def write_jsonl(path: Path, dialogues: Iterable[Dialogue]) -> None:
+    """Write a split in the JSONL form; the file appears whole or not at all."""
+    with atomic_write(path) as file:
+        file.writelines(json.dumps(to_json(dialogue), ensure_ascii=False) + "\n" for dialogue in dialogues)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file (a byte order mark is dropped).
+
+    Raises:
+        UserError: the file is missing or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Convert it, e.g. with iconv -t UTF-8.") from None
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[str]]:
+    """Open a temporary neighbour of ``path`` for writing and rename it over ``path`` at the end.
+
+    On any error the temporary file is removed and ``path`` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp makes it private  # noqa: PTH101
+        os.replace(name, path)  # noqa: PTH105
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _turn(turn: object, where: str) -> Utterance:
+    _expect_keys(turn, {"speaker", "text", "emotion"}, set(), where)
+    assert isinstance(turn, dict)
+    speaker, text, emotion = turn["speaker"], turn["text"], turn["emotion"]
+    for key, value in (("speaker", speaker), ("text", text)):
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(f"{where}: {key!r} must be a string that is not empty.")
+    if emotion is not None and not isinstance(emotion, str):
+        raise UserError(f"{where}: 'emotion' must be a label or null.")
+    return Utterance(speaker, text, emotion)
+
+
+def _expect_keys(value: object, needed: set[str], allowed: set[str], where: str) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected an object with the keys {', '.join(sorted(needed))}.")
+    if missing := sorted(needed - value.keys()):
+        raise UserError(f"{where}: the key {missing[0]!r} is missing.")
+    if unknown := sorted(value.keys() - needed - allowed):
+        raise UserError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(needed | allowed))}.")
