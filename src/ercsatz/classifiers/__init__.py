@@ -1,0 +1,1 @@
+"""Emotion classifiers: one file each, on shared pieces."""

@@ -1,0 +1,229 @@
+"""Pretrained encoders: opening one, building a tiny one, and running it over texts of unequal length."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig
+
+from ercsatz.config import Backbone, Pooling, TinySize
+from ercsatz.errors import UserError
+
+MAX_PADDED_TOKENS = 16384  # one encoder call at the most
+MAX_PADDING = 1.15  # padded over real tokens of a call
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A tokenizer with what is needed to make encoders that fit it.
+
+    Attributes:
+        config: the Hugging Face configuration of the encoder.
+        tokenizer: a fast tokenizer.
+        weights: hub name or folder that holds the weights, or None for random ones.
+        pooling: how token states become one vector.
+    """
+
+    config: Any
+    tokenizer: Any
+    weights: str | None
+    pooling: Pooling
+
+    def encoder(self) -> "Encoder":
+        """A new encoder; two calls share no parameters."""
+        if self.weights is None:
+            return Encoder(AutoModel.from_config(self.config), self.pooling)
+        try:
+            model = AutoModel.from_pretrained(self.weights, dtype=torch.float32, use_safetensors=True)
+        except OSError as error:
+            raise UserError(
+                f"Backbone {self.weights}: no model.safetensors could be read ({error}). Pickled weights are never loaded; "
+                "convert them with safetensors, or take another backbone."
+            ) from None
+        return Encoder(model, self.pooling)
+
+    def max_length(self, wanted: int) -> int:
+        """The longest input, in tokens: ``wanted``, or less where the encoder has fewer positions."""
+        positions = getattr(self.config, "max_position_embeddings", None) or wanted
+        # RoBERTa and its kin number positions from padding_idx + 1.
+        reserved = self.config.pad_token_id + 1 if self.config.model_type in _OFFSET_POSITIONS else 0
+        return int(min(wanted, positions - reserved))
+
+
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "data2vec-text", "roberta-prelayernorm"}
+
+
+def open_backbone(backbone: Backbone, texts: Iterable[str]) -> Pretrained:
+    """Open the encoder that a configuration names.
+
+    Args:
+        backbone: its ``checkpoint`` is a hub name or a folder; without one, a tiny encoder of ``size`` is built.
+        texts: what a tiny encoder's tokenizer is trained on; not read otherwise.
+
+    Raises:
+        UserError: the checkpoint cannot be found, or is not an encoder with a fast tokenizer.
+    """
+    if backbone.checkpoint is None:
+        assert backbone.size is not None
+        tokenizer = train_tokenizer(texts, backbone.size.vocabulary)
+        return Pretrained(_tiny_config(backbone.size, tokenizer), tokenizer, None, backbone.pooling)
+    return _open(backbone.checkpoint, backbone.checkpoint, backbone.pooling)
+
+
+def reopen(folder: Path, pooling: Pooling) -> Pretrained:
+    """Open the tokenizer and configuration of a saved classifier; its encoders are made without weights."""
+    return _open(str(folder), None, pooling)
+
+
+def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
+    try:
+        config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name, use_fast=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"Backbone {name}: cannot be opened ({reason}). Give backbone=local backbone.checkpoint=FOLDER a folder with "
+            "config.json, tokenizer.json and model.safetensors; hub names need a network or a filled cache."
+        ) from None
+    if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
+        raise UserError(f"Backbone {name}: its tokenizer has no classification or padding token; take an encoder model.")
+    return Pretrained(config, tokenizer, weights, pooling)
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with RoBERTa's special tokens; any text can be encoded."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **names, unk_token="<unk>", mask_token="<mask>", model_max_length=512
+    )
+
+
+def _tiny_config(size: TinySize, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
+    return RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        intermediate_size=4 * size.hidden,
+        max_position_embeddings=514,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        type_vocab_size=1,
+    )
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Token sequences, padded in chunks of similar length.
+
+    Attributes:
+        ids: one (rows, longest) tensor a chunk.
+        masks: 1 where ``ids`` is a token, 0 where it is padding; same shapes.
+        order: (sequences,); ``order[i]`` is the row of sequence i in the concatenated chunks.
+    """
+
+    ids: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...]
+    order: Tensor
+
+    def to(self, device: torch.device) -> "Sequences":
+        """The same on another device."""
+
+        def move(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
+
+        return Sequences(move(self.ids), move(self.masks), self.order.to(device, non_blocking=True))
+
+
+def pad_sequences(sequences: Sequence[Sequence[int]], pad_id: int) -> Sequences:
+    """Sort by length and cut into chunks with little padding.
+
+    A chunk holds at most 16384 padded tokens and 15 % padding, unless it is one sequence.
+    """
+    by_length = sorted(range(len(sequences)), key=lambda i: len(sequences[i]), reverse=True)
+    chunks: list[list[int]] = []
+    real = longest = 0
+    for i in by_length:
+        length = len(sequences[i])
+        padded = longest * (len(chunks[-1]) + 1) if chunks else 0
+        if not chunks or padded > min(MAX_PADDED_TOKENS, MAX_PADDING * (real + length)):
+            chunks.append([])
+            real, longest = 0, length
+        chunks[-1].append(i)
+        real += length
+    ids, masks = [], []
+    for chunk in chunks:
+        rows = [torch.tensor(sequences[i], dtype=torch.long) for i in chunk]
+        ids.append(nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id))
+        masks.append(nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True))
+    order = torch.empty(len(sequences), dtype=torch.long)
+    order[torch.tensor(by_length, dtype=torch.long)] = torch.arange(len(sequences))
+    return Sequences(tuple(ids), tuple(masks), order)
+
+
+class Encoder(nn.Module):
+    """A Hugging Face encoder that gives one vector a sequence."""
+
+    def __init__(self, model: Any, pooling: Pooling) -> None:
+        super().__init__()
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # unused, and its parameters would only be decayed
+        self.model = model
+        self.pooling = pooling
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self.model.config.hidden_size)
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """Encode; padding is masked.
+
+        Returns:
+            (sequences, width), in the order given to ``pad_sequences``.
+        """
+        # One look-up for all chunks: each would otherwise make a dense gradient of the whole table.
+        embed = self.model.get_input_embeddings()
+        flat = embed(torch.cat([ids.flatten() for ids in sequences.ids]))
+        pieces = flat.split([ids.numel() for ids in sequences.ids])
+        chunks = [
+            self._pool(piece.view(*mask.shape, -1), mask) for piece, mask in zip(pieces, sequences.masks, strict=True)
+        ]
+        return torch.cat(chunks)[sequences.order]
+
+    def _pool(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        states: Tensor = self.model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+        if self.pooling == Pooling.first:
+            return states[:, 0]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1)
+
+
+def checkpoint_identity(checkpoint: str | None) -> str | None:
+    """What tells one set of weights from another: the content's SHA-256 for a folder, else the hub name."""
+    if checkpoint is None or not Path(checkpoint).is_dir():
+        return checkpoint
+    digest = hashlib.sha256()
+    for file in sorted(Path(checkpoint).glob("*")):
+        if file.suffix in {".json", ".safetensors", ".txt"}:
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
