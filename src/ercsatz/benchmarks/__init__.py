@@ -1,0 +1,102 @@
+"""Real benchmarks, read from their publishers' files into one checked ``Corpus``."""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from ercsatz.benchmarks.parsing import Source
+from ercsatz.benchmarks.readers import READERS
+from ercsatz.config import Benchmark, Counts
+from ercsatz.dialogue import SPLITS, Corpus, Dialogue, label_counts
+from ercsatz.errors import UserError
+
+
+def load(benchmark: Benchmark | DictConfig) -> Corpus:
+    """Read a benchmark's splits from its published files.
+
+    Args:
+        benchmark: the ``benchmark`` node of a composed configuration, or the same as an object.
+
+    Returns:
+        The corpus ``<benchmark>_org`` with the splits train, validation and test and the benchmark's label order.
+
+    Raises:
+        UserError: a file is missing or not as published, or the counts differ from the published ones.
+    """
+    settings = _settings(benchmark)
+    if settings.reader not in READERS:
+        raise UserError(f"benchmark.reader={settings.reader}: no such reader; there are: {', '.join(READERS)}.")
+    read = READERS[settings.reader]
+    splits = {}
+    for split in SPLITS:
+        path = find(settings, split)
+        source = Source(path, split, tuple(settings.labels), settings.label_names, settings.options)
+        splits[split] = tuple(read(source))
+        if split in settings.published:
+            _check_counts(splits[split], settings.published[split], f"{path} ({settings.name}, split {split})")
+    return Corpus(f"{settings.name}_org", tuple(settings.labels), splits)
+
+
+def find(benchmark: Benchmark, split: str) -> Path:
+    """The file that holds a split, or the benchmark's folder where ``benchmark.files`` names none.
+
+    ``benchmark.path`` comes first, then the folders below it, so that a clone of the publisher's repository serves.
+
+    Raises:
+        UserError: there is no such file, or there are several.
+    """
+    folder = Path(benchmark.path).expanduser().absolute()
+    name = benchmark.files.get(split, "")
+    if (folder / name).exists():
+        return folder / name
+    parts = Path(name).parts
+    matches = sorted(path for path in folder.rglob("*") if path.parts[-len(parts) :] == parts)
+    if len(matches) > 1:
+        listed = ", ".join(map(str, matches))
+        raise UserError(
+            f"{benchmark.name}: several files {name} below {folder}: {listed}. Say which: benchmark.path=FOLDER."
+        )
+    if not matches:
+        raise UserError(_missing(benchmark, folder, name))
+    return matches[0]
+
+
+def _settings(benchmark: Benchmark | DictConfig) -> Benchmark:
+    if isinstance(benchmark, Benchmark):
+        return benchmark
+    try:
+        return cast(Benchmark, OmegaConf.to_object(benchmark))
+    except MissingMandatoryValue as error:
+        raise UserError(f"The benchmark's YAML lacks a key: {str(error).splitlines()[0]}") from None
+
+
+def _missing(benchmark: Benchmark, folder: Path, name: str) -> str:
+    what = f"no file {name} in {folder} or below it" if name else f"no folder {folder}"
+    mend = benchmark.obtain
+    if benchmark.downloads:
+        target = shlex.quote(str(folder))
+        mend = (
+            f"Fetch it with: ercsatz fetch {benchmark.name} --to {target} "
+            f"(or python -m ercsatz.benchmarks.fetch {benchmark.name} --to {target})."
+        )
+    return f"{benchmark.name}: {what}. {mend} If you have it elsewhere: benchmark.path=FOLDER."
+
+
+def _check_counts(dialogues: Sequence[Dialogue], published: Counts, where: str) -> None:
+    labels = label_counts(dialogues)
+    found = {"dialogues": len(dialogues), "labelled utterances": labels.total()}
+    expected = {"dialogues": published.dialogues, "labelled utterances": published.utterances}
+    if published.labels:
+        found |= labels
+        expected |= Counter(published.labels)
+    for what, number in expected.items():
+        if found.get(what, 0) != number:
+            raise UserError(
+                f"{where}: {found.get(what, 0)} {what}, but {number} are published. The file is not the published one: "
+                f"get it again, or give what yours has as benchmark.published."
+            )

@@ -1,0 +1,24 @@
+"""Our own form, which ``ercsatz.dialogue`` describes: of ``mini`` and of generated data."""
+
+from ercsatz.benchmarks.parsing import Source
+from ercsatz.dialogue import Dialogue, read_jsonl
+
+
+def read(source: Source) -> list[Dialogue]:
+    """Read one split, with labels mapped like any other reader's.
+
+    Raises:
+        UserError: a line is not a dialogue, or a label is unknown; the message names the place.
+    """
+    source.choices({})
+    return [
+        Dialogue(
+            dialogue.id,
+            tuple(
+                source.turn(turn.speaker, turn.text, turn.emotion or "", f"{source.path}, {dialogue.id}, turn {number}")
+                for number, turn in enumerate(dialogue.utterances, 1)
+            ),
+            dialogue.provenance,
+        )
+        for dialogue in read_jsonl(source.path)
+    ]

@@ -1,0 +1,133 @@
+"""Bring your own: CSV, TSV, JSON or JSONL files of utterances or of dialogues, by a mapping of columns."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ercsatz.benchmarks.parsing import Source, csv_rows, json_value
+from ercsatz.dialogue import Dialogue, read_text
+from ercsatz.errors import UserError
+
+_COLUMNS = ("dialogue", "speaker", "text", "emotion", "order")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    where: str
+    dialogue: str
+    fields: Mapping[str, Any]
+
+
+def read(source: Source) -> list[Dialogue]:
+    """Read one split; the file's suffix says which of the formats it is.
+
+    Options:
+        columns: column or key of ``text`` and ``emotion``, and as far as there are any, ``dialogue``, ``speaker`` and
+            ``order`` (a number to sort the turns of a dialogue by; without it the order of the file counts).
+        turns: JSON only: a record is a dialogue, and its turns are the list under this key.
+        alternate: speakers in turn, where no column names the speaker.
+
+    A JSON record whose ``text`` is a list is a dialogue, too: its other columns are lists of the same length. Where
+    records are dialogues without an id they are numbered from 1. A turn without ``emotion`` is context only.
+
+    Raises:
+        UserError: the file is not of that form, or an option is wrong; the message names the place.
+    """
+    options = source.choices({"columns": {}, "turns": None, "alternate": []})
+    columns = options["columns"]
+    if unknown := sorted(columns.keys() - set(_COLUMNS)):
+        raise UserError(f"benchmark.options.columns.{unknown[0]}: unknown; known are {', '.join(_COLUMNS)}.")
+    if missing := [name for name in ("text", "emotion") if name not in columns]:
+        raise UserError(f"benchmark.options.columns lacks {missing[0]}: name the column that holds it.")
+    if ("speaker" in columns) == bool(options["alternate"]):
+        raise UserError("benchmark.options needs either columns.speaker or alternate, the speakers in turn.")
+    dialogues: dict[str, list[_Row]] = {}
+    for row in _rows(source.path, columns, options["turns"]):
+        dialogues.setdefault(row.dialogue, []).append(row)
+    return [_dialogue(source, name, rows, columns, options["alternate"]) for name, rows in dialogues.items()]
+
+
+def _dialogue(
+    source: Source, name: str, rows: list[_Row], columns: Mapping[str, str], alternate: list[str]
+) -> Dialogue:
+    if "order" in columns:
+        rows = sorted(rows, key=lambda row: _number(row, columns["order"]))
+    turns = []
+    for row, speaker in zip(rows, itertools.cycle(alternate or [""]), strict=False):
+        named = _field(row.fields, columns["speaker"], row.where) if "speaker" in columns else speaker
+        text = _field(row.fields, columns["text"], row.where)
+        emotion = row.fields.get(columns["emotion"])
+        turns.append(source.turn(named, text, "" if emotion is None else str(emotion), row.where))
+    return Dialogue(name, tuple(turns))
+
+
+def _field(fields: Mapping[str, Any], key: str, where: str) -> str:
+    if fields.get(key) is None:
+        raise UserError(f"{where}: {key!r} is missing.")
+    return str(fields[key])
+
+
+def _number(row: _Row, key: str) -> float:
+    try:
+        return float(_field(row.fields, key, row.where))
+    except ValueError as error:
+        raise UserError(f"{row.where}: {key!r} must be a number to sort by ({error}).") from None
+
+
+def _rows(path: Path, columns: Mapping[str, str], turns: str | None) -> Iterator[_Row]:
+    if path.suffix in (".csv", ".tsv"):
+        records: Iterator[tuple[str, Any]] = csv_rows(path, columns.values(), "," if path.suffix == ".csv" else "\t")
+    elif path.suffix in (".json", ".jsonl"):
+        records = _json_records(path)
+    else:
+        raise UserError(f"{path}: the name must end in .csv, .tsv, .json or .jsonl.")
+    for number, (where, record) in enumerate(records, 1):
+        fields = _turns(record, columns, turns, where)
+        if fields is None and "dialogue" not in columns:
+            raise UserError(f"{where}: one utterance a record needs benchmark.options.columns.dialogue.")
+        name = _field(record, columns["dialogue"], where) if "dialogue" in columns else str(number)
+        if fields is None:
+            yield _Row(where, name, record)
+        else:
+            yield from (_Row(f"{where}, turn {turn}", name, field) for turn, field in enumerate(fields, 1))
+
+
+def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if path.suffix == ".json":
+        records = json_value(path)
+        if not isinstance(records, list):
+            raise UserError(f"{path}: expected a list of objects.")
+        places = [(f"{path}, record {number}", record) for number, record in enumerate(records, 1)]
+    else:
+        places = []
+        for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), 1):
+            try:
+                places.append((f"{path}, line {number}", json.loads(line)))
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}, line {number}: not JSON ({error.msg}).") from None
+    for where, record in places:
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: expected an object.")
+        yield where, record
+
+
+def _turns(
+    record: Mapping[str, Any], columns: Mapping[str, str], turns: str | None, where: str
+) -> list[Mapping[str, Any]] | None:
+    """The turns of a record that is a dialogue; ``None`` for one that is an utterance."""
+    if turns is not None:
+        nested = record.get(turns)
+        if not isinstance(nested, list) or not all(isinstance(turn, dict) for turn in nested):
+            raise UserError(f"{where}: {turns!r} must be a list of objects (benchmark.options.turns).")
+        return nested
+    if not isinstance(record.get(columns["text"]), list):
+        return None
+    keys = [columns[name] for name in ("speaker", "text", "emotion", "order") if name in columns]
+    lists = [record.get(key) for key in keys]
+    lengths = {len(values) if isinstance(values, list) else None for values in lists}
+    if len(lengths) > 1:
+        raise UserError(f"{where}: {', '.join(keys)} must be lists of the same length.")
+    return [dict(zip(keys, values, strict=True)) for values in zip(*lists, strict=True)]
