@@ -1,0 +1,149 @@
+import itertools
+import time
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ercsatz.errors import UserError
+from ercsatz.ranking import difference_distribution, midranks, pairwise_exact_p, pairwise_exact_p_midranks
+from ercsatz.ranking.exact import SMALLEST_P
+
+# Number of compositions W(|D| = d), d = 0..20, for k = n = 5: Table 4 of Eisinga et al. 2017.
+COMPOSITIONS = [
+    *(246820, 488200, 462100, 422400, 372050, 314388, 257330, 201440, 150760, 107520, 72706),
+    *(46740, 28220, 15780, 8010, 3584, 1380, 440, 110, 20, 2),
+]
+P_K5_N5 = [
+    *(1, 0.92286875, 0.77030625, 0.6259, 0.4939, 0.377634375, 0.279388125, 0.1989725, 0.1360225, 0.08891, 0.05531),
+    *(0.032589375, 0.017983125, 0.009164375, 0.004233125, 0.00173, 0.00061, 0.00017875, 4.125e-05, 6.875e-06, 6.25e-07),
+]
+# Computed with the authors' R function in high precision (Rmpfr): (k, n, d, p).
+R_GRID = [
+    (3, 4, 4, 0.217592592593),
+    (3, 4, 8, 0.00154320987654),
+    (3, 10, 10, 0.0314206739318),
+    (4, 6, 9, 0.0552581661523),
+    (4, 8, 12, 0.0235870272952),
+    (4, 8, 18, 0.000236535650113),
+    (5, 10, 20, 0.0046607229082),
+    (6, 6, 15, 0.0227339753086),
+    (8, 10, 35, 0.00116145920437),
+    (10, 10, 45, 0.000689361024851),
+    (10, 30, 68, 0.00376613479126),
+    (10, 30, 135, 2.38209235671e-09),
+    (10, 30, 270, 4.71796497519e-59),
+    (100, 100, 100, 0.808525146818),
+]
+# In Table IV of Kaplan et al. 2025.
+PUBLISHED = [(39, 0.0005716492), (34, 0.0031136778), (27, 0.0212199305), (25, 0.0337653081)]
+
+
+def brute_force_p(blocks: list[list[float]], difference: float) -> Fraction:
+    """Share of all orders of all blocks whose first two rank sums differ by at least ``difference``."""
+    counts = Counter({0.0: 1})
+    for block in blocks:
+        longer = Counter[float]()
+        for (d, count), order in itertools.product(counts.items(), itertools.permutations(block)):
+            longer[d + order[0] - order[1]] += count
+        counts = longer
+    hits = sum(count for d, count in counts.items() if abs(d) >= abs(difference))
+    return Fraction(hits, sum(counts.values()))
+
+
+@pytest.mark.parametrize(("d", "p"), list(enumerate(P_K5_N5)))
+def test_p_equals_eisinga_table_4(d, p):
+    assert pairwise_exact_p(d, k=5, n=5) == pytest.approx(p, rel=1e-10)
+
+
+def test_p_counts_the_compositions():
+    distribution = difference_distribution([[1, 2, 3, 4, 5]] * 5)
+    expected = np.cumsum(COMPOSITIONS[::-1])[::-1] / 20**5
+    np.testing.assert_allclose([distribution.p(d) for d in range(21)], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n", "d", "p"), R_GRID)
+def test_p_equals_r(k, n, d, p):
+    assert pairwise_exact_p(d, k, n) == pytest.approx(p, rel=1e-11)
+
+
+@pytest.mark.parametrize(("d", "p"), PUBLISHED)
+def test_p_equals_published_comparisons(d, p):
+    assert pairwise_exact_p(d, k=9, n=9) == pytest.approx(p, abs=5e-11)
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 1), (2, 5), (3, 3), (4, 2), (5, 1)])
+def test_p_equals_brute_force(k, n):
+    blocks = [list(map(float, range(1, k + 1)))] * n
+    for d in range(n * (k - 1) + 1):
+        assert pairwise_exact_p(d, k, n) == pytest.approx(float(brute_force_p(blocks, d)), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [[1, 2.5, 2.5]],
+        [[1.5, 1.5], [1, 2]],
+        [[1, 2, 3], [1.5, 1.5, 3], [2, 2, 2]],
+        [[1, 2.5, 2.5, 4], [2, 2, 2, 4], [1, 2, 3, 4]],
+    ],
+)
+def test_p_with_ties_equals_brute_force(blocks):
+    distribution = difference_distribution(blocks)
+    for d in np.arange(0, distribution.largest + 0.5, 1 / distribution.per_unit):
+        assert distribution.p(d) == pytest.approx(float(brute_force_p(blocks, d)), rel=1e-13)
+
+
+def test_p_with_ties_is_not_the_untied_p():
+    assert pairwise_exact_p_midranks(2, [[1, 2.5, 2.5]] * 2) != pytest.approx(pairwise_exact_p(2, k=3, n=2))
+
+
+@given(st.integers(2, 8), st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_p_falls_from_one_and_stays_positive(k, n):
+    distribution = difference_distribution([range(1, k + 1)] * n)
+    p = [distribution.p(d) for d in range(n * (k - 1) + 1)]
+    assert p[0] == 1
+    assert min(p) > 0
+    step = 2 if k == 2 else 1  # a sign test: the difference has the parity of n
+    assert all(later < earlier for earlier, later in zip(p[1:], p[1 + step :], strict=False))
+    assert p == sorted(p, reverse=True)
+    assert p == [distribution.p(-d) for d in range(n * (k - 1) + 1)]
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=5), st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_p_depends_only_on_the_ranks_in_each_block(scores, random):
+    shuffled = [random.sample(block, len(block)) for block in random.sample(scores, len(scores))]
+    one, other = difference_distribution(midranks(scores)), difference_distribution(midranks(shuffled))
+    assert one.largest == other.largest
+    np.testing.assert_allclose(one.tail, other.tail, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 6), (3, 2), (4, 5), (10, 30)])
+def test_smallest_p_is_that_of_full_agreement(k, n):
+    assert difference_distribution([range(1, k + 1)] * n).smallest_p == pytest.approx(2 / (k * (k - 1)) ** n)
+
+
+def test_smallest_p_is_one_where_all_is_tied():
+    assert difference_distribution([[2, 2, 2]] * 4).smallest_p == 1
+
+
+@pytest.mark.parametrize("difference", [2.5, 19, -19])
+def test_impossible_difference_is_refused(difference):
+    with pytest.raises(UserError, match=r"must be a multiple of 1 between -18 and 18"):
+        pairwise_exact_p(difference, k=3, n=9)
+
+
+def test_large_table_is_fast_and_keeps_its_floor():
+    start = time.perf_counter()
+    distribution = difference_distribution([range(1, 51)] * 1000)
+    assert time.perf_counter() - start < 10  # about 0.2 s
+    assert distribution.smallest_p == SMALLEST_P
+    tail = [distribution.p(d) for d in range(0, 20000, 100)]
+    assert tail == sorted(tail, reverse=True)
+    # normal approximation: variance of one block's difference is k (k + 1) / 6
+    assert distribution.p(652) == pytest.approx(0.3174, abs=2e-3)

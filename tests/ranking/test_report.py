@@ -1,0 +1,165 @@
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ercsatz.ranking import (
+    RankResult,
+    baseline_comparisons,
+    pivot,
+    rank,
+    read_scores,
+    sentences,
+    to_csv,
+    to_markdown,
+    to_rich,
+)
+
+TREATMENT, BLOCK = ["classifier", "variant"], ["benchmark", "test_set"]
+
+
+@pytest.fixture
+def table4(tmp_path, table4_csv) -> RankResult:
+    path = tmp_path / "table4.csv"
+    path.write_text(table4_csv)
+    return ranked(read_scores(path))
+
+
+def ranked(records: pd.DataFrame) -> RankResult:
+    table = pivot(records, TREATMENT, BLOCK, "w_f1")
+    return rank(table, baseline_comparisons(table, "org"))
+
+
+def terminal(result: RankResult, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(to_rich(result))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def lines_of(markdown: str) -> dict[str, list[str]]:
+    rows = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("| ")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+
+
+def test_markdown_of_table_4(table4):
+    lines = lines_of(to_markdown(table4))
+    assert lines["W-F1 (rank)"][:2] == ["compm_org", "compm_nat"]
+    assert lines["meld_org"][:6] == ["65.43 (6)", "65.52 (4)", "66.16 (3)", "65.46 (5)", "66.50 (2)", "**67.27 (1)**"]
+    assert lines["rank sum"] == ["63", "24", "29", "62", "28", "23", "76", "49", "51"]
+    assert lines["difference from org"] == ["", "39", "34", "", "34", "39", "", "27", "25"]
+    assert lines["exact p"] == ["", "0.00057", "0.00311", "", "0.00311", "0.00057", "", "0.02122", "0.03377"]
+    assert lines["Bonferroni p"] == ["", "0.00343", "0.01868", "", "0.01868", "0.00343", "", "0.12732", "0.20259"]
+
+
+def test_sentences_of_table_4(table4):
+    friedman, comparisons, seeds, pool = sentences(table4)
+    assert "over 9 blocks and 9 treatments shows" in friedman
+    assert "chi-square 45.8667, 8 degrees of freedom, p = 2.5e-07" in friedman
+    better, not_shown = comparisons.split("; no difference shown: ")
+    assert "better than the baseline: compm_nat against compm_org (p = 0.00343)" in better
+    assert "todkat" not in better
+    assert not_shown.startswith("todkat_nat against todkat_org (p = 0.12732), todkat_bal")
+    assert "worse" not in comparisons
+    assert "under one point" in seeds
+    assert "Benavoli" in pool
+
+
+def test_worse_treatment_is_called_worse():
+    scores = pd.DataFrame({"org": [0.5] * 6, "nat": [0.4] * 6}, index=list("abcdef"))
+    assert "worse than the baseline: nat against org (p = 0.03125)" in sentences(rank(scores, [("nat", "org")]))[1]
+
+
+def test_terminal_table_has_the_same_cells(table4):
+    wide = terminal(table4, 160)
+    for cell in ("65.43 (6)", "67.27 (1)", "0.12732", "difference from org"):
+        assert cell in wide
+
+
+def test_narrow_terminal_loses_no_digit(table4):
+    text = terminal(table4, 80)
+    assert "\u2026" not in text
+    assert sum(c.isdigit() for c in text) == sum(c.isdigit() for c in terminal(table4, 160))
+
+
+def test_csv_of_table_4_holds_every_figure(table4):
+    frame = pd.read_csv(io.StringIO(to_csv(table4)), index_col="treatment")
+    assert frame["rank_sum"].tolist() == table4.rank_sums.tolist()
+    assert frame.at["compm_nat", "baseline"] == "compm_org"
+    assert frame.at["compm_nat", "rank_sum_difference"] == 39
+    assert frame["p"].dropna().tolist() == table4.comparisons["p"].tolist()
+    assert frame["p_bonferroni"].dropna().tolist() == table4.comparisons["p_bonferroni"].tolist()
+    assert frame.at["compm_org", "meld_org"] == 65.43
+    assert frame.at["compm_org", "meld_org_rank"] == 6
+    assert not [column for column in frame if column.endswith(("_std", "_seeds"))]
+
+
+def test_scores_from_0_to_1_are_shown_from_0_to_100_with_their_spread(records):
+    result = ranked(records)
+    assert lines_of(to_markdown(result, scale=100))["meld_org"][:2] == ["52.00 ± 1.41 (2)", "**57.00 ± 1.41 (1)**"]
+    frame = pd.read_csv(io.StringIO(to_csv(result, scale=100)), index_col="treatment")
+    assert frame.at["compm_org", "meld_org"] == 52.0
+    assert frame.at["compm_org", "meld_org_seeds"] == 2
+    assert frame.at["compm_org", "meld_org_std"] == pytest.approx(2**0.5)
+    assert "means over 2 seeds" in " ".join(sentences(result))
+    assert "under one point" not in " ".join(sentences(result))
+
+
+def test_gap_is_shown_and_told(records):
+    gap = (records["classifier"] == "todkat") & (records["test_set"] == "nat") & (records["variant"] == "bal")
+    records = records[(records["seed"] == 1) & ~gap]
+    failed = records.iloc[[0]].assign(classifier="emoone", w_f1=None)
+    result = ranked(pd.concat([records, failed.astype({"w_f1": float})]))
+    assert lines_of(to_markdown(result, scale=100))["meld_nat"] == ["51.00", "56.00", "41.00", "-"]
+    assert " - " in terminal(result, 120)
+    told = " ".join(sentences(result))
+    assert "No scores, so left out: emoone_org, emoone_bal." in told
+    assert "Not ranked, because a score is missing: meld_nat." in told
+    frame = pd.read_csv(io.StringIO(to_csv(result)), index_col="treatment")
+    assert frame["meld_nat"].isna().tolist() == [False, False, False, True]
+    assert frame["meld_nat_rank"].isna().all()
+
+
+def test_ties_and_best_of_the_row_are_shown():
+    scores = pd.DataFrame({"a": [0.6, 0.5], "b": [0.6, 0.4], "c": [0.2, 0.3]}, index=["x", "y"])
+    assert lines_of(to_markdown(rank(scores, []), 100))["x"] == ["**60.00 (1.5)**", "**60.00 (1.5)**", "20.00 (3)"]
+
+
+def test_table_where_nothing_can_be_significant_says_so_and_claims_nothing():
+    scores = pd.DataFrame({"org": [0.5, 0.4], "nat": [0.6, 0.5]}, index=["x", "y"])
+    told = " ".join(sentences(rank(scores, [("nat", "org")])))
+    assert "cannot be significant at this size (smallest attainable corrected p = 0.5)" in told
+    assert "better than" not in told
+
+
+def test_all_tied_table_has_no_nan():
+    scores = pd.DataFrame({"org": [0.5, 0.4], "nat": [0.5, 0.4]}, index=["x", "y"])
+    page = to_markdown(rank(scores, [("nat", "org")]))
+    assert "nothing to test" in page
+    assert "nan" not in page
+
+
+def test_small_p_is_shown_in_powers_of_ten():
+    scores = pd.DataFrame({"org": [0.5] * 30, "nat": [0.6] * 30}, index=[f"b{i}" for i in range(30)])
+    assert lines_of(to_markdown(rank(scores, [("nat", "org")])))["exact p"][1] == "1.9e-09"
+
+
+def test_treatment_with_two_baselines_keeps_both_comparisons():
+    scores = pd.DataFrame({"a": [0.5] * 3, "b": [0.4] * 3, "c": [0.6] * 3}, index=["x", "y", "z"])
+    result = rank(scores, [("c", "a"), ("c", "b")])
+    assert lines_of(to_markdown(result))["difference from baseline"] == ["", "", "3 / 6"]
+    assert to_csv(result).count("\nc,") == 2
+
+
+def test_text_from_data_cannot_break_the_page():
+    odd = "a|b<img>`x`\n[red]y[/red]"
+    scores = pd.DataFrame({"org": [0.5] * 2, odd: [0.6] * 2}, index=["[bold]m[/bold]", "y"])
+    result = rank(scores, [(odd, "org")])
+    page = to_markdown(result)
+    assert r"a\|b&lt;img&gt;\`x\` \[red\]y\[/red\]" in page
+    assert "<img>" not in page
+    assert len({line.replace(r"\|", "").count("|") for line in page.splitlines() if line.startswith("|")}) == 1
+    shown = terminal(result, 120)
+    assert "[red]y[/red]" in shown
+    assert "[bold]m[/bold]" in shown
