@@ -267,7 +267,7 @@ class RankConfig:
 
     scores: str | None = None
     sweeps: list[str] = field(default_factory=list)
-    output: str = MISSING
+    output: str | None = None
     ranking: Ranking = field(default_factory=Ranking)
 
 

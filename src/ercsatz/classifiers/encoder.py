@@ -1,6 +1,5 @@
 """Pretrained encoders: opening one, building a tiny one, and running it over texts of unequal length."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,16 +213,3 @@ class Encoder(nn.Module):
             return states[:, 0]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1)
-
-
-def checkpoint_identity(checkpoint: str | None) -> str | None:
-    """What tells one set of weights from another: the content's SHA-256 for a folder, else the hub name."""
-    if checkpoint is None or not Path(checkpoint).is_dir():
-        return checkpoint
-    digest = hashlib.sha256()
-    for file in sorted(Path(checkpoint).glob("*")):
-        if file.suffix in {".json", ".safetensors", ".txt"}:
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Synthetic dialogues for emotion recognition in conversation: write them, train on them, test whether they helped."""

@@ -1,0 +1,118 @@
+"""The commands: ``ercsatz train | generate | rank | fetch``, and the scripts of the same names.
+
+Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from ercsatz import config, sweep
+from ercsatz.resources import resource
+
+CONF = str(resource("conf"))
+
+
+def train() -> None:
+    """Pretrain, fine-tune, test and rank: ``python train.py -m classifier=compm data=meld_bal,meld_nat``."""
+    _run(_train)
+
+
+def generate() -> None:
+    """Write a synthetic data set: ``python generate.py data=meld_bal``."""
+    _run(_generate)
+
+
+def rank() -> None:
+    """Rank finished sweeps or a table of scores: ``python rank.py scores=FILE.csv``."""
+    _run(_rank)
+
+
+@hydra.main(config_path=CONF, config_name="train", version_base="1.3")
+def _train(cfg: DictConfig) -> None:
+    sweep.run_cell(cfg)
+
+
+@hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
+def _generate(cfg: DictConfig) -> None:
+    try:
+        from ercsatz.generation.run import run
+
+        run(cfg)
+    except Exception as error:
+        sweep.report(error)
+
+
+@hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
+def _rank(cfg: DictConfig) -> None:
+    try:
+        settings = sweep.to_object(cfg)
+        from ercsatz.collect import rank_command
+
+        rank_command(settings)
+    except Exception as error:
+        sweep.report(error)
+
+
+def main() -> None:
+    """The console command: the first argument names what to do, the rest is Hydra's."""
+    commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "fetch": _fetch}
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in commands:
+        print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)
+        sys.exit(0 if name in {"-h", "--help"} else 2)
+    sys.argv = [f"{sys.argv[0]} {name}", *sys.argv[2:]]
+    commands[name]()
+
+
+def _fetch() -> None:
+    from ercsatz.benchmarks import fetch
+
+    sys.exit(fetch.main(sys.argv[1:]))
+
+
+def _run(task: Callable[[], None]) -> None:
+    """Run a Hydra application and exit with the status that its jobs and its ranking deserve."""
+    folders = [Path(CONF), *_config_folders(sys.argv[1:])]
+    if unknown := _undeclared(sys.argv[1:], folders):
+        print(
+            f"error: {unknown} adds a key that does not exist. Keys are changed without '+'; "
+            f"{Path(sys.argv[0]).name} --cfg job prints them all.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    config.register(folders)
+    OmegaConf.register_new_resolver("cell", sweep.cell_name, replace=True)
+    try:
+        task()
+    finally:
+        sweep.finish()
+    sys.exit(sweep.Status.code)
+
+
+def _config_folders(arguments: Sequence[str]) -> list[Path]:
+    """Folders given with --config-dir or -cd, whose benchmarks get their data sets too."""
+    flags = ("--config-dir", "-cd")
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    given = [following for argument, following in pairs if argument in flags]
+    given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    return [Path(folder) for folder in given]
+
+
+def _undeclared(arguments: Sequence[str], folders: Sequence[Path]) -> str | None:
+    """The first ``+key=value`` whose key is neither Hydra's nor a config group; Hydra itself would take any."""
+    for argument in arguments:
+        if not argument.startswith("+"):
+            continue
+        key = argument.lstrip("+").partition("=")[0].partition("@")[0]
+        if not key.startswith("hydra") and not any((folder / key).is_dir() for folder in folders):
+            return argument
+    return None
+
+
+if __name__ == "__main__":
+    main()

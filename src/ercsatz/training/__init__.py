@@ -1,0 +1,1 @@
+"""Stages, phases and results."""

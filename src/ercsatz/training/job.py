@@ -1,0 +1,233 @@
+"""A job: the stages of its phase, each scored on every test set of the benchmark."""
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ercsatz import benchmarks
+from ercsatz.config import Phase, StageOverrides, TrainConfig, Variant
+from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl
+from ercsatz.errors import UserError
+from ercsatz.training.result import versions, write_predictions
+from ercsatz.training.scores import scores
+from ercsatz.training.stage import Stage, StageCache, checkpoint_identity
+
+if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
+    from ercsatz.classifiers.checkpoint import ErcClassifier
+
+STAGES = {
+    Phase.tstr: ("original", "pretrain", "finetune"),
+    Phase.original: ("original",),
+    Phase.pretrain: ("pretrain",),
+    Phase.finetune: ("finetune",),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a job reads: the benchmark, the synthetic corpus (if its variant is one), and the test sets by variant."""
+
+    real: Corpus
+    synthetic: Corpus | None
+    test_sets: Mapping[str, tuple[Dialogue, ...]]
+
+
+def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Run a job, write its predictions, and return its result (see ``training.result``), without the status.
+
+    Args:
+        cfg: the typed configuration.
+        overrides: what the user changed on the command line, for the record.
+        folder: the job's own folder.
+
+    Raises:
+        UserError: data are missing or wrong, or the phase does not fit the data.
+    """
+    started = time.time()
+    data = load_data(cfg)
+    job = Job(cfg, data)
+    names = [name for name in STAGES[cfg.phase] if name == "original" or data.synthetic]
+    return {
+        **identity(cfg, overrides),
+        "labels": list(data.real.labels),
+        "stages": [job.scored(name, folder) for name in names],
+        "hashes": {name: fingerprint(dialogues) for name, dialogues in data.test_sets.items()},
+        "versions": versions(),
+        "host": platform.platform(),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 1),
+    }
+
+
+def identity(cfg: TrainConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """What tells a cell from the others of a sweep."""
+    return {
+        "choices": {
+            "classifier": cfg.classifier.name,
+            "data": cfg.data.name,
+            "benchmark": cfg.benchmark.name,
+            "variant": cfg.data.variant.value,
+            "backbone": cfg.backbone.name,
+            "phase": cfg.phase.value,
+        },
+        "sweep": cfg.sweep,
+        "overrides": list(overrides),
+        "seed": cfg.seed,
+    }
+
+
+def load_data(cfg: TrainConfig) -> Data:
+    """Read all that a job needs, before anything is trained.
+
+    Raises:
+        UserError: something is missing or wrong.
+    """
+    variant = cfg.data.variant
+    if variant == Variant.org and cfg.phase in {Phase.pretrain, Phase.finetune}:
+        raise UserError(
+            f"phase={cfg.phase.value} needs synthetic data, but data={cfg.data.name} is the benchmark itself. "
+            f"Take data={cfg.benchmark.name}_nat or _bal, or phase=original."
+        )
+    real = benchmarks.load(cfg.benchmark)
+    synthetic = None if variant == Variant.org else read_synthetic(cfg, variant, ("train", "validation", "test"))
+    return Data(real, synthetic, _test_sets(cfg, real))
+
+
+def read_synthetic(cfg: TrainConfig, variant: Variant, splits: Sequence[str]) -> Corpus:
+    """Read splits of a benchmark's generated variant, from beside the job's own data.
+
+    Raises:
+        UserError: it was not generated yet, or a file is wrong.
+    """
+    name = f"{cfg.benchmark.name}_{variant.value}"
+    folder = _folder(cfg, variant)
+    if not folder.is_dir():
+        raise UserError(f"There is no data set {name} in {folder}. Make it with: python generate.py data={name}")
+    return Corpus(name, tuple(cfg.benchmark.labels), {split: read_jsonl(folder / f"{split}.jsonl") for split in splits})
+
+
+def _folder(cfg: TrainConfig, variant: Variant) -> Path:
+    if variant == cfg.data.variant:
+        return Path(cfg.data.path)
+    return Path(cfg.paths.data) / f"{cfg.benchmark.name}_{variant.value}"
+
+
+def _test_sets(cfg: TrainConfig, real: Corpus) -> dict[str, tuple[Dialogue, ...]]:
+    chosen = cfg.test_sets
+    if chosen is None:
+        chosen = [v for v in Variant if v == Variant.org or _folder(cfg, v).is_dir()]
+    return {
+        variant.value: (real if variant == Variant.org else read_synthetic(cfg, variant, ("test",))).split("test")
+        for variant in chosen
+    }
+
+
+class Job:
+    """The stages of one job; each is looked up or trained at most once."""
+
+    def __init__(self, cfg: TrainConfig, data: Data) -> None:
+        self.cfg, self.data = cfg, data
+        self.cache = StageCache(Path(cfg.paths.cache))
+        self._resolved: dict[str, tuple[Path, dict[str, Any]]] = {}
+
+    def scored(self, name: str, folder: Path) -> dict[str, Any]:
+        """A stage's record with its scores on every test set; predictions go to ``folder/predictions``."""
+        stage_folder, record = self.resolve(name)
+        labels = self.data.real.labels
+        loaded: list[ErcClassifier] = []
+        test = {}
+        for variant, dialogues in self.data.test_sets.items():
+            rows = self.cache.predictions(
+                stage_folder, dialogues, lambda dialogues=dialogues: self._predict(stage_folder, dialogues, loaded)
+            )
+            test[variant] = scores(
+                [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
+            )
+            write_predictions(folder, f"{name}-{variant}", rows)
+        told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}" for variant, result in test.items())
+        print(f"  {self._title(name)} | test W-F1: {told}", flush=True)
+        return {**record, "test": test}
+
+    def resolve(self, name: str) -> tuple[Path, dict[str, Any]]:
+        """The folder and record of a stage, after the stage it starts from."""
+        if name not in self._resolved:
+            self._resolved[name] = self._resolve(name)
+        return self._resolved[name]
+
+    def _resolve(self, name: str) -> tuple[Path, dict[str, Any]]:
+        start, identity = self._start(name)
+        corpus = self.data.synthetic if name == "pretrain" else self.data.real
+        assert corpus is not None
+        stage = Stage(name, self._variant(name), corpus, self._settings(name), identity)
+        folder, record = self.cache.resolve(stage, lambda partial: self._train(stage, start, partial))
+        how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
+        print(
+            f"  {self._title(name)} | best validation W-F1 {100 * record['validation_w_f1']:.2f} "
+            f"at epoch {record['best_epoch']}, {how} ({record['key']})",
+            flush=True,
+        )
+        record = {key: value for key, value in record.items() if key != "description"}
+        return folder, {"stage": name, "variant": self._variant(name), **record}
+
+    def _start(self, name: str) -> tuple[Path | None, str | None]:
+        checkpoint = self.cfg.training.checkpoint
+        if name != "finetune":
+            return None, None
+        if checkpoint is not None:
+            return Path(checkpoint), checkpoint_identity(checkpoint)
+        folder, record = self.resolve("pretrain")
+        return folder, record["key"]
+
+    def _train(self, stage: Stage, start: Path | None, folder: Path) -> dict[str, Any]:
+        from ercsatz.training.run import train_stage
+
+        return train_stage(self.cfg, stage, start, folder, self._title(stage.name))
+
+    def _predict(self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]") -> list[dict[str, Any]]:
+        from ercsatz.classifiers.checkpoint import load
+        from ercsatz.training.fit import predict
+
+        if not loaded:
+            loaded.append(load(folder, self.data.real.labels))
+        labels = self.data.real.labels
+        rows = []
+        for number, turn, probabilities in predict(loaded[0], dialogues, self.cfg.trainer):
+            dialogue = dialogues[number]
+            rows.append(
+                {
+                    "dialogue": dialogue.id,
+                    "turn": turn,
+                    "emotion": dialogue.utterances[turn].emotion,
+                    "predicted": labels[int(probabilities.argmax())],
+                    "probabilities": [round(p, 6) for p in probabilities.tolist()],
+                }
+            )
+        return rows
+
+    def _settings(self, name: str) -> dict[str, Any]:
+        backbone = {**asdict(self.cfg.backbone), "checkpoint": checkpoint_identity(self.cfg.backbone.checkpoint)}
+        return {
+            "classifier": asdict(self.cfg.classifier),
+            "backbone": {key: value for key, value in backbone.items() if key not in {"name", "lr"}},
+            "optimisation": optimisation(self.cfg, name),
+            "precision": self.cfg.trainer.precision,
+            "seed": self.cfg.seed,
+        }
+
+    def _variant(self, name: str) -> str:
+        return "org" if name == "original" else self.cfg.data.variant.value
+
+    def _title(self, name: str) -> str:
+        return f"{self.cfg.classifier.name} {self.cfg.benchmark.name}_{self._variant(name)} seed {self.cfg.seed} | {name}"
+
+
+def optimisation(cfg: TrainConfig, stage: str) -> dict[str, Any]:
+    """How a stage is optimised: ``training``, with what the stage's own node overrides."""
+    own: StageOverrides = getattr(cfg.training, stage)
+    keys = ("epochs", "lr", "warmup", "weight_decay", "clip", "batch_tokens")
+    changed = {key: value for key, value in asdict(own).items() if value is not None}
+    return {key: getattr(cfg.training, key) for key in keys} | changed

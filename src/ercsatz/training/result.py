@@ -1,0 +1,35 @@
+"""``result.json``: what a job leaves behind. Ranking reads only these.
+
+A result has ``schema`` (1), ``status`` (running, completed or failed), ``choices`` (classifier, data, benchmark, variant, backbone, phase),
+``sweep``, ``overrides``, ``seed``, ``labels``, ``stages`` (key, cached, best epoch, validation W-F1, seconds, accelerator, and per
+test set the scores of ``training.scores``), ``hashes``, ``versions``, ``host``, ``started`` and ``seconds``; a failed one has ``error``.
+"""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ercsatz.dialogue import atomic_write
+
+SCHEMA = 1
+_PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core", "numpy", "scikit-learn")
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write ``result.json`` into a job's folder, whole or not at all."""
+    with atomic_write(folder / "result.json") as file:
+        json.dump({"schema": SCHEMA, **result}, file, indent=2, ensure_ascii=False)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a number."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
+
+
+def write_predictions(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``predictions/<name>.jsonl`` beside a result: dialogue, turn, emotion, predicted, probabilities."""
+    with atomic_write(folder / "predictions" / f"{name}.jsonl") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
