@@ -3,7 +3,6 @@
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,9 +39,10 @@ def _train(cfg: DictConfig) -> None:
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
 def _generate(cfg: DictConfig) -> None:
     try:
+        settings = sweep.to_object(cfg)
         from ercsatz.generation.run import run
 
-        run(cfg)
+        run(settings)
     except Exception as error:
         sweep.report(error)
 

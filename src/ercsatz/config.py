@@ -292,7 +292,7 @@ def register(config_folders: Iterable[Path]) -> None:
 
 def _data_option(benchmark: str, variant: str) -> dict[str, Any]:
     return {
-        "defaults": [{f"/benchmark@_global_.benchmark": benchmark}, "_self_"],
+        "defaults": [{"/benchmark@_global_.benchmark": benchmark}, "_self_"],
         "name": f"{benchmark}_{variant}",
         "variant": variant,
         "path": "${paths.data}/${data.name}",

@@ -1,0 +1,1 @@
+"""From a plan to a data set: plan, prompt, generator, parse, check, write."""

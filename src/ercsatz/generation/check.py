@@ -1,0 +1,41 @@
+"""What a parsed dialogue has to satisfy to become data."""
+
+import hashlib
+from collections.abc import Sequence
+
+from ercsatz.config import Plan
+from ercsatz.dialogue import Utterance
+from ercsatz.generation.reasons import Reason
+from ercsatz.generators.interface import Request
+
+MAX_CHARACTERS = 1000  # of an utterance; the longest in MELD and EmoryNLP has 762
+
+
+def check(turns: Sequence[Utterance], request: Request, plan: Plan) -> Reason | None:
+    """The first thing that is wrong with a dialogue, or ``None``."""
+    voices = {turn.speaker for turn in turns}
+    texts = [turn.text.casefold() for turn in turns]
+    wrong = {
+        Reason.unknown_speaker: not voices <= set(request.speakers),
+        Reason.one_speaker: len(voices) < 2,
+        Reason.too_few_turns: len(turns) < plan.min_turns,
+        Reason.too_many_turns: len(turns) > plan.max_turns,
+        Reason.long_turn: any(len(text) > MAX_CHARACTERS for text in texts),
+        Reason.repeated_turn: len(set(texts)) < len(texts),
+        Reason.no_target: request.target is not None and request.target not in {turn.emotion for turn in turns},
+    }
+    return next((reason for reason, holds in wrong.items() if holds), None)
+
+
+class Duplicates:
+    """Remembers the dialogues of a run by a digest of their words."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def add(self, turns: Sequence[Utterance]) -> bool:
+        """Whether the same words came before, whoever said them; remembers them if not."""
+        digest = hashlib.sha256("\n".join(turn.text.casefold() for turn in turns).encode()).digest()
+        known = digest in self._seen
+        self._seen.add(digest)
+        return known

@@ -1,0 +1,90 @@
+"""``generator=offline``: a seeded grammar that answers the prompt in the prompt's own format, without any model.
+
+It has the flaws that language models have, at low rates, so that everything behind it is exercised.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from ercsatz.generators.dynamics import EmotionChain
+from ercsatz.generators.grammar import Writer
+from ercsatz.generators.interface import Answer, FinishReason, Request
+from ercsatz.generators.lexicon import grammar_sha256
+
+# Shares of answers with a flaw
+FLAWS = {"missing_number": 0.010, "unknown_number": 0.006, "stray_prose": 0.012, "cut_off": 0.012}
+
+_BEFORE = ("Sure! Here is the conversation:", "Here's a natural conversation as requested.", "Conversation:")
+_AFTER = (
+    "I hope this helps!",
+    "Let me know if you would like another one.",
+    "(End of the conversation.)",
+    "Note: the numbers show the emotion of each utterance.",
+)
+
+
+class OfflineGenerator:
+    """Answers depend on the request and on the grammar as it is shipped."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The hash of the grammar."""
+        return {"grammar_sha256": grammar_sha256()}
+
+    async def answer(self, request: Request) -> Answer:
+        """Write a dialogue for the request.
+
+        Raises:
+            UserError: a label that the phrases do not cover.
+        """
+        rng = random.Random(request.seed)
+        numbers = {label: number for number, label in enumerate(request.labels, 1)}
+        lines = [f"{speaker}: {text} ({numbers[label]})" for speaker, text, label in write(rng, request)]
+        return _flawed(rng, lines, len(numbers))
+
+
+def write(rng: random.Random, request: Request) -> list[tuple[str, str, str]]:
+    """Speaker, text and label of every turn, without flaws. All speakers speak; a target occurs at least once."""
+    order = _order(rng, request.speakers, request.n_turns)
+    chain = EmotionChain(rng, request.labels, request.target)
+    times = min(rng.choices((1, 2, 3), (35, 45, 20))[0], len(order))
+    planted = rng.sample(range(len(order)), times) if request.target is not None else []
+    writer = Writer(rng, request.style, order)
+    turns = []
+    for place, speaker in enumerate(order):
+        label = request.target if request.target is not None and place in planted else chain.draw(speaker)
+        chain.spoken(speaker, label)
+        turns.append((speaker, writer.turn(place, label), label))
+    return turns
+
+
+def _order(rng: random.Random, speakers: Sequence[str], n_turns: int) -> list[str]:
+    """Who speaks when: mostly answers back and forth, and nobody stays silent."""
+    order: list[str] = []
+    for turn in range(n_turns):
+        silent = [speaker for speaker in speakers if speaker not in order]
+        if order and len(silent) >= n_turns - turn:
+            order.append(rng.choice(silent))
+            continue
+        others = [speaker for speaker in speakers if not order or speaker != order[-1]]
+        weights = [3 if order[-2:-1] == [speaker] else 1 for speaker in others]
+        order.append(order[-1] if order and rng.random() < 0.05 else rng.choices(others, weights)[0])
+    return order
+
+
+def _flawed(rng: random.Random, lines: list[str], n_labels: int) -> Answer:
+    """The answer's text, now and then with one of the flaws."""
+    (flaw,) = rng.choices([*FLAWS, ""], [*FLAWS.values(), 1 - sum(FLAWS.values())])
+    place = rng.randrange(len(lines))
+    words, _, _ = lines[place].rpartition(" (")
+    match flaw:
+        case "missing_number":
+            lines[place] = words
+        case "unknown_number":
+            lines[place] = f"{words} ({n_labels + rng.randint(1, 3)})"
+        case "stray_prose":
+            lines = [rng.choice(_BEFORE), "", *lines] if rng.random() < 0.5 else [*lines, "", rng.choice(_AFTER)]
+        case "cut_off":
+            text = "\n".join(lines)
+            return Answer(text[: rng.randrange(len(text) // 2, len(text))], FinishReason.length)
+    return Answer("\n".join(lines), FinishReason.stop)

@@ -1,0 +1,44 @@
+from collections.abc import Callable
+
+import pytest
+
+from ercsatz.config import Benchmark, Data, GenerateConfig, Generator, Paths, Plan, PromptStyle, Split, Variant
+
+BENCHMARKS = {
+    "mini": (["neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"], PromptStyle.cast),
+    "meld": (["neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"], PromptStyle.cast),
+    "emorynlp": (["neutral", "joyful", "scared", "mad", "peaceful", "powerful", "sad"], PromptStyle.cast),
+    "emorynlp_small": (["neutral", "joyful", "scared", "mad", "peaceful", "powerful", "sad"], PromptStyle.cast),
+    "iemocap": (["happy", "sad", "neutral", "angry", "excited", "frustrated"], PromptStyle.pair),
+}
+
+
+@pytest.fixture(scope="session")
+def config() -> Callable[..., GenerateConfig]:
+    """A configuration as Hydra would compose it, of literal label sets; ``path`` is where the data set goes."""
+
+    def make(benchmark: str = "mini", variant: str = "bal", n_dialogues: int = 60, seed: int = 0, path: str = "unused"):
+        labels, style = BENCHMARKS[benchmark]
+        speakers = ["M", "F"] if style is PromptStyle.pair else ["Maya", "Tomas", "Priya", "Leo", "Ingrid", "Sam"]
+        return GenerateConfig(
+            paths=Paths(data="unused", cache="unused"),
+            benchmark=Benchmark(
+                name=benchmark,
+                title=benchmark,
+                reader="jsonl",
+                path="unused",
+                labels=labels,
+                speakers=speakers,
+                style=style,
+                licence="none",
+                obtain="unused",
+            ),
+            data=Data(name=f"{benchmark}_{variant}", variant=Variant(variant), path=path),
+            generator=Generator(name="offline", window=3),
+            plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14),
+            split=Split(validation=0.1, test=0.1),
+            seed=seed,
+            overwrite=False,
+        )
+
+    return make

@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+import pytest
+
+from ercsatz.config import Plan
+from ercsatz.dialogue import Utterance
+from ercsatz.generation.check import Duplicates, check
+from ercsatz.generation.plan import plan
+from ercsatz.generation.reasons import Reason
+
+PLAN = Plan(1, 2, 3)
+GOOD = (Utterance("Maya", "Hi.", "joy"), Utterance("Tomas", "Hello.", "neutral"))
+MORE = (Utterance("Maya", "And now?", "neutral"), Utterance("Tomas", "Lunch.", "neutral"))
+
+
+@pytest.fixture
+def request_for_joy(config):
+    return replace(next(plan(config())), speakers=("Maya", "Tomas"), target="joy")
+
+
+def test_sound_dialogue_passes(request_for_joy):
+    assert check(GOOD, request_for_joy, PLAN) is None
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        (GOOD[:1], Reason.one_speaker),
+        ((GOOD[0], Utterance("Bob", "Hello.", "joy")), Reason.unknown_speaker),
+        (GOOD + MORE, Reason.too_many_turns),
+        ((GOOD[0], replace(GOOD[1], text="hi.")), Reason.repeated_turn),
+        ((GOOD[0], replace(GOOD[1], text="la " * 400)), Reason.long_turn),
+        (MORE, Reason.no_target),
+    ],
+)
+def test_unsound_dialogue_has_a_reason(request_for_joy, turns, reason):
+    assert check(turns, request_for_joy, PLAN) is reason
+
+
+def test_short_dialogue_is_refused(request_for_joy):
+    assert check(GOOD, request_for_joy, Plan(1, 3, 5)) is Reason.too_few_turns
+
+
+def test_duplicates_are_found_whoever_speaks():
+    duplicates = Duplicates()
+    assert [duplicates.add(GOOD), duplicates.add(MORE)] == [False, False]
+    assert duplicates.add(tuple(replace(turn, speaker="Leo", text=turn.text.upper()) for turn in GOOD))
