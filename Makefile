@@ -1,0 +1,37 @@
+# Each target does its own set-up: an environment in .venv, from constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TRANSFORMERS ?= 4.57.6
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-all test-transformers5 lint bench
+
+demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
+	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=400
+	$(BIN)/python train.py -m classifier=compm data=mini_nat,mini_bal backbone=tiny sweep=demo
+
+test: $(INSTALLED)  ## the tests, without the slow ones
+	$(BIN)/pytest
+
+test-all: $(INSTALLED)  ## all tests
+	$(BIN)/pytest -m "slow or not slow"
+
+test-transformers5:  ## the tests that need no text-generation client, on transformers 5
+	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,dev TRANSFORMERS=5.23.0
+	.venv5/bin/pytest -m "not slow and not tgi"
+
+lint: $(INSTALLED)  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## speed, as ratios measured in one run
+	$(BIN)/python benchmarks/batching.py
+
+EXTRAS ?= tgi,openai,dev
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ercsatz needs Python 3.11 or later: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]" transformers==$(TRANSFORMERS)
+	touch $@
