@@ -1,4 +1,4 @@
-"""Rank finished sweeps or a table of scores: python rank.py --help"""
+"""Rank finished sweeps or a table of scores: python rank.py --help."""
 
 from ercsatz.cli import rank
 

@@ -1,4 +1,4 @@
-"""Pretrain on synthetic dialogues, fine-tune on real ones, test and rank: python train.py --help"""
+"""Pretrain on synthetic dialogues, fine-tune on real ones, test and rank: python train.py --help."""
 
 from ercsatz.cli import train
 

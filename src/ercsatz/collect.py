@@ -4,13 +4,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
 from ercsatz import ranking
-from ercsatz.config import VARIANTS, RankConfig
+from ercsatz.config import VARIANTS, RankConfig, Ranking
 from ercsatz.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
 
@@ -18,16 +18,6 @@ from ercsatz.errors import UserError
 _KNOWN = {"classifier", "data", "seed", "phase", "backbone", "sweep"}
 _NOT_A_SETTING = ("hydra.", "paths.", "wandb.", "trainer.accelerator", "ranking.")
 _APART = "pretrain"
-
-
-class Settings(Protocol):
-    """What is read of ``config.Ranking``."""
-
-    treatment: Sequence[str]
-    block: Sequence[str]
-    stages: Sequence[str]
-    metric: str
-    baseline: str
 
 
 def collect(sweeps: Sequence[Path]) -> list[dict[str, Any]]:
@@ -76,7 +66,7 @@ def _override(text: str) -> tuple[str, str]:
     return key, value
 
 
-def rank_sweeps(sweeps: Sequence[Path], settings: Settings, output: Path | None) -> bool:
+def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None) -> bool:
     """Rank finished sweeps: print the tables, and write them if ``output`` is given.
 
     Returns:
@@ -94,7 +84,7 @@ def rank_sweeps(sweeps: Sequence[Path], settings: Settings, output: Path | None)
     return not failed
 
 
-def _unique(long: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def _unique(long: pd.DataFrame, settings: Ranking) -> pd.DataFrame:
     """One row for a stage that several jobs share: ``org`` is trained once for ``nat`` and ``bal``."""
     columns = [*settings.treatment, *settings.block, "seed", "key"]
     return long.drop_duplicates([column for column in columns if column in long.columns])
@@ -120,7 +110,7 @@ def rank_command(cfg: RankConfig) -> None:
 
 def publish(
     long: pd.DataFrame,
-    settings: Settings,
+    settings: Ranking,
     scale: float,
     output: Path | None,
     notes: Sequence[str] = (),
@@ -150,13 +140,13 @@ def publish(
     if notes:
         markdown += "\n## Jobs that did not complete\n\n" + "".join(f"- {note}\n" for note in notes)
     if output is not None:
-        written = {"ranking.md": markdown, "ranking.csv": ranking.to_csv(result, scale), "scores.csv": long.to_csv(index=False)}
-        for name, text in written.items():
+        written = {"ranking.md": markdown, "ranking.csv": ranking.to_csv(result, scale)}
+        for name, text in [*written.items(), ("scores.csv", long.to_csv(index=False))]:
             with atomic_write(output / name) as file:
                 file.write(text)
         console.print(f"Written: {output / 'ranking.md'}, ranking.csv, scores.csv", markup=False, highlight=False)
 
 
-def _rank(long: pd.DataFrame, settings: Settings) -> ranking.RankResult:
+def _rank(long: pd.DataFrame, settings: Ranking) -> ranking.RankResult:
     table = ranking.pivot(long, list(settings.treatment), list(settings.block), settings.metric)
     return ranking.rank(table, ranking.baseline_comparisons(table, settings.baseline))

@@ -84,7 +84,7 @@ def check_dialogues(dialogues: Sequence[Dialogue], labels: Sequence[str], where:
         if dialogue.id in seen:
             raise UserError(f"{place}: the id occurs twice. Ids must be unique within a split.")
         seen.add(dialogue.id)
-        emotions = {turn.emotion for turn in dialogue.utterances} - {None}
+        emotions = {turn.emotion for turn in dialogue.utterances if turn.emotion is not None}
         if not emotions:
             raise UserError(f"{place}: no turn has a label. Leave the dialogue out or label at least one turn.")
         if unknown := sorted(e for e in emotions if e not in known):
@@ -130,9 +130,7 @@ def from_json(line: object, where: str) -> Dialogue:
     provenance = line.get("provenance", {})
     if not isinstance(provenance, dict):
         raise UserError(f"{where}: 'provenance' must be an object.")
-    return Dialogue(
-        line["id"], tuple(_turn(turn, f"{where}, turn {i}") for i, turn in enumerate(turns, 1)), provenance
-    )
+    return Dialogue(line["id"], tuple(_turn(turn, f"{where}, turn {i}") for i, turn in enumerate(turns, 1)), provenance)
 
 
 def read_jsonl(path: Path) -> tuple[Dialogue, ...]:

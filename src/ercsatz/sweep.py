@@ -11,12 +11,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from ercsatz.config import Ranking
 from ercsatz.errors import UserError
 
 
@@ -24,7 +25,7 @@ class Status:
     """The exit status of this process, and the sweep that still has to be ranked: its folder and how."""
 
     code = 0
-    unranked: tuple[Path, DictConfig] | None = None
+    unranked: tuple[Path, Ranking] | None = None
 
 
 def run_cell(cfg: DictConfig) -> None:
@@ -43,7 +44,8 @@ def run_cell(cfg: DictConfig) -> None:
         write_result(folder, {"status": "running", **record})
         write_result(folder, {"status": "completed", **run_job(settings, overrides, folder)})
     except Exception as error:
-        write_result(folder, {"status": "failed", **record, "error": message(error), "traceback": traceback.format_exc()})
+        failure = {"error": message(error), "traceback": traceback.format_exc()}
+        write_result(folder, {"status": "failed", **record, **failure})
         report(error, " ".join(overrides))
 
 
@@ -81,7 +83,7 @@ class RankingCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Remember the sweep, in case Hydra never calls ``on_multirun_end``."""
-        Status.unranked = Path(config.hydra.sweep.dir), config.ranking
+        Status.unranked = Path(config.hydra.sweep.dir), cast(Ranking, OmegaConf.to_object(config.ranking))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Rank, print and write the tables."""

@@ -36,7 +36,7 @@ def _scenes(path: Path) -> Iterator[object]:
         yield from _get(episode, "scenes", list, str(path))
 
 
-def _get(value: object, key: str, kind: type, where: str) -> Any:  # noqa: ANN401  the kind is checked here
+def _get(value: object, key: str, kind: type, where: str) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get(key), kind):
         raise UserError(f"{where}: expected an object with the key {key!r}, a {kind.__name__}.")
     return value[key]

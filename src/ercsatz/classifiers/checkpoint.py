@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor, device, nn
+from torch import Tensor, device
 
-from ercsatz.classifiers.batching import Segment
 from ercsatz.classifiers.compm import CoMPM
 from ercsatz.classifiers.encoder import Pretrained, reopen
 from ercsatz.config import Classifier, Pooling
@@ -41,18 +40,6 @@ class Batch(Protocol):
         """The same on another device."""
 
 
-class ErcModule(Protocol):
-    """What a classifier's module has beside being an ``nn.Module``."""
-
-    max_tokens: int
-
-    def collate(self, segments: Sequence[Segment]) -> Batch:
-        """Make a batch."""
-
-    def __call__(self, batch: Any) -> Tensor:
-        """(N, labels) logits."""
-
-
 @dataclass(frozen=True)
 class ErcClassifier:
     """A classifier with all that is needed to use it on dialogues."""
@@ -60,7 +47,7 @@ class ErcClassifier:
     config: Classifier
     pretrained: Pretrained
     labels: tuple[str, ...]
-    module: nn.Module
+    module: Any  # an nn.Module from batch to (N, labels) logits, with ``max_tokens`` and ``collate(segments)``
 
 
 def build(config: Classifier, pretrained: Pretrained, labels: Sequence[str]) -> ErcClassifier:

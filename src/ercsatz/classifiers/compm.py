@@ -44,7 +44,7 @@ class Batch:
 
 
 class CoMPM(nn.Module):
-    """Context vector of the dialogue up to the target plus a GRU over the speaker's earlier turns, then one linear layer.
+    """Context vector of the dialogue up to the target, plus a GRU over the speaker's earlier turns, a linear layer.
 
     The memory of a speaker without an earlier turn is zero. Both encoders start from the same weights and share none.
     A GRU that runs forwards gives every prefix of a speaker's turns in one pass, so each turn is encoded once a batch;
@@ -115,5 +115,5 @@ class CoMPM(nn.Module):
     def _track(self, batch: Batch) -> Tensor:
         said = self.memory(batch.memories)
         states, _ = self.tracker(said[batch.speaker_turns])
-        last = states.flatten(0, 1)[batch.memory_at.clamp(min=0)]
+        last: Tensor = states.flatten(0, 1)[batch.memory_at.clamp(min=0)]
         return last * (batch.memory_at >= 0).unsqueeze(-1).to(last.dtype)

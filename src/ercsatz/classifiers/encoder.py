@@ -41,8 +41,8 @@ class Pretrained:
             model = AutoModel.from_pretrained(self.weights, dtype=torch.float32, use_safetensors=True)
         except OSError as error:
             raise UserError(
-                f"Backbone {self.weights}: no model.safetensors could be read ({error}). Pickled weights are never loaded; "
-                "convert them with safetensors, or take another backbone."
+                f"Backbone {self.weights}: no model.safetensors could be read ({error}). Pickled weights are never "
+                "loaded; convert them with safetensors, or take another backbone."
             ) from None
         return Encoder(model, self.pooling)
 
@@ -54,7 +54,7 @@ class Pretrained:
         return int(min(wanted, positions - reserved))
 
 
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "data2vec-text", "roberta-prelayernorm"}
+_OFFSET_POSITIONS = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"}
 
 
 def open_backbone(backbone: Backbone, texts: Iterable[str]) -> Pretrained:
@@ -85,11 +85,11 @@ def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"Backbone {name}: cannot be opened ({reason}). Give backbone=local backbone.checkpoint=FOLDER a folder with "
-            "config.json, tokenizer.json and model.safetensors; hub names need a network or a filled cache."
+            f"Backbone {name}: cannot be opened ({reason}). Give backbone=local backbone.checkpoint=FOLDER a folder "
+            "with config.json, tokenizer.json and model.safetensors; hub names need a network or a filled cache."
         ) from None
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
-        raise UserError(f"Backbone {name}: its tokenizer has no classification or padding token; take an encoder model.")
+        raise UserError(f"Backbone {name}: its tokenizer has no class or padding token; take an encoder.")
     return Pretrained(config, tokenizer, weights, pooling)
 
 
@@ -120,6 +120,7 @@ def _tiny_config(size: TinySize, tokenizer: PreTrainedTokenizerFast) -> RobertaC
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         intermediate_size=4 * size.hidden,
+        attention_probs_dropout_prob=0.0,  # lets the attention run fused on a CPU
         max_position_embeddings=514,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,

@@ -98,7 +98,10 @@ class LightningClassifier(pl.LightningModule):
         """AdamW, fused where it can be, with linear warm-up to ``lr`` and linear decay to 0."""
         settings = self._optimisation
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=self.device.type in {"cuda", "cpu"}
+            self.parameters(),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            fused=self.device.type in {"cuda", "cpu"},
         )
         warmup = max(1, round(settings.warmup * self._steps))
         decay = max(1, self._steps - warmup)
@@ -121,8 +124,9 @@ class EpochLines(Callback):
         if score > self._best[1]:
             self._best = (epoch, score)
         print(
-            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {trainer.callback_metrics['train/loss']:.3f} | "
-            f"validation W-F1 {100 * score:.2f} | best {100 * self._best[1]:.2f} (epoch {self._best[0]})",
+            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | "
+            f"loss {trainer.callback_metrics['train/loss']:.3f} | validation W-F1 {100 * score:.2f} | "
+            f"best {100 * self._best[1]:.2f} (epoch {self._best[0]})",
             flush=True,
         )
 
@@ -181,13 +185,15 @@ def fit(
     module.load_state_dict(state["state_dict"])
     return {
         "best_epoch": int(state["epoch"]) + 1,
-        "validation_w_f1": float(best.best_model_score),
+        "validation_w_f1": best.state_dict()["best_model_score"].item(),
         "steps": steps,
         "epochs": optimisation.epochs,
     }
 
 
-def predict(classifier: ErcClassifier, dialogues: Sequence[Dialogue], trainer: Trainer) -> list[tuple[int, int, Tensor]]:
+def predict(
+    classifier: ErcClassifier, dialogues: Sequence[Dialogue], trainer: Trainer
+) -> list[tuple[int, int, Tensor]]:
     """Class probabilities of every labelled turn.
 
     Returns:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,7 @@ class Job:
         test = {}
         for variant, dialogues in self.data.test_sets.items():
             rows = self.cache.predictions(
-                stage_folder, dialogues, lambda dialogues=dialogues: self._predict(stage_folder, dialogues, loaded)
+                stage_folder, dialogues, partial(self._predict, stage_folder, dialogues, loaded)
             )
             test[variant] = scores(
                 [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
@@ -187,7 +188,9 @@ class Job:
 
         return train_stage(self.cfg, stage, start, folder, self._title(stage.name))
 
-    def _predict(self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]") -> list[dict[str, Any]]:
+    def _predict(
+        self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
+    ) -> list[dict[str, Any]]:
         from ercsatz.classifiers.checkpoint import load
         from ercsatz.training.fit import predict
 
@@ -222,7 +225,8 @@ class Job:
         return "org" if name == "original" else self.cfg.data.variant.value
 
     def _title(self, name: str) -> str:
-        return f"{self.cfg.classifier.name} {self.cfg.benchmark.name}_{self._variant(name)} seed {self.cfg.seed} | {name}"
+        data = f"{self.cfg.benchmark.name}_{self._variant(name)}"
+        return f"{self.cfg.classifier.name} {data} seed {self.cfg.seed} | {name}"
 
 
 def optimisation(cfg: TrainConfig, stage: str) -> dict[str, Any]:

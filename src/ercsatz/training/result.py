@@ -1,8 +1,9 @@
 """``result.json``: what a job leaves behind. Ranking reads only these.
 
-A result has ``schema`` (1), ``status`` (running, completed or failed), ``choices`` (classifier, data, benchmark, variant, backbone, phase),
-``sweep``, ``overrides``, ``seed``, ``labels``, ``stages`` (key, cached, best epoch, validation W-F1, seconds, accelerator, and per
-test set the scores of ``training.scores``), ``hashes``, ``versions``, ``host``, ``started`` and ``seconds``; a failed one has ``error``.
+A result has ``schema`` (1), ``status`` (running, completed or failed), ``choices`` (classifier, data, benchmark,
+variant, backbone, phase), ``sweep``, ``overrides``, ``seed``, ``labels``, ``stages`` (key, cached, best epoch,
+validation W-F1, seconds, accelerator, and per test set the scores of ``training.scores``), ``hashes`` of the test sets,
+``versions``, ``host``, ``started`` and ``seconds``. A failed one has ``error`` and ``traceback``.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from ercsatz.dialogue import atomic_write
 
 SCHEMA = 1
-_PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core", "numpy", "scikit-learn")
+_PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core", "scikit-learn")
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:

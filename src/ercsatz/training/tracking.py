@@ -81,5 +81,5 @@ def _start(settings: Wandb, run: RunName, config: dict[str, Any], folder: Path, 
     except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
         if mode == "offline":
             raise
-        print(f"Weights & Biases cannot be reached ({error}); this stage is logged offline. Later: wandb sync {folder}/wandb")
+        print(f"Weights & Biases is out of reach ({error}). Logged offline; later: wandb sync {folder}/wandb/offline-*")
         return start("offline")
