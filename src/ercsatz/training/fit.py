@@ -94,6 +94,12 @@ class LightningClassifier(pl.LightningModule):
         self._gold.clear()
         self._predicted.clear()
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clip the global norm; Lightning's own refuses a fused optimiser, although bfloat16 needs no scaling."""
+        nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """AdamW, fused where it can be, with linear warm-up to ``lr`` and linear decay to 0."""
         settings = self._optimisation
@@ -101,7 +107,7 @@ class LightningClassifier(pl.LightningModule):
             self.parameters(),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
-            fused=self.device.type in {"cuda", "cpu"},
+            fused=self.trainer.precision != "16-mixed",  # with float16 it would clip gradients that are still scaled
         )
         warmup = max(1, round(settings.warmup * self._steps))
         decay = max(1, self._steps - warmup)
@@ -179,6 +185,7 @@ def fit(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
     resume = folder / "last.ckpt"
     runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=False)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
