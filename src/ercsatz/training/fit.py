@@ -98,7 +98,8 @@ class LightningClassifier(pl.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip the global norm; Lightning's own refuses a fused optimiser, although bfloat16 needs no scaling."""
-        nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        if self._optimisation.clip > 0:
+            nn.utils.clip_grad_norm_(self.parameters(), self._optimisation.clip)
 
     def configure_optimizers(self) -> Any:
         """AdamW, fused where it can be, with linear warm-up to ``lr`` and linear decay to 0."""
