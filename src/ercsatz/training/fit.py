@@ -177,7 +177,6 @@ def fit(
         devices=1,
         precision=_precision(trainer.precision),  # type: ignore[arg-type]
         max_epochs=optimisation.epochs,
-        gradient_clip_val=optimisation.clip,
         callbacks=[best, last, EpochLines(title), *([TQDMProgressBar(leave=False)] if terminal else [])],
         logger=list(loggers),
         log_every_n_steps=10,
