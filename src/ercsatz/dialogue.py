@@ -120,7 +120,7 @@ def from_json(line: object, where: str) -> Dialogue:
         where: the place, for messages.
 
     Raises:
-        UserError: a key is missing, unknown or of the wrong type, or a text or speaker is empty.
+        UserError: a key is missing, unknown or of the wrong type, or a text or speaker is empty or not Unicode.
     """
     _expect_keys(line, {"id", "utterances"}, {"provenance"}, where)
     assert isinstance(line, dict)
@@ -198,6 +198,8 @@ def _turn(turn: object, where: str) -> Utterance:
     for key, value in (("speaker", speaker), ("text", text)):
         if not isinstance(value, str) or not value.strip():
             raise UserError(f"{where}: {key!r} must be a string that is not empty.")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UserError(f"{where}: {key!r} has half a surrogate pair, a cut-off emoji for one. Remove it.")
     if emotion is not None and not isinstance(emotion, str):
         raise UserError(f"{where}: 'emotion' must be a label or null.")
     return Utterance(speaker, text, emotion)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig
@@ -36,14 +37,22 @@ class Pretrained:
     def encoder(self) -> "Encoder":
         """A new encoder; two calls share no parameters."""
         if self.weights is None:
-            return Encoder(AutoModel.from_config(self.config), self.pooling)
+            return Encoder(AutoModel.from_config(self.config, dtype=torch.float32), self.pooling)
         try:
-            model = AutoModel.from_pretrained(self.weights, dtype=torch.float32, use_safetensors=True)
-        except OSError as error:
+            model, loading = AutoModel.from_pretrained(
+                self.weights, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, SafetensorError) as error:
             raise UserError(
                 f"Backbone {self.weights}: no model.safetensors could be read ({error}). Pickled weights are never "
                 "loaded; convert them with safetensors, or take another backbone."
             ) from None
+        # transformers would go on with random numbers in their place.
+        if missing := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
+            raise UserError(
+                f"Backbone {self.weights}: its weights lack {missing[0]} and {len(missing) - 1} more "
+                f"of a {self.config.model_type} encoder. Take a folder whose config.json belongs to its weights."
+            )
         return Encoder(model, self.pooling)
 
     def max_length(self, wanted: int) -> int:
@@ -54,6 +63,7 @@ class Pretrained:
         return int(min(wanted, positions - reserved))
 
 
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 _OFFSET_POSITIONS = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"}
 
 
@@ -81,9 +91,10 @@ def reopen(folder: Path, pooling: Pooling) -> Pretrained:
 
 def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
     try:
+        _check_files(Path(name))
         config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name, use_fast=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # of a broken tokenizer.json, tokenizers raises nothing narrower
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"Backbone {name}: cannot be opened ({reason}). Give backbone=local backbone.checkpoint=FOLDER a folder "
             "with config.json, tokenizer.json and model.safetensors; hub names need a network or a filled cache."
@@ -91,6 +102,14 @@ def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
         raise UserError(f"Backbone {name}: its tokenizer has no class or padding token; take an encoder.")
     return Pretrained(config, tokenizer, weights, pooling)
+
+
+def _check_files(folder: Path) -> None:
+    """Without them transformers 4 fails obscurely, and transformers 5 makes a tokenizer that knows no word."""
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise FileNotFoundError("the folder has no config.json")
+    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        raise FileNotFoundError("the folder has no tokenizer.json")
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:

@@ -1,6 +1,8 @@
 """Train one stage into a folder: open or load the classifier, fit it, save it."""
 
+import hashlib
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder import open_backbone
-from ercsatz.config import TrainConfig
+from ercsatz.config import Classifier, TrainConfig
+from ercsatz.errors import UserError
 from ercsatz.training.fit import Optimisation, fit
 from ercsatz.training.stage import Stage
 from ercsatz.training.tracking import RunName, stage_loggers
@@ -27,6 +30,9 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
 
     Returns:
         What ``fit`` returns, and the accelerator.
+
+    Raises:
+        UserError: the backbone or ``start`` cannot be opened, or ``start`` is another classifier than asked for.
     """
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     train, labels = stage.corpus.split("train"), stage.corpus.labels
@@ -35,9 +41,9 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
         classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts), labels)
     else:
         classifier = checkpoint.load(start, labels)
-    key = stage.key()
+        _check_same(classifier.config, cfg.classifier, start)
     name = RunName(
-        id=f"{cfg.sweep}-{key}",
+        id=f"{stage.key()}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
         name=f"{cfg.benchmark.name}_{stage.variant}-{cfg.classifier.name}-{stage.name}-s{cfg.seed}",
         group=cfg.sweep,
         job_type=stage.name,
@@ -57,6 +63,15 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
             title,
         )
     checkpoint.save(classifier, folder)
+    (work / "last.ckpt").unlink()  # first: with it and without best.ckpt, a later run could neither go on nor start
     shutil.rmtree(work)
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {**record, "accelerator": accelerator, "threads": torch.get_num_threads()}
+
+
+def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:
+    there, here = asdict(saved), asdict(wanted)
+    differing = [key for key in here | there if here.get(key) != there.get(key)]
+    if differing:
+        listed = ", ".join(f"classifier.{key} is {there.get(key)} there and {here.get(key)} here" for key in differing)
+        raise UserError(f"training.checkpoint={start} is another classifier than asked for: {listed}. Give the same.")

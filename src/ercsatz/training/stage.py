@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
-_CODE = ("classifiers", "training/fit.py")
+_CODE = ("classifiers", "training/fit.py", "training/run.py")
 
 
 @dataclass(frozen=True)

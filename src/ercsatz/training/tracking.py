@@ -10,6 +10,9 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ercsatz.config import Wandb, WandbMode
+from ercsatz.errors import UserError
+
+INIT_TIMEOUT = 20.0  # seconds that a stage waits for a server at the most
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,21 @@ def stage_loggers(settings: Wandb, run: RunName, config: dict[str, Any], folder:
 
 
 def wandb_mode(wanted: WandbMode) -> str:
-    """``online``, ``offline`` or ``disabled``; WANDB_MODE decides for ``auto``, then whether a key is there."""
-    if wanted != WandbMode.auto:
-        return wanted.value
-    if os.environ.get("WANDB_MODE"):
-        return os.environ["WANDB_MODE"]
+    """``online``, ``offline`` or ``disabled``; WANDB_MODE decides for ``auto``, then whether a key is there.
+
+    Raises:
+        UserError: it is to be online, but nobody is logged in.
+    """
+    mode = os.environ.get("WANDB_MODE") or "auto" if wanted == WandbMode.auto else wanted.value
+    if mode not in {"auto", "online"}:
+        return mode
     import wandb
 
-    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    if wandb.login(prompt=False, verify=False):
+        return "online"
+    if mode == "online":
+        raise UserError("wandb.mode=online (or WANDB_MODE), but nobody is logged in. Log in with: wandb login")
+    return "offline"
 
 
 def _start(settings: Wandb, run: RunName, config: dict[str, Any], folder: Path, mode: str) -> Any:
@@ -73,13 +83,16 @@ def _start(settings: Wandb, run: RunName, config: dict[str, Any], folder: Path, 
             tags=run.tags,
             config=config,
             reinit="finish_previous",
-            settings=wandb.Settings(silent=True),
+            settings=wandb.Settings(silent=True, init_timeout=INIT_TIMEOUT),
         )
 
     try:
         return start(mode)
-    except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+    except wandb.errors.CommError as error:
         if mode == "offline":
             raise
-        print(f"Weights & Biases is out of reach ({error}). Logged offline; later: wandb sync {folder}/wandb/offline-*")
+        wandb.teardown(exit_code=1)  # else the id stays taken, and the offline run cannot have it
+        reason = str(error).splitlines()[0]
+        later = folder.with_name(folder.name.removesuffix(".partial"))  # where the cache puts a finished stage
+        print(f"Weights & Biases is out of reach ({reason}). Logged offline; later: wandb sync {later}/wandb/offline-*")
         return start("offline")

@@ -1,0 +1,172 @@
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ercsatz.classifiers.batching import TokenBudgetSampler, TokenisedDialogue, segments, tokenise
+from ercsatz.dialogue import Dialogue, Utterance
+
+LABELS = ("neutral", "joy", "anger")
+
+
+def characters(texts: Sequence[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
+    """A tokenizer for which a character is a token."""
+    assert not add_special_tokens
+    return {"input_ids": [list(map(ord, text)) for text in texts]}
+
+
+def text_of(tokens: Sequence[int]) -> str:
+    return "".join(map(chr, tokens))
+
+
+said = st.text("abc ?", min_size=1, max_size=12)
+turns = st.builds(
+    Utterance, st.sampled_from([f"speaker {i}" for i in range(14)]), said, st.none() | st.sampled_from(LABELS)
+)
+labelled = st.lists(turns, min_size=1, max_size=14).filter(lambda turns: any(turn.emotion for turn in turns))
+dialogues = st.builds(Dialogue, st.text(), labelled.map(tuple))
+
+
+def tokenised(*dialogues: Dialogue) -> list[TokenisedDialogue]:
+    return tokenise(dialogues, LABELS, characters)
+
+
+# Tokens
+
+
+@given(dialogues)
+def test_speakers_are_numbered_by_first_appearance(dialogue):
+    (tokens,) = tokenised(dialogue)
+    order = list(dict.fromkeys(turn.speaker for turn in dialogue.utterances))
+    assert tokens.speakers == tuple(order.index(turn.speaker) for turn in dialogue.utterances)
+
+
+@given(dialogues)
+def test_the_whole_dialogue_is_its_turns_with_speaker_tags_and_spaces(dialogue):
+    (tokens,) = tokenised(dialogue)
+    order = list(dict.fromkeys(turn.speaker for turn in dialogue.utterances))
+    assert [text_of(turn) for turn in tokens.turns] == [turn.text for turn in dialogue.utterances]
+    assert text_of([token for turn in tokens.tagged for token in turn]) == " ".join(
+        f"<s{order.index(turn.speaker) + 1}> {turn.text}" for turn in dialogue.utterances
+    )
+
+
+@given(dialogues)
+def test_labels_are_indices_and_none_for_context(dialogue):
+    (tokens,) = tokenised(dialogue)
+    assert [None if i is None else LABELS[i] for i in tokens.labels] == [turn.emotion for turn in dialogue.utterances]
+
+
+@given(dialogues, st.integers(1, 200), st.data())
+def test_the_context_is_the_end_of_the_dialogue_up_to_the_turn(dialogue, max_tokens, data):
+    (tokens,) = tokenised(dialogue)
+    turn = data.draw(st.integers(0, len(dialogue.utterances) - 1))
+    whole = [token for tagged in tokens.tagged[: turn + 1] for token in tagged]
+    assert tokens.context(turn, max_tokens) == whole[-max_tokens:]
+
+
+@given(dialogues, st.data())
+def test_earlier_turns_are_the_speakers_own_oldest_first(dialogue, data):
+    (tokens,) = tokenised(dialogue)
+    turn = data.draw(st.integers(0, len(dialogue.utterances) - 1))
+    speakers = [turn.speaker for turn in dialogue.utterances]
+    assert tokens.earlier_turns(turn) == [i for i, name in enumerate(speakers[:turn]) if name == speakers[turn]]
+
+
+# Segments
+
+
+@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
+def test_segments_hold_each_labelled_turn_once_and_no_other(corpus, max_tokens, budget):
+    found = [(s.dialogue, turn) for s in segments(tokenised(*corpus), max_tokens, budget) for turn in s.targets]
+    assert found == [
+        (number, i)
+        for number, d in enumerate(corpus)
+        for i, turn in enumerate(d.utterances)
+        if turn.emotion is not None
+    ]
+
+
+@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
+def test_a_segment_costs_its_context_tokens_and_keeps_the_budget(corpus, max_tokens, budget):
+    for segment in segments(tokenised(*corpus), max_tokens, budget):
+        assert segment.cost == sum(len(segment.tokens.context(turn, max_tokens)) for turn in segment.targets)
+        assert segment.cost <= budget or len(segment.targets) == 1
+
+
+def test_an_ample_budget_keeps_a_dialogue_whole():
+    dialogue = Dialogue("1", tuple(Utterance("Ann", "a", "joy") for _ in range(9)))
+    (segment,) = segments(tokenised(dialogue), 512, 10_000)
+    assert segment.targets == tuple(range(9))
+
+
+# Batches
+
+costs = st.lists(st.integers(1, 500), min_size=1, max_size=80)
+
+
+def epoch(costs: Sequence[int], budget: int, seed: int | None, number: int = 0) -> list[list[int]]:
+    sampler = TokenBudgetSampler(costs, budget, seed)
+    sampler.set_epoch(number)
+    return list(sampler)
+
+
+@given(costs, st.integers(1, 2000), st.none() | st.integers(0, 99), st.integers(0, 9))
+def test_an_epoch_has_each_segment_once_in_batches_that_are_never_empty(costs, budget, seed, number):
+    batches = epoch(costs, budget, seed, number)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(costs)))
+    assert all(batches)
+
+
+@given(costs, st.integers(1, 2000), st.integers(0, 99))
+def test_every_epoch_has_as_many_batches_as_the_sampler_says(costs, budget, seed):
+    sampler = TokenBudgetSampler(costs, budget, seed)
+    lengths = set()
+    for number in range(3):
+        sampler.set_epoch(number)
+        lengths.add(len(list(sampler)))
+    assert lengths == {len(sampler)}
+
+
+@given(costs, st.integers(1, 2000), st.integers(0, 99))
+def test_the_budget_is_met_on_average(costs, budget, seed):
+    spent = [sum(costs[i] for i in batch) for batch in epoch(costs, budget, seed)]
+    wanted = max(budget, *costs)
+    if len(spent) > 1:
+        # As many batches as the tokens can fill, so less than a batch's worth is spread over all of them.
+        assert wanted <= mean(spent) < wanted * (1 + 1 / len(spent))
+    # The middle of a segment falls into its batch, so half a segment may stick out at either end.
+    assert max(spent) <= mean(spent) + max(costs)
+
+
+def test_without_a_seed_the_order_is_kept():
+    assert [i for batch in epoch([5] * 20, 10, None) for i in batch] == list(range(20))
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    def order(seed: int, number: int) -> list[list[int]]:
+        return epoch([3, 9, 4, 1, 7] * 8, 20, seed, number)
+
+    assert order(1, 2) == order(1, 2)
+    orders = [str(order(seed, number)) for seed in (0, 1) for number in (0, 1, 2)]
+    assert len(set(orders)) == len(orders)
+
+
+def test_the_order_of_an_epoch_is_the_same_after_others_and_whatever_torch_drew(seed_torch):
+    costs = [3, 9, 4, 1, 7] * 8
+    resumed = epoch(costs, 20, 5, 2)
+    sampler = TokenBudgetSampler(costs, 20, 5)
+    for number in range(3):
+        seed_torch(number)
+        sampler.set_epoch(number)
+        last = list(sampler)
+    assert last == resumed
+
+
+@pytest.fixture
+def seed_torch() -> Callable[[int], object]:
+    import torch
+
+    return torch.manual_seed

@@ -1,0 +1,220 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from transformers import BertConfig, BertModel
+
+from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.encoder import open_backbone, train_tokenizer
+from ercsatz.config import Backbone, CoMPM, Pooling, TinySize, Trainer
+from ercsatz.dialogue import Utterance
+from ercsatz.training import fit as fit_module
+from ercsatz.training.fit import EpochLines, LightningClassifier, Optimisation, Segments, fit, predict
+from ercsatz.training.scores import scores
+
+LABELS = ("neutral", "joy", "anger")
+TRAINER = Trainer("cpu", "32-true")
+FOUR = Optimisation(epochs=4, lr=5e-3, warmup=0.2, weight_decay=0.01, clip=1.0, batch_tokens=60)
+
+
+@pytest.fixture
+def built(make_dialogues) -> Callable[..., ErcClassifier]:
+    """A tiny CoMPM with every kind of dropout on; the same each time for a seed."""
+
+    def build(seed: int = 0) -> ErcClassifier:
+        pl.seed_everything(seed, verbose=False)
+        texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
+        pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 300)), texts)
+        return checkpoint.build(CoMPM("compm", 64, 2, 0.3), pretrained, LABELS)
+
+    return build
+
+
+@pytest.fixture
+def run(make_dialogues) -> Callable[..., dict[str, Any]]:
+    """Fit on ten dialogues."""
+
+    def fitted(
+        classifier: ErcClassifier, folder: Path, optimisation: Optimisation = FOUR, seed: int = 0
+    ) -> dict[str, Any]:
+        train, validation = make_dialogues(10, seed=1), make_dialogues(6, seed=2)
+        return fit(classifier, train, validation, optimisation, TRAINER, seed, folder, [], "test")
+
+    return fitted
+
+
+def weights(classifier: ErcClassifier) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in classifier.module.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+class BreakError(Exception):
+    """What a test throws in the middle of a run."""
+
+
+def raise_in(monkeypatch, owner: type, method: str, when: Callable[..., bool]) -> None:
+    """Throw when a method is called and ``when`` holds of its arguments."""
+    original = getattr(owner, method)
+
+    def wrapped(*arguments: Any, **more: Any) -> Any:
+        if when(*arguments):
+            raise BreakError
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(owner, method, wrapped)
+
+
+# Each happens once two epochs are done: in the third's training, in its validation, and between its two checkpoints.
+INTERRUPTIONS = {
+    "training": (LightningClassifier, "training_step", lambda self, batch, i: (self.current_epoch, i) == (2, 1)),
+    "validation": (LightningClassifier, "on_validation_epoch_end", lambda self: self.current_epoch == 2),
+    "saving": (EpochLines, "on_train_epoch_end", lambda self, trainer, module: trainer.current_epoch == 2),
+    "the end": (fit_module.torch, "load", lambda *_: True),
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> dict[str, Any]:
+    """Result and weights of the run that the interrupted ones must equal; filled in by the first test that needs it."""
+    return {}
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_resumed_run_ends_as_if_it_had_not_been_interrupted(where, built, run, uninterrupted, tmp_path, monkeypatch):
+    if not uninterrupted:
+        classifier = built()
+        uninterrupted |= {"result": run(classifier, tmp_path / "whole"), "weights": weights(classifier)}
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS[where])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run")
+    resumed = built()
+    assert run(resumed, tmp_path / "run") == uninterrupted["result"]
+    assert same(weights(resumed), uninterrupted["weights"])
+
+
+def test_a_resumed_run_repeats_no_finished_epoch(built, run, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS["validation"])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path)
+    capsys.readouterr()
+    result = run(built(), tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[1] for line in lines] == ["epoch 3/4", "epoch 4/4"]
+    assert f"(epoch {result['best_epoch']})" in lines[-1]
+    assert f"best {100 * result['validation_w_f1']:.2f}" in lines[-1]
+
+
+def test_a_seed_decides_the_weights(built, run, tmp_path):
+    found = []
+    for number, seed in enumerate((3, 3, 4)):
+        classifier = built(seed)
+        run(classifier, tmp_path / str(number), replace(FOUR, epochs=1), seed)
+        found.append(weights(classifier))
+    assert same(found[0], found[1])
+    assert not same(found[0], found[2])
+
+
+def test_the_weights_of_the_best_epoch_are_left(built, run, tmp_path, monkeypatch):
+    validation = iter([0.1, 0.8, 0.3, 0.8])
+    seen = []
+
+    def told(gold: list[int], predicted: list[int], labels: tuple[str, ...]) -> dict[str, Any]:
+        seen.append(weights(classifier))
+        return {**scores(gold, predicted, labels), "w_f1": next(validation)}
+
+    monkeypatch.setattr(fit_module, "scores", told)
+    classifier = built()
+    result = run(classifier, tmp_path)
+    assert (result["best_epoch"], result["validation_w_f1"]) == (2, pytest.approx(0.8))
+    assert same(weights(classifier), seen[1])
+    assert not same(seen[1], seen[3])
+
+
+def test_the_validation_score_is_that_of_the_weights_that_are_left(built, run, make_dialogues, tmp_path):
+    classifier = built()
+    result = run(classifier, tmp_path)
+    validation = make_dialogues(6, seed=2)
+    rows = predict(classifier, validation, TRAINER)
+    gold = [LABELS.index(validation[dialogue].utterances[turn].emotion) for dialogue, turn, _ in rows]
+    found = scores(gold, [int(probabilities.argmax()) for *_, probabilities in rows], LABELS)
+    assert result["validation_w_f1"] == pytest.approx(found["w_f1"], abs=1e-6)
+
+
+def test_training_learns(built, make_dialogues, tmp_path):
+    classifier, dialogues = built(), make_dialogues(10, seed=1)
+    result = fit(classifier, dialogues, dialogues, replace(FOUR, epochs=12, lr=1e-2), TRAINER, 0, tmp_path, [], "test")
+    assert result["validation_w_f1"] > 0.6
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.25, 1.0])
+def test_warm_up_and_decay_are_counted_in_steps(warmup, built, run, tmp_path, monkeypatch):
+    rates = []
+    original = LightningClassifier.training_step
+
+    def step(self: LightningClassifier, batch: Any, number: int) -> Any:
+        rates.append(self.optimizers().param_groups[0]["lr"])
+        return original(self, batch, number)
+
+    monkeypatch.setattr(LightningClassifier, "training_step", step)
+    result = run(built(), tmp_path, replace(FOUR, epochs=2, warmup=warmup, lr=1e-3))
+    steps = result["steps"]
+    assert len(rates) == steps > 8
+    rising = max(1, round(warmup * steps))
+    assert rates[:rising] == pytest.approx([1e-3 * (i + 1) / rising for i in range(rising)])
+    falling = steps - rising
+    assert rates[rising:] == pytest.approx([1e-3 * (falling - i) / falling for i in range(falling)])
+
+
+def test_dropout_is_on_in_training_also_from_a_checkpoint(run, tmp_path, monkeypatch):
+    tokenizer = train_tokenizer(["the train on monday"], 300)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    tokenizer.save_pretrained(tmp_path / "bert")
+    BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=1, **sizes)).save_pretrained(tmp_path / "bert")
+    pretrained = open_backbone(Backbone("local", str(tmp_path / "bert"), Pooling.first, 1e-3), [])
+    classifier = checkpoint.build(CoMPM("compm", 64, 1, 0.0), pretrained, LABELS)
+    modes = []
+    original = LightningClassifier.training_step
+
+    def step(self: LightningClassifier, batch: Any, number: int) -> Any:
+        modes.append({module.training for module in classifier.module.modules()})
+        return original(self, batch, number)
+
+    monkeypatch.setattr(LightningClassifier, "training_step", step)
+    run(classifier, tmp_path / "run", replace(FOUR, epochs=2))
+    assert modes
+    assert all(mode == {True} for mode in modes)
+
+
+def test_predictions_are_in_the_order_of_the_dialogues(built, make_dialogues):
+    classifier, dialogues = built(), list(make_dialogues(12, seed=5))
+    first = dialogues[3]
+    silent = replace(first, utterances=(Utterance("Ann", "and so on and on", None), *first.utterances))
+    dialogues[3] = silent
+    rows = predict(classifier, dialogues, TRAINER)
+    labelled = [(n, i) for n, d in enumerate(dialogues) for i, turn in enumerate(d.utterances) if turn.emotion]
+    assert [(dialogue, turn) for dialogue, turn, _ in rows] == labelled
+    assert all(float(probabilities.sum()) == pytest.approx(1) for *_, probabilities in rows)
+    for number, dialogue in enumerate(dialogues):
+        alone = [probabilities for *_, probabilities in predict(classifier, [dialogue], TRAINER)]
+        together = [probabilities for n, _, probabilities in rows if n == number]
+        torch.testing.assert_close(torch.stack(together), torch.stack(alone), atol=1e-5, rtol=0)
+
+
+def test_a_loader_gives_whole_batches_and_the_length_it_says(built, make_dialogues):
+    data = Segments(built(), make_dialogues(10, seed=1), batch_tokens=60)
+    for seed in (None, 0):
+        loader = data.loader(seed)
+        batches = list(loader)
+        assert len(batches) == len(loader) > 1
+        places = [place for batch in batches for place in batch.places]
+        assert len(places) == len(set(places)) == sum(len(segment.targets) for segment in data.segments)
