@@ -175,6 +175,24 @@ def test_warm_up_and_decay_are_counted_in_steps(warmup, built, run, tmp_path, mo
     assert rates[rising:] == pytest.approx([1e-3 * (falling - i) / falling for i in range(falling)])
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_gradients_are_clipped_in_either_precision_and_left_alone_at_0(
+    clip, precision, built, make_dialogues, tmp_path, monkeypatch
+):
+    norms = []
+
+    def look(self: LightningClassifier, *_: Any) -> None:
+        norms.append(torch.stack([p.grad.norm() for p in self.parameters() if p.grad is not None]).norm().item())
+
+    monkeypatch.setattr(LightningClassifier, "on_train_batch_end", look)
+    dialogues = make_dialogues(10, seed=1)
+    settings = replace(FOUR, epochs=1, clip=clip)
+    fit(built(), dialogues, dialogues, settings, Trainer("cpu", precision), 0, tmp_path, [], "test")
+    assert norms
+    assert all((norm <= 1.01e-3) == (clip > 0) for norm in norms)
+
+
 def test_dropout_is_on_in_training_also_from_a_checkpoint(run, tmp_path, monkeypatch):
     tokenizer = train_tokenizer(["the train on monday"], 300)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
