@@ -3,11 +3,14 @@
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import config, sweep
@@ -45,6 +48,8 @@ def _generate(cfg: DictConfig) -> None:
         run(settings)
     except Exception as error:
         sweep.report(error)
+        if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
+            raise  # in a worker process, where the exit status would be lost
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
@@ -97,8 +102,7 @@ def _run(task: Callable[[], None]) -> None:
 def _config_folders(arguments: Sequence[str]) -> list[Path]:
     """Folders given with --config-dir or -cd, whose benchmarks get their data sets too."""
     flags = ("--config-dir", "-cd")
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    given = [following for argument, following in pairs if argument in flags]
+    given = [following for argument, following in pairwise(arguments) if argument in flags]
     given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
     return [Path(folder) for folder in given]
 
@@ -109,7 +113,7 @@ def _undeclared(arguments: Sequence[str], folders: Sequence[Path]) -> str | None
         if not argument.startswith("+"):
             continue
         key = argument.lstrip("+").partition("=")[0].partition("@")[0]
-        if not key.startswith("hydra") and not any((folder / key).is_dir() for folder in folders):
+        if re.split("[./]", key)[0] != "hydra" and not any((folder / key).is_dir() for folder in folders):
             return argument
     return None
 

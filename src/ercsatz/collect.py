@@ -3,38 +3,55 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ercsatz import ranking
+from ercsatz.check import check_ranking
 from ercsatz.config import VARIANTS, RankConfig, Ranking
 from ercsatz.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
+from ercsatz.sweep import NOT_A_SETTING
 
 # What a column of the records stands for already; other overrides become columns of their own.
-_KNOWN = {"classifier", "data", "seed", "phase", "backbone", "sweep"}
-_NOT_A_SETTING = ("hydra.", "paths.", "wandb.", "trainer.accelerator", "ranking.")
+_KNOWN = {"classifier", "data", "seed", "phase", "backbone"}
 _APART = "pretrain"
+_APART_TITLE = "Trained on synthetic dialogues alone (TSTR where the test set is org); not ranked"
+_LOG_WIDTH = 10_000  # nothing folds in a log
+_DEFAULT = "default"  # in the column of an override, where a job did not have it
 
 
 def collect(sweeps: Sequence[Path]) -> list[dict[str, Any]]:
     """The ``result.json`` of every job below the folders, each with its ``source``.
 
     Raises:
-        UserError: a folder does not exist, or none holds a result.
+        UserError: a folder does not exist, none holds a result, or a result cannot be read.
     """
     results = []
     for folder in sweeps:
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder}. Give finished sweeps: sweeps=[multirun/NAME].")
         for file in sorted(folder.rglob("result.json")):
-            results.append({**json.loads(read_text(file)), "source": str(file.parent)})
+            results.append({**_read(file), "source": str(file.parent)})
     if not results:
         raise UserError(f"No result.json below {', '.join(map(str, sweeps))}: no job of the sweep has started.")
     return results
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{file}, line {error.lineno}: not JSON ({error.msg}). Delete it and run the job again."
+        ) from None
+    return result
 
 
 def records(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -42,14 +59,20 @@ def records(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     rows = [row for result in results for row in _rows(result)]
     order = [*VARIANTS, None]
     rows.sort(key=lambda row: (row["classifier"] or "", order.index(row["variant"]), order.index(row["test_set"])))
-    return pd.DataFrame(rows).astype({"w_f1": float, "macro_f1": float, "accuracy": float})
+    long = pd.DataFrame(rows).astype({"w_f1": float, "macro_f1": float, "accuracy": float})
+    settings = list({key: None for result in results for key in _settings(result)})
+    return long.fillna(dict.fromkeys(settings, _DEFAULT))
+
+
+def _settings(result: dict[str, Any]) -> dict[str, str]:
+    """The overrides that can make two scores of a cell differ."""
+    swept = [text.partition("=") for text in result.get("overrides", ()) if not text.startswith(NOT_A_SETTING)]
+    return {key: value for key, _, value in swept if key not in _KNOWN}
 
 
 def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
     choices = result.get("choices", {})
-    swept = dict(_override(text) for text in result.get("overrides", ()))
-    base = {key: choices.get(key) for key in ("classifier", "backbone", "benchmark")}
-    base |= {key: value for key, value in swept.items() if key not in _KNOWN and not key.startswith(_NOT_A_SETTING)}
+    base = {key: choices.get(key) for key in ("classifier", "backbone", "benchmark")} | _settings(result)
     base |= {"seed": result.get("seed"), "source": result["source"]}
     empty = {"w_f1": None, "macro_f1": None, "accuracy": None}
     if result["status"] != "completed":
@@ -59,11 +82,6 @@ def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for test_set, scores in stage["test"].items():
             row = base | {"variant": stage["variant"], "stage": stage["stage"], "key": stage["key"]}
             yield row | {"test_set": test_set} | {name: scores[name] for name in empty}
-
-
-def _override(text: str) -> tuple[str, str]:
-    key, _, value = text.lstrip("+~").partition("=")
-    return key, value
 
 
 def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None) -> bool:
@@ -100,6 +118,7 @@ def rank_command(cfg: RankConfig) -> None:
     """What ``rank.py`` does: rank a table of scores, or finished sweeps."""
     if (cfg.scores is None) == (not cfg.sweeps):
         raise UserError("Give either scores=FILE.csv or sweeps=[multirun/a,multirun/b].")
+    check_ranking(cfg.ranking)
     output = Path(cfg.output) if cfg.output else None
     if cfg.scores is not None:
         long = ranking.read_scores(Path(cfg.scores))
@@ -118,6 +137,8 @@ def publish(
 ) -> None:
     """Rank score records; print the tables, and write ``ranking.md``, ``ranking.csv`` and ``scores.csv`` to ``output``.
 
+    Where there is a single treatment or nothing but ``apart``, the scores are shown and there is no ``ranking.csv``.
+
     Args:
         long: what is ranked.
         settings: treatments, blocks and the baseline.
@@ -126,27 +147,59 @@ def publish(
         notes: jobs that did not complete.
         apart: score records that are shown but not ranked: classifiers trained on synthetic data alone.
     """
-    result = _rank(long, settings)
-    console = Console(width=None if sys.stdout.isatty() else 160)  # nothing folds in a log
-    console.print(ranking.to_rich(result, scale))
-    markdown = ranking.to_markdown(result, scale)
+    report = _report(long, settings, scale)
+    shown: list[Table | Text] = [report.shown] if report.shown else []
+    markdown = report.markdown
     if apart is not None and len(apart):
-        table = ranking.pivot(apart, settings.treatment, settings.block, settings.metric)
-        title = "Trained on synthetic dialogues alone (TSTR where the test set is org); not ranked"
-        console.print(f"{title}:", ranking.scores_to_rich(table, scale), sep="\n", highlight=False)
-        markdown += f"\n## {title}\n\n{ranking.scores_to_markdown(table, scale)}"
-    for sentence in [*ranking.sentences(result), *notes]:
-        console.print(sentence, markup=False, highlight=False)
+        table = _pivot(apart, settings)
+        shown += [Text(f"{_APART_TITLE}:"), ranking.scores_to_rich(table, scale)]
+        markdown += f"\n## {_APART_TITLE}\n\n{ranking.scores_to_markdown(table, scale)}"
     if notes:
         markdown += "\n## Jobs that did not complete\n\n" + "".join(f"- {note}\n" for note in notes)
-    if output is not None:
-        written = {"ranking.md": markdown, "ranking.csv": ranking.to_csv(result, scale)}
-        for name, text in [*written.items(), ("scores.csv", long.to_csv(index=False))]:
-            with atomic_write(output / name) as file:
-                file.write(text)
-        console.print(f"Written: {output / 'ranking.md'}, ranking.csv, scores.csv", markup=False, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
+    console.print(*shown, *map(Text, [*report.sentences, *notes]), sep="\n")
+    if output is None:
+        return
+    files = {"ranking.md": markdown, "ranking.csv": report.csv, "scores.csv": long.to_csv(index=False)}
+    written = {name: text for name, text in files.items() if text is not None}
+    for name, text in written.items():
+        with atomic_write(output / name) as file:
+            file.write(text)
+    console.print(Text(f"Written to {output}: {', '.join(written)}"))
 
 
-def _rank(long: pd.DataFrame, settings: Ranking) -> ranking.RankResult:
-    table = ranking.pivot(long, list(settings.treatment), list(settings.block), settings.metric)
-    return ranking.rank(table, ranking.baseline_comparisons(table, settings.baseline))
+@dataclass(frozen=True)
+class _Report:
+    """What is shown of the records that are ranked; without ``csv`` there was nothing to rank."""
+
+    shown: Table | None
+    markdown: str
+    sentences: list[str]
+    csv: str | None = None
+
+
+def _report(long: pd.DataFrame, settings: Ranking, scale: float) -> _Report:
+    if long.empty:
+        sentence = (
+            f"No job ran a stage of ranking.stages=[{', '.join(settings.stages)}], so there is nothing to rank. "
+            f"With ranking.stages=[{_APART}] the scores above are ranked."
+        )
+        return _Report(None, f"{sentence}\n", [sentence])
+    table = _pivot(long, settings)
+    if len(table.cells.columns) == 1:
+        sentence = f"{table.cells.columns[0]} is the only treatment with scores, so there is nothing to rank."
+        if table.seeds.to_numpy().max() > 1:
+            sentence += " Scores are means over seeds, with their sample standard deviation."
+        markdown = f"{ranking.scores_to_markdown(table, scale)}\n{sentence}\n"
+        return _Report(ranking.scores_to_rich(table, scale), markdown, [sentence])
+    result = ranking.rank(table, ranking.baseline_comparisons(table, settings.baseline))
+    return _Report(
+        ranking.to_rich(result, scale),
+        ranking.to_markdown(result, scale),
+        ranking.sentences(result),
+        ranking.to_csv(result, scale),
+    )
+
+
+def _pivot(long: pd.DataFrame, settings: Ranking) -> ranking.ScoreTable:
+    return ranking.pivot(long, list(settings.treatment), list(settings.block), settings.metric)

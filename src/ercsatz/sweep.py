@@ -17,8 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from ercsatz.check import check
 from ercsatz.config import Ranking
 from ercsatz.errors import UserError
+
+# Overrides of these keys leave what is computed as it is.
+NOT_A_SETTING = ("sweep=", "hydra.", "paths.", "wandb.", "trainer.accelerator=", "ranking.")
 
 
 class Status:
@@ -38,6 +42,7 @@ def run_cell(cfg: DictConfig) -> None:
     record: dict[str, Any] = {"overrides": overrides}
     try:
         settings = to_object(cfg)
+        check(settings)
         from ercsatz.training.job import identity, run_job
 
         record = identity(settings, overrides)
@@ -91,25 +96,32 @@ class RankingCallback(Callback):
 
 
 def finish() -> None:
-    """Rank the sweep that this process started, once; whatever goes wrong is reported, never raised."""
+    """Rank the sweep that this process started, once; whatever goes wrong is reported, never raised.
+
+    A sweep of which no job has started is not ranked: Hydra refused it and has said why.
+    """
     if Status.unranked is None:
         return
     (folder, ranking), Status.unranked = Status.unranked, None
+    if not any(folder.rglob("result.json")):
+        return
+    problem = folder / "ranking.error.txt"
+    problem.unlink(missing_ok=True)
     try:
         from ercsatz.collect import rank_sweeps
 
         if not rank_sweeps([folder], ranking, folder):
             Status.code = 1
     except Exception as error:
-        (folder / "ranking.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        problem.write_text(traceback.format_exc(), encoding="utf-8")
         report(error, "ranking")
 
 
 def cell_name(classifier: str, data: str, seed: int, overrides: Sequence[str]) -> str:
-    """The folder of a cell: what it is, and a hash of whatever else was overridden."""
+    """The folder of a cell: what it is, and a hash of whatever other settings were overridden."""
     import hashlib
 
-    known = ("classifier=", "data=", "seed=")
+    known = ("classifier=", "data=", "seed=", *NOT_A_SETTING)
     others = sorted(o for o in overrides if not o.startswith(known))
     suffix = f"-{hashlib.sha256(' '.join(others).encode()).hexdigest()[:6]}" if others else ""
     return f"{classifier}-{data}-seed{seed}{suffix}"

@@ -124,6 +124,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator, so that the epoch is read with the first batch: resuming, Lightning sets it after this call.
         order = list(range(len(self.costs)))
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -134,4 +135,4 @@ class TokenBudgetSampler(Sampler[list[int]]):
             # A segment goes where its middle falls; no gap between middles exceeds a batch, so none stays empty.
             batches[(2 * spent + self.costs[i]) * self.batches // (2 * total)].append(i)
             spent += self.costs[i]
-        return iter(batches)
+        yield from batches

@@ -57,7 +57,8 @@ class Segments(Dataset[Batch]):
     def loader(self, seed: int | None) -> DataLoader[Batch]:
         """Batches of about the token budget; shuffled each epoch if a seed is given."""
         sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self.batch_tokens, seed)
-        return DataLoader(self, batch_size=None, sampler=sampler)
+        # Its own generator: else each pass draws from the global one, on resuming at another point than otherwise.
+        return DataLoader(self, batch_size=None, sampler=sampler, generator=torch.Generator())
 
 
 class LightningClassifier(pl.LightningModule):

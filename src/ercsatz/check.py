@@ -1,0 +1,85 @@
+"""Values that have the right type and still make no sense."""
+
+from collections.abc import Iterable, Sequence
+
+from ercsatz.config import CoMPM, Phase, Ranking, TrainConfig, Training
+from ercsatz.errors import UserError
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+
+_Rule = tuple[str, object, bool, str]  # key, value, whether it holds, what the value must be
+
+
+def check(cfg: TrainConfig) -> None:
+    """Refuse values that make no sense, before anything is read or trained.
+
+    Raises:
+        UserError: names the key and what it must be.
+    """
+    check_ranking(cfg.ranking)
+    backbone = cfg.backbone
+    if backbone.checkpoint is None and backbone.size is None:
+        raise UserError("backbone.checkpoint has no value. Give a folder or a hub name: backbone.checkpoint=FOLDER.")
+    if cfg.test_sets == []:
+        raise UserError("test_sets=[]: a job needs one at least, or null for all that are there.")
+    rules = [("seed", cfg.seed, 0 <= cfg.seed < 2**32, "from 0 to 4294967295"), *_training_rules(cfg.training)]
+    tokens = cfg.classifier.max_tokens
+    rules.append(("classifier.max_tokens", tokens, tokens >= 2, "2 or more: one for the class token"))
+    rules += [_one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]
+    rules += [_one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
+    if cfg.training.checkpoint is not None and cfg.phase != Phase.finetune:
+        raise UserError(f"training.checkpoint is where phase=finetune starts from, but phase={cfg.phase.value}.")
+    if isinstance(cfg.classifier, CoMPM):
+        memory = cfg.classifier
+        rules.append(_at_least_1("classifier.memory_layers", memory.memory_layers))
+        dropout = memory.memory_dropout
+        rules.append(("classifier.memory_dropout", dropout, 0 <= dropout < 1, "from 0 to below 1"))
+    if backbone.size is not None:
+        rules += [_at_least_1(f"backbone.size.{key}", value) for key, value in vars(backbone.size).items()]
+        hidden, heads = backbone.size.hidden, backbone.size.heads
+        rules.append(("backbone.size.hidden", hidden, hidden % max(heads, 1) == 0, f"a multiple of the {heads} heads"))
+    _enforce(rules)
+
+
+def check_ranking(ranking: Ranking) -> None:
+    """Refuse a ranking of nothing.
+
+    Raises:
+        UserError: names the key and what it must be.
+    """
+    stages = ("original", "pretrain", "finetune")
+    given = [(f"ranking.{key}", getattr(ranking, key)) for key in ("treatment", "block", "stages")]
+    known = set(ranking.stages) <= set(stages)
+    _enforce([(key, value, bool(value), "a list of one name at least") for key, value in given])
+    _enforce([("ranking.stages", list(ranking.stages), known, f"among {', '.join(stages)}")])
+
+
+def _training_rules(training: Training) -> list[_Rule]:
+    nodes = {
+        "training": training,
+        **{f"training.{n}": getattr(training, n) for n in ("original", "pretrain", "finetune")},
+    }
+    rules = [_at_least_1(f"{n}.epochs", node.epochs) for n, node in nodes.items() if node.epochs is not None]
+    rules += [(f"{n}.lr", node.lr, node.lr > 0, "above 0") for n, node in nodes.items() if node.lr is not None]
+    return [
+        *rules,
+        ("training.warmup", training.warmup, 0 <= training.warmup <= 1, "from 0 to 1"),
+        ("training.weight_decay", training.weight_decay, training.weight_decay >= 0, "0 or more"),
+        ("training.clip", training.clip, training.clip >= 0, "0 (off) or more"),
+        _at_least_1("training.batch_tokens", training.batch_tokens),
+    ]
+
+
+def _one_of(key: str, value: str, known: Sequence[str]) -> _Rule:
+    return key, value, value in known, f"one of {', '.join(known)}"
+
+
+def _at_least_1(key: str, value: int) -> _Rule:
+    return key, value, value >= 1, "1 or more"
+
+
+def _enforce(rules: Iterable[_Rule]) -> None:
+    for key, value, holds, wanted in rules:
+        if not holds:
+            raise UserError(f"{key}={value}: must be {wanted}.")

@@ -1,0 +1,242 @@
+import csv
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SWEEP = ("--config-dir", "own", "-m", "classifier=compm", "data=small_nat,small_bal")
+
+
+@pytest.fixture(scope="module")
+def first(world, command, micro):
+    """The sweep that the others are compared with; it fills ``world/cache``."""
+    done = command(world, "train.py", *SWEEP, *micro, "sweep=first")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def trained_world(first, world, tmp_path):
+    """A copy of ``world`` after the first sweep."""
+    return Path(shutil.copytree(world, tmp_path / "world", ignore=shutil.ignore_patterns("multirun", "outputs")))
+
+
+def stages(folder):
+    """When each finished stage was written, by its key."""
+    return {file.parent.name: file.stat().st_mtime_ns for file in (folder / "cache" / "stages").glob("*/stage.json")}
+
+
+def table(folder):
+    return {row["treatment"]: row for row in csv.DictReader(io.StringIO((folder / "ranking.csv").read_text()))}
+
+
+def test_sweep_ends_with_the_ranking_on_the_terminal_and_in_files(first, world):
+    sweep = world / "multirun" / "first"
+    head = next(line for line in first.stdout.splitlines() if "W-F1 (rank)" in line)
+    assert head.split()[2:] == ["compm_org", "compm_nat", "compm_bal"]
+    assert "Trained on synthetic dialogues alone" in first.stdout
+    markdown = (sweep / "ranking.md").read_text()
+    assert "compm_bal" in markdown
+    assert "Trained on synthetic dialogues alone" in markdown
+    rows = table(sweep)
+    assert list(rows) == ["compm_org", "compm_nat", "compm_bal"]
+    scores = {tuple(row[f"small_{test_set}"] for test_set in ("org", "nat", "bal")) for row in rows.values()}
+    assert len(scores) > 1, "equal scores would hide mix-ups"
+    records = list(csv.DictReader(io.StringIO((sweep / "scores.csv").read_text())))
+    assert len(records) == 9
+    for record in records:
+        treatment, block = f"compm_{record['variant']}", f"small_{record['test_set']}"
+        assert float(rows[treatment][block]) == pytest.approx(100 * float(record["w_f1"]))
+
+
+def test_every_job_leaves_its_result_and_predictions(first, world, result):
+    jobs = sorted((world / "multirun" / "first").glob("compm-*"))
+    assert [job.name.rpartition("-")[0] for job in jobs] == ["compm-small_bal-seed0", "compm-small_nat-seed0"]
+    for job in jobs:
+        found = result(job)
+        assert found["status"] == "completed"
+        assert [stage["stage"] for stage in found["stages"]] == ["original", "pretrain", "finetune"]
+        assert all(set(stage["test"]) == {"org", "nat", "bal"} for stage in found["stages"])
+        assert len(list((job / "predictions").glob("*.jsonl"))) == 9
+
+
+def test_org_is_trained_once_for_nat_and_bal(first, world, result):
+    jobs = [result(job) for job in sorted((world / "multirun" / "first").glob("compm-*"))]
+    assert len(stages(world)) == 5
+    assert len({job["stages"][0]["key"] for job in jobs}) == 1
+    assert sorted(job["stages"][0]["cached"] for job in jobs) == [False, True]
+
+
+def test_same_sweep_again_trains_nothing_and_imports_no_torch(first, world, command, micro):
+    before, ranking = stages(world), (world / "multirun" / "first" / "ranking.csv").read_bytes()
+    done = command(world, "train.py", *SWEEP, *micro, "sweep=first", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert done.stdout.count("from the cache") == 6
+    assert stages(world) == before
+    assert (world / "multirun" / "first" / "ranking.csv").read_bytes() == ranking
+    assert not any(line.endswith(" torch") for line in done.stderr.splitlines())
+
+
+def test_joblib_workers_share_org_and_end_with_the_same_ranking(first, world, new_world, command, micro):
+    parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = command(new_world, "train.py", *SWEEP, *micro, "sweep=first", *parallel)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(stages(new_world)) == set(stages(world))
+    assert done.stdout.count("small_org seed 0 | original | epoch 1/") == 1
+    expected = (world / "multirun" / "first" / "ranking.csv").read_bytes()
+    assert (new_world / "multirun" / "first" / "ranking.csv").read_bytes() == expected
+
+
+def test_failed_cell_is_named_and_the_rest_is_ranked(trained_world, command, micro, result):
+    broken = trained_world / "data" / "small_bal" / "train.jsonl"
+    broken.write_text("no dialogue\n" + broken.read_text())
+    done = command(trained_world, "train.py", *SWEEP, *micro, "sweep=broken")
+    sweep = trained_world / "multirun" / "broken"
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "data/small_bal/train.jsonl, line 1: not JSON" in done.stderr
+    (job,) = sweep.glob("compm-small_bal-*")
+    assert result(job)["status"] == "failed"
+    failure = f"multirun/broken/{job.name} failed: data/small_bal/train.jsonl, line 1: not JSON"
+    assert failure in done.stdout
+    assert failure in (sweep / "ranking.md").read_text()
+    assert list(table(sweep)) == ["compm_org", "compm_nat"]
+    assert "No scores, so left out: compm_bal." in done.stdout
+
+
+def test_sweep_of_which_every_job_fails_ranks_nothing(new_world, command, micro):
+    shutil.rmtree(new_world / "data")
+    done = command(new_world, "train.py", *SWEEP, *micro, "sweep=failed")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "No job of the sweep completed, so there is nothing to rank." in done.stderr
+    assert "Make it with: python generate.py data=small_nat" in done.stderr
+    assert not list((new_world / "multirun" / "failed").glob("ranking.*v"))
+
+
+def test_ranking_that_breaks_is_not_swallowed_and_can_be_mended(trained_world, command, micro):
+    sweep = trained_world / "multirun" / "metric"
+    done = command(trained_world, "train.py", *SWEEP, *micro, "sweep=metric", "ranking.metric=nope")
+    assert done.returncode == 1
+    assert "error (ranking): The scores have no column 'nope'" in done.stderr
+    assert "no column 'nope'" in (sweep / "ranking.error.txt").read_text()
+    assert not (sweep / "ranking.csv").exists()
+    done = command(trained_world, "train.py", *SWEEP, *micro, "sweep=metric")
+    assert done.returncode == 0
+    assert not (sweep / "ranking.error.txt").exists()
+    assert list(table(sweep)) == ["compm_org", "compm_nat", "compm_bal"]
+
+
+@pytest.fixture
+def kill_when(environment, script, micro):
+    """Start the sweep in a folder and kill all its processes the moment that ``seen()`` holds."""
+
+    def kill(folder, seen):
+        line = [sys.executable, str(script("train.py")), *SWEEP, *micro, "sweep=killed"]
+        with (folder / "killed.log").open("w") as log:
+            process = subprocess.Popen(
+                line, cwd=folder, env=dict(environment), stdout=log, stderr=log, start_new_session=True
+            )
+            deadline = time.monotonic() + 240
+            while not seen() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL, (folder / "killed.log").read_text()
+
+    return kill
+
+
+def test_killed_sweep_goes_on_where_it_was(first, world, new_world, command, kill_when, micro):
+    cache = new_world / "cache" / "stages"
+    kill_when(new_world, lambda: stages(new_world) and list(cache.glob("*.partial")))
+    (original,) = stages(new_world).items()
+    (partial,) = cache.glob("*.partial")
+    kill_when(new_world, lambda: (partial / "work" / "last.ckpt").exists())
+    assert dict([original]) == stages(new_world)
+    done = command(new_world, "train.py", *SWEEP, *micro, "sweep=killed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stages(new_world)[original[0]] == original[1]
+    assert "small_nat seed 0 | pretrain | epoch 1/4" not in done.stdout
+    assert "small_nat seed 0 | pretrain | epoch 4/4" in done.stdout
+    expected = (world / "multirun" / "first" / "ranking.csv").read_bytes()
+    assert (new_world / "multirun" / "killed" / "ranking.csv").read_bytes() == expected
+
+
+def test_finished_sweeps_are_merged_by_rank(first, world, command, micro):
+    for variant in ("nat", "bal"):
+        done = command(world, "train.py", *SWEEP, *micro, f"data=small_{variant}", f"sweep={variant}")
+        assert done.returncode == 0
+    done = command(world, "rank.py", "sweeps=[multirun/nat,multirun/bal]", "output=merged")
+    assert done.returncode == 0, done.stderr
+    assert (world / "merged" / "ranking.csv").read_bytes() == (world / "multirun/first/ranking.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_same_cell_under_two_settings_is_refused_until_they_are_treatments(first, world, command, micro):
+    done = command(world, "train.py", *SWEEP, *micro, "data=small_nat", "training.lr=0.01,0.02", "sweep=lr")
+    assert done.returncode == 1
+    assert "error (ranking): Two scores for classifier=compm, variant=org" in done.stderr
+    assert "They differ in: training.lr" in done.stderr
+    done = command(
+        world, "rank.py", "sweeps=[multirun/lr]", "ranking.treatment=[classifier,variant,training.lr]", "output=lr"
+    )
+    assert done.returncode == 0, done.stderr
+    assert {name: row["baseline"] for name, row in table(world / "lr").items()} == {
+        "compm_org_0.01": "",
+        "compm_org_0.02": "",
+        "compm_nat_0.01": "compm_org_0.01",
+        "compm_nat_0.02": "compm_org_0.02",
+    }
+
+
+@pytest.mark.slow
+def test_seeds_are_averaged_and_their_spread_is_shown(first, world, command, micro, result):
+    seeds = command(world, "train.py", *SWEEP, *micro, "data=small_nat", "seed=0,1", "sweep=seeds")
+    assert seeds.returncode == 0, seeds.stderr
+    jobs = [result(job) for job in sorted((world / "multirun" / "seeds").glob("compm-*"))]
+    scores = [100 * job["stages"][2]["test"]["org"]["w_f1"] for job in jobs]
+    row = table(world / "multirun" / "seeds")["compm_nat"]
+    mean, spread = sum(scores) / 2, abs(scores[0] - scores[1]) / 2**0.5
+    assert float(row["small_org"]) == pytest.approx(mean)
+    assert float(row["small_org_std"]) == pytest.approx(spread)
+    assert row["small_org_seeds"] == "2"
+    assert f"{mean:.2f} ± {spread:.2f}" in seeds.stdout
+    assert "Scores are means over 2 seeds" in seeds.stdout
+
+
+def test_sweep_with_one_treatment_shows_its_scores_and_ranks_nothing(first, world, command, micro):
+    done = command(world, "train.py", *SWEEP, *micro, "data=small_org", "phase=original", "seed=0,1", "sweep=org")
+    sweep = world / "multirun" / "org"
+    assert done.returncode == 0, done.stderr
+    sentence = "compm_org is the only treatment with scores, so there is nothing to rank. Scores are means over seeds"
+    assert sentence in done.stdout
+    assert sentence in (sweep / "ranking.md").read_text()
+    assert "±" in done.stdout
+    assert len((sweep / "scores.csv").read_text().splitlines()) == 1 + 2 * 3
+    assert not (sweep / "ranking.csv").exists()
+
+
+def test_sweep_of_pretrain_alone_shows_its_scores_and_how_to_rank_them(first, world, command, micro):
+    arguments = (*SWEEP, *micro, "phase=pretrain", "sweep=pretrain")
+    done = command(world, "train.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Trained on synthetic dialogues alone" in done.stdout
+    assert "With ranking.stages=[pretrain] the scores above are ranked." in done.stdout
+    done = command(world, "rank.py", "sweeps=[multirun/pretrain]", "ranking.stages=[pretrain]")
+    assert done.returncode == 0, done.stderr
+    assert next(line for line in done.stdout.splitlines() if "(rank)" in line).split()[2:] == ["compm_nat", "compm_bal"]
+
+
+def test_single_run_writes_its_result_and_ranks_nothing(trained_world, command, micro, result):
+    done = command(trained_world, "train.py", "--config-dir", "own", *micro, "data=small_nat")
+    (folder,) = (trained_world / "outputs").iterdir()
+    assert done.returncode == 0, done.stderr
+    found = result(folder)
+    assert (found["status"], found["choices"]["data"]) == ("completed", "small_nat")
+    assert "rank" not in done.stdout
