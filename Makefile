@@ -8,9 +8,9 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-all test-transformers5 lint bench
 
 demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
-	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=400
+	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=240
 	OMP_NUM_THREADS=1 $(BIN)/python train.py -m classifier=compm data=mini_nat,mini_bal backbone=tiny sweep=demo \
-	    training.epochs=6 training.batch_tokens=1024
+	    training.epochs=5 training.batch_tokens=1024
 
 test: $(INSTALLED)  ## the tests, without the slow ones
 	$(BIN)/pytest

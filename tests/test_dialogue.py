@@ -93,7 +93,6 @@ def turn(**changes) -> str:
         (turn(text="Hi.", emotion=None, speaker=None), "turn 2: 'speaker' must be a string that is not empty"),
         (turn(text="Hi.", emotion=2), "turn 2: 'emotion' must be a label or null"),
         (turn(text="Hi.", emotion=None, mood="joy"), "turn 2: unknown key 'mood'"),
-        (turn(text="cut-off emoji \ud83d", emotion=None), "turn 2: 'text' has half a surrogate pair"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_place(tmp_path, bad, message):
@@ -178,6 +177,15 @@ def test_fingerprint_does_not_change_with_provenance():
             (OTHER, Dialogue("9", (Utterance("Leo", "Hm.", "mad"),))),
             "dialogue '9': unknown label 'mad'. The labels are: neutral, joy",
         ),
+        ((replace(OTHER, id="\ud83d"),), "dialogue '\\ud83d': the id has half a surrogate pair"),
+        (
+            (replace(A_DIALOGUE, utterances=(FIRST, Utterance("Leo", "cut-off emoji \ud83d"))),),
+            "dialogue '1', turn 2: the text has half a surrogate pair",
+        ),
+        (
+            (replace(A_DIALOGUE, utterances=(replace(FIRST, speaker="\udc00"),)),),
+            "dialogue '1', turn 1: the speaker has half a surrogate pair",
+        ),
     ],
 )
 def test_a_split_that_no_stage_could_use_is_refused(split, message):
@@ -206,3 +214,11 @@ def test_from_json_names_the_place_it_is_given():
 def test_read_text_names_a_missing_file():
     with pytest.raises(UserError, match=r"There is no file nowhere\.txt"):
         read_text(Path("nowhere.txt"))
+
+
+def test_read_text_refuses_a_folder_and_a_file_used_as_one(tmp_path):
+    with pytest.raises(UserError, match=f"^{tmp_path}: Is a directory\\.$"):
+        read_text(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="Not a directory"):
+        read_text(tmp_path / "file" / "below")

@@ -5,7 +5,8 @@ Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from ercsatz import config, sweep
 from ercsatz.resources import resource
 
 CONF = str(resource("conf"))
+
+# Mappings that a benchmark's YAML fills, to which a user may add.
+_OPEN = tuple(f"benchmark.{name}." for name in ("label_names", "options", "published", "files", "downloads"))
 
 
 def train() -> None:
@@ -41,26 +45,30 @@ def _train(cfg: DictConfig) -> None:
 
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
 def _generate(cfg: DictConfig) -> None:
-    try:
+    with _reported():
         settings = sweep.to_object(cfg)
         from ercsatz.generation.run import run
 
         run(settings)
-    except Exception as error:
-        sweep.report(error)
-        if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
-            raise  # in a worker process, where the exit status would be lost
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
 def _rank(cfg: DictConfig) -> None:
-    try:
+    with _reported():
         settings = sweep.to_object(cfg)
         from ercsatz.collect import rank_command
 
         rank_command(settings)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         sweep.report(error)
+        if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
+            raise  # in a worker process, where the exit status would be lost
 
 
 def main() -> None:
@@ -113,7 +121,9 @@ def _undeclared(arguments: Sequence[str], folders: Sequence[Path]) -> str | None
         if not argument.startswith("+"):
             continue
         key = argument.lstrip("+").partition("=")[0].partition("@")[0]
-        if re.split("[./]", key)[0] != "hydra" and not any((folder / key).is_dir() for folder in folders):
+        if key.startswith(_OPEN) or re.split("[./]", key)[0] == "hydra":
+            continue
+        if not any((folder / key).is_dir() for folder in folders):
             return argument
     return None
 

@@ -18,6 +18,7 @@ from ercsatz.config import VARIANTS, RankConfig, Ranking
 from ercsatz.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
 from ercsatz.sweep import NOT_A_SETTING
+from ercsatz.training.result import SCHEMA
 
 # What a column of the records stands for already; other overrides become columns of their own.
 _KNOWN = {"classifier", "data", "seed", "phase", "backbone"}
@@ -27,8 +28,12 @@ _LOG_WIDTH = 10_000  # nothing folds in a log
 _DEFAULT = "default"  # in the column of an override, where a job did not have it
 
 
-def collect(sweeps: Sequence[Path]) -> list[dict[str, Any]]:
+def collect(sweeps: Sequence[Path], since: float = 0.0) -> list[dict[str, Any]]:
     """The ``result.json`` of every job below the folders, each with its ``source``.
+
+    Args:
+        sweeps: folders.
+        since: results last written before this time (as a file's ``st_mtime``) are left out.
 
     Raises:
         UserError: a folder does not exist, none holds a result, or a result cannot be read.
@@ -37,8 +42,8 @@ def collect(sweeps: Sequence[Path]) -> list[dict[str, Any]]:
     for folder in sweeps:
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder}. Give finished sweeps: sweeps=[multirun/NAME].")
-        for file in sorted(folder.rglob("result.json")):
-            results.append({**_read(file), "source": str(file.parent)})
+        files = sorted(file for file in folder.rglob("result.json") if file.stat().st_mtime >= since)
+        results += [{**_read(file), "source": str(file.parent)} for file in files]
     if not results:
         raise UserError(f"No result.json below {', '.join(map(str, sweeps))}: no job of the sweep has started.")
     return results
@@ -46,11 +51,13 @@ def collect(sweeps: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        result: dict[str, Any] = json.loads(read_text(file))
+        result = json.loads(read_text(file))
     except json.JSONDecodeError as error:
         raise UserError(
             f"{file}, line {error.lineno}: not JSON ({error.msg}). Delete it and run the job again."
         ) from None
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise UserError(f"{file}: not a result of schema {SCHEMA}. Delete it and run the job again.")
     return result
 
 
@@ -81,16 +88,17 @@ def _rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for stage in result["stages"]:
         for test_set, scores in stage["test"].items():
             row = base | {"variant": stage["variant"], "stage": stage["stage"], "key": stage["key"]}
-            yield row | {"test_set": test_set} | {name: scores[name] for name in empty}
+            row |= {"test_set": test_set, "content": result["hashes"][test_set]}
+            yield row | {name: scores[name] for name in empty}
 
 
-def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None) -> bool:
-    """Rank finished sweeps: print the tables, and write them if ``output`` is given.
+def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None, since: float = 0.0) -> bool:
+    """Rank finished sweeps: print the tables, and write them if ``output`` is given; ``since`` as for ``collect``.
 
     Returns:
         Whether every job completed.
     """
-    results = collect(sweeps)
+    results = collect(sweeps, since)
     failed = [result for result in results if result["status"] != "completed"]
     long = records(results)
     stages = long[long.stage.isin(list(settings.stages))]
@@ -104,7 +112,7 @@ def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None) 
 
 def _unique(long: pd.DataFrame, settings: Ranking) -> pd.DataFrame:
     """One row for a stage that several jobs share: ``org`` is trained once for ``nat`` and ``bal``."""
-    columns = [*settings.treatment, *settings.block, "seed", "key"]
+    columns = dict.fromkeys([*settings.treatment, *settings.block, "seed", "key", "test_set", "content"])
     return long.drop_duplicates([column for column in columns if column in long.columns])
 
 
@@ -179,10 +187,10 @@ class _Report:
 
 
 def _report(long: pd.DataFrame, settings: Ranking, scale: float) -> _Report:
-    if long.empty:
+    if long.w_f1.isna().all():
         sentence = (
-            f"No job ran a stage of ranking.stages=[{', '.join(settings.stages)}], so there is nothing to rank. "
-            f"With ranking.stages=[{_APART}] the scores above are ranked."
+            f"No completed job ran a stage of ranking.stages=[{', '.join(settings.stages)}], so there is nothing to "
+            "rank. ranking.stages can name the stages that ran."
         )
         return _Report(None, f"{sentence}\n", [sentence])
     table = _pivot(long, settings)

@@ -10,6 +10,7 @@ A line of the JSONL form is a dialogue::
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import IO, Any
 from ercsatz.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ class Corpus:
 
 
 def check_dialogues(dialogues: Sequence[Dialogue], labels: Sequence[str], where: str) -> None:
-    """Refuse what no stage could use: an empty split, a repeated id, an unknown label, a dialogue without labels.
+    """Refuse what no stage could use.
+
+    That is an empty split, a repeated id, an unknown label, a dialogue without labels, and what UTF-8 cannot encode.
 
     Raises:
         UserError: names the place and the first offender.
@@ -89,6 +93,7 @@ def check_dialogues(dialogues: Sequence[Dialogue], labels: Sequence[str], where:
             raise UserError(f"{place}: no turn has a label. Leave the dialogue out or label at least one turn.")
         if unknown := sorted(e for e in emotions if e not in known):
             raise UserError(f"{place}: unknown label {unknown[0]!r}. The labels are: {', '.join(labels)}.")
+        _check_unicode(dialogue, place)
 
 
 def label_counts(dialogues: Iterable[Dialogue]) -> Counter[str]:
@@ -120,7 +125,7 @@ def from_json(line: object, where: str) -> Dialogue:
         where: the place, for messages.
 
     Raises:
-        UserError: a key is missing, unknown or of the wrong type, or a text or speaker is empty or not Unicode.
+        UserError: a key is missing, unknown or of the wrong type, or a text or speaker is empty.
     """
     _expect_keys(line, {"id", "utterances"}, {"provenance"}, where)
     assert isinstance(line, dict)
@@ -161,12 +166,14 @@ def read_text(path: Path) -> str:
     """The text of a UTF-8 file (a byte order mark is dropped).
 
     Raises:
-        UserError: the file is missing or not UTF-8.
+        UserError: the file is missing, cannot be read or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}. Convert it, e.g. with iconv -t UTF-8.") from None
 
@@ -191,6 +198,15 @@ def atomic_write(path: Path) -> Iterator[IO[str]]:
         raise
 
 
+def _check_unicode(dialogue: Dialogue, place: str) -> None:
+    pieces = [(place, "id", dialogue.id)]
+    for number, turn in enumerate(dialogue.utterances, 1):
+        pieces += [(f"{place}, turn {number}", "speaker", turn.speaker), (f"{place}, turn {number}", "text", turn.text)]
+    for where, key, value in pieces:
+        if _SURROGATE.search(value):
+            raise UserError(f"{where}: the {key} has half a surrogate pair, a cut-off emoji for one. Remove it.")
+
+
 def _turn(turn: object, where: str) -> Utterance:
     _expect_keys(turn, {"speaker", "text", "emotion"}, set(), where)
     assert isinstance(turn, dict)
@@ -198,8 +214,6 @@ def _turn(turn: object, where: str) -> Utterance:
     for key, value in (("speaker", speaker), ("text", text)):
         if not isinstance(value, str) or not value.strip():
             raise UserError(f"{where}: {key!r} must be a string that is not empty.")
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise UserError(f"{where}: {key!r} has half a surrogate pair, a cut-off emoji for one. Remove it.")
     if emotion is not None and not isinstance(emotion, str):
         raise UserError(f"{where}: 'emotion' must be a label or null.")
     return Utterance(speaker, text, emotion)

@@ -103,14 +103,16 @@ def finish() -> None:
     if Status.unranked is None:
         return
     (folder, ranking), Status.unranked = Status.unranked, None
-    if not any(folder.rglob("result.json")):
+    marker = folder / "multirun.yaml"  # Hydra writes it before the first job
+    if not marker.is_file() or not any(folder.rglob("result.json")):
         return
     problem = folder / "ranking.error.txt"
     problem.unlink(missing_ok=True)
     try:
         from ercsatz.collect import rank_sweeps
 
-        if not rank_sweeps([folder], ranking, folder):
+        # Every job of this sweep has just written its result; older ones are of an earlier sweep of the same name.
+        if not rank_sweeps([folder], ranking, folder, since=marker.stat().st_mtime):
             Status.code = 1
     except Exception as error:
         problem.write_text(traceback.format_exc(), encoding="utf-8")

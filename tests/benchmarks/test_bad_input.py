@@ -171,6 +171,36 @@ def test_a_benchmark_without_a_needed_key_is_refused(small):
         load(benchmark)
 
 
+@pytest.mark.parametrize("files", [{}, {"train": ""}, {"validation": "validation.csv", "test": "test.csv"}])
+def test_a_split_without_a_file_is_refused(small, files):
+    with pytest.raises(UserError, match=r"small: benchmark\.files lacks train"):
+        load(small(files=files))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["calm", "cross", "calm"], "benchmark.labels: 'calm' occurs twice"),
+        (["calm", "Cross"], "benchmark.labels: 'Cross' must be written 'cross'"),
+        (["calm", "cross "], "benchmark.labels: 'cross ' must be written 'cross'"),
+        (["calm", ""], "benchmark.labels: a label is empty"),
+    ],
+)
+def test_labels_that_repeat_or_that_no_reader_could_meet_are_refused(small, labels, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(small(labels=labels))
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "../up", "caf\u00e9", "a\n"])
+def test_a_name_that_is_no_plain_word_is_refused(small, name):
+    with pytest.raises(UserError, match=r"^benchmark\.name="):
+        load(small(name=name))
+
+
+def test_a_name_may_have_capitals_digits_hyphens_and_underscores(small):
+    assert load(small(name="CPED-2_small")).name == "CPED-2_small_org"
+
+
 def test_an_unknown_reader_and_an_unknown_option_are_refused(small):
     with pytest.raises(UserError, match=r"benchmark.reader=csv: no such reader; there are: meld, "):
         load(small(reader="csv"))

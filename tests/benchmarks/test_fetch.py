@@ -261,6 +261,16 @@ def test_iemocap_is_explained_not_fetched(tmp_path, capsys):
     assert str(tmp_path / "iemocap") in said
 
 
+def test_a_download_of_a_split_without_a_file_is_reported(publisher, tmp_path, capsys):
+    arguments = describe(tmp_path, publisher)
+    yaml = tmp_path / "conf/benchmark/small.yaml"
+    yaml.write_text(yaml.read_text().replace("validation: dev.csv, ", ""))
+
+    assert main(arguments) == 1
+    assert "small: benchmark.files lacks validation" in capsys.readouterr().err
+    assert left(tmp_path) == []
+
+
 def test_an_unknown_benchmark_and_a_wrong_yaml_are_reported(tmp_path, capsys):
     (tmp_path / "benchmark").mkdir()
     (tmp_path / "benchmark/odd.yaml").write_text("nam: odd")

@@ -42,6 +42,10 @@ def test_tab_passes_over_other_columns_and_header_lines(small):
         ("Ann\tHi.\tcalm\nBo\tHm.\tglad\n", {}, "train.txt, line 2: unknown label 'glad'"),
         ("Ann\tHi.\tcalm\n", {"columns": ["speaker", "text"]}, "benchmark.options.columns: emotion must be among them"),
         ("\n\n", {}, "split train: no dialogues"),
+        ("", {"skip": "two"}, "benchmark.options.skip='two': must be a whole number"),
+        ("", {"skip": True}, "benchmark.options.skip=True: must be a whole number"),
+        ("", {"columns": "text"}, "benchmark.options.columns='text': must be a list of strings"),
+        ("", {"columns": ["speaker", "text", "emotion", 4]}, "benchmark.options.columns=['speaker', 'text',"),
     ],
 )
 def test_tab_refuses(small, content, options, message):
@@ -112,6 +116,24 @@ def test_parallel_lists_alternate_between_two_speakers(small):
             {"columns": ROWS["columns"] | {"order": "n"}},
             "record 1: 'n' must be a number",
         ),
+        ("[]", ".json", {"columns": ["text"]}, "benchmark.options.columns=['text']: must be a mapping"),
+        ("[]", ".json", {"columns": {"text": ["t"]}}, "benchmark.options.columns={'text': ['t']}: must be a mapping"),
+        ("[]", ".json", LISTS | {"alternate": "AB"}, "benchmark.options.alternate='AB': must be a list of strings"),
+        ("[]", ".json", NESTED | {"turns": 1}, "benchmark.options.turns=1: must be a string"),
+        (
+            '[{"d": 1, "s": "Ann", "t": "Hi."}, {"d": 1, "s": "Bo", "t": "Yo.", "mood": "calm"}]',
+            ".json",
+            ROWS,
+            "train.json: the key 'e' is missing; the file has: d, s, t, mood. Mend benchmark.options.columns.emotion",
+        ),
+        (
+            '{"turns": [{"s": "Ann", "t": "Hi.", "mood": "calm"}]}',
+            ".jsonl",
+            NESTED,
+            "train.jsonl: the key 'e' is missing; the file has: s, t, mood",
+        ),
+        ('[{"t": ["a"], "mood": ["calm"]}]', ".json", LISTS, "record 1: 'e' is missing; there are: t, mood"),
+        ('[{"t": ["\\ud83d"], "e": ["calm"]}]', ".json", LISTS, "turn 1: the text has half a surrogate pair"),
     ],
 )
 def test_table_refuses(small, content, suffix, options, message):

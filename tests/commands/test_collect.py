@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -9,7 +10,7 @@ from ercsatz.errors import UserError
 SCORES = {"org": 0.5, "nat": 0.6}
 
 
-def write(folder, overrides=(), status="completed", gain=0.0, **more):
+def write(folder, overrides=(), status="completed", gain=0.0, content="1", **more):
     """The result of a job that scored ``org`` and ``nat`` on the real test set."""
     stages = [
         {
@@ -21,7 +22,8 @@ def write(folder, overrides=(), status="completed", gain=0.0, **more):
         for variant, score in SCORES.items()
     ]
     choices = {"classifier": "compm", "backbone": "tiny", "benchmark": "meld", "variant": "nat"}
-    result = {"status": status, "choices": choices, "seed": 0, "overrides": list(overrides), "stages": stages, **more}
+    result = {"schema": 1, "status": status, "choices": choices, "seed": 0, "overrides": list(overrides)}
+    result |= {"stages": stages, "hashes": {"org": content}, **more}
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps(result))
 
@@ -53,6 +55,39 @@ def test_two_settings_of_a_cell_are_refused_by_name(tmp_path):
     write(tmp_path / "b", ["training.lr=0.2"], gain=0.1)
     with pytest.raises(UserError, match=r"They differ in: training\.lr"):
         rank(tmp_path, "classifier", "variant")
+
+
+def test_a_stage_scored_on_two_contents_of_a_test_set_is_refused(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", content="2")
+    with pytest.raises(UserError, match=r"They differ in: content"):
+        rank(tmp_path, "classifier", "variant")
+
+
+def test_test_sets_are_not_dropped_where_the_block_does_not_tell_them_apart(tmp_path):
+    write(tmp_path / "a")
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    for stage in result["stages"]:
+        stage["test"]["nat"] = dict.fromkeys(("w_f1", "macro_f1", "accuracy"), 0.9)
+    result["hashes"]["nat"] = "3"
+    (tmp_path / "a" / "result.json").write_text(json.dumps(result))
+    by_benchmark = Ranking(["classifier", "variant"], ["benchmark"], ["original", "finetune"], "w_f1", "org")
+    with pytest.raises(UserError, match=r"They differ in: .*test_set"):
+        rank_command(RankConfig(sweeps=[str(tmp_path)], ranking=by_benchmark))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"schema": 2}'])
+def test_json_that_is_no_result_is_refused(text, tmp_path):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(UserError, match=r"result\.json: not a result of schema 1"):
+        collect([tmp_path])
+
+
+def test_results_from_before_a_time_are_left_out(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", seed=1)
+    os.utime(tmp_path / "a" / "result.json", (1000, 1000))
+    assert [result["seed"] for result in collect([tmp_path], since=2000)] == [1]
 
 
 def test_seeds_are_averaged_and_their_spread_is_written(tmp_path):

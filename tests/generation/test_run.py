@@ -112,6 +112,21 @@ def test_changed_settings_stop_and_overwrite_goes_on(config, tmp_path):
     assert contents(tmp_path / "d") != before
 
 
+def test_changed_code_is_a_changed_setting(config, tmp_path, monkeypatch):
+    hashed = []
+
+    def other_code(files):
+        hashed.extend(file.name for file in files)
+        return "other"
+
+    made = config(path=str(tmp_path / "d"))
+    generate(made)
+    monkeypatch.setattr(run_module, "code_sha256", other_code)
+    with pytest.raises(UserError, match=r"code_sha256: [0-9a-f]{64} there, other now"):
+        generate(made)
+    assert {"plan.py", "parse.py", "check.py", "dataset.py"} <= set(hashed)
+
+
 def test_nothing_kept_is_an_error_and_writes_nothing(config, tmp_path, monkeypatch):
     class Mute(OfflineGenerator):
         async def answer(self, request):

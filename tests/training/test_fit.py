@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from transformers import BertConfig, BertModel
 
 from ercsatz.classifiers import checkpoint
@@ -13,8 +14,9 @@ from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder import open_backbone, train_tokenizer
 from ercsatz.config import Backbone, CoMPM, Pooling, TinySize, Trainer
 from ercsatz.dialogue import Utterance
+from ercsatz.errors import UserError
 from ercsatz.training import fit as fit_module
-from ercsatz.training.fit import EpochLines, LightningClassifier, Optimisation, Segments, fit, predict
+from ercsatz.training.fit import BestEpoch, LightningClassifier, Optimisation, Segments, fit, predict, resolve_device
 from ercsatz.training.scores import scores
 
 LABELS = ("neutral", "joy", "anger")
@@ -76,8 +78,9 @@ def raise_in(monkeypatch, owner: type, method: str, when: Callable[..., bool]) -
 INTERRUPTIONS = {
     "training": (LightningClassifier, "training_step", lambda self, batch, i: (self.current_epoch, i) == (2, 1)),
     "validation": (LightningClassifier, "on_validation_epoch_end", lambda self: self.current_epoch == 2),
-    "saving": (EpochLines, "on_train_epoch_end", lambda self, trainer, module: trainer.current_epoch == 2),
-    "the end": (fit_module.torch, "load", lambda *_: True),
+    "best": (BestEpoch, "on_train_epoch_end", lambda self, trainer, module: trainer.current_epoch == 2),
+    "saving": (ModelCheckpoint, "on_train_epoch_end", lambda self, trainer, module: trainer.current_epoch == 2),
+    "the end": (fit_module, "load_file", lambda *_: True),
 }
 
 
@@ -99,6 +102,47 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_interrupted(where, built, run,
     resumed = built()
     assert run(resumed, tmp_path / "run") == uninterrupted["result"]
     assert same(weights(resumed), uninterrupted["weights"])
+
+
+def test_a_run_is_resumed_from_a_folder_that_was_moved(built, run, tmp_path, monkeypatch):
+    # Scores fall, so the best epoch is one from before the interruption.
+    original = fit_module.scores
+
+    told: list[int] = []
+
+    def falling(gold: list[int], predicted: list[int], labels: tuple[str, ...]) -> dict[str, Any]:
+        told.append(len(told))
+        return {**original(gold, predicted, labels), "w_f1": 1 / len(told)}
+
+    monkeypatch.setattr(fit_module, "scores", falling)
+    whole = built()
+    expected = run(whole, tmp_path / "whole")
+    told.clear()
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS["training"])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    resumed = built()
+    assert run(resumed, tmp_path / "moved") == expected
+    assert expected["best_epoch"] == 1
+    assert same(weights(resumed), weights(whole))
+
+
+def test_auto_precision_goes_by_the_device_that_is_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert resolve_device("auto") == torch.device("cuda")
+    assert fit_module._precision("auto", torch.device("cuda")) == "bf16-mixed"
+    assert fit_module._precision("auto", resolve_device("cpu")) == "32-true"
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
+def test_an_accelerator_that_is_not_there_is_refused(accelerator, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"trainer.accelerator={accelerator}: this machine has none"):
+        resolve_device(accelerator)
 
 
 def test_a_resumed_run_repeats_no_finished_epoch(built, run, tmp_path, monkeypatch, capsys):

@@ -243,7 +243,7 @@ def test_a_stage_that_is_killed_while_it_tidies_up_can_be_run_again(make_place, 
     place = make_place()
 
     def killed(work: Path) -> None:
-        (work / "best.ckpt").unlink()
+        [file.unlink() for file in work.glob("best-*.safetensors")]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

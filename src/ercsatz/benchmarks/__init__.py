@@ -1,5 +1,6 @@
 """Real benchmarks, read from their publishers' files into one checked ``Corpus``."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -26,11 +27,11 @@ def load(benchmark: Benchmark | DictConfig) -> Corpus:
         The corpus ``<benchmark>_org`` with the splits train, validation and test and the benchmark's label order.
 
     Raises:
-        UserError: a file is missing or not as published, or the counts differ from the published ones.
+        UserError: a setting makes no sense, a file is missing or not as published, or the counts differ from the
+            published ones.
     """
     settings = _settings(benchmark)
-    if settings.reader not in READERS:
-        raise UserError(f"benchmark.reader={settings.reader}: no such reader; there are: {', '.join(READERS)}.")
+    _check_settings(settings)
     read = READERS[settings.reader]
     splits = {}
     for split in SPLITS:
@@ -43,15 +44,15 @@ def load(benchmark: Benchmark | DictConfig) -> Corpus:
 
 
 def find(benchmark: Benchmark, split: str) -> Path:
-    """The file that holds a split, or the benchmark's folder where ``benchmark.files`` names none.
+    """The file that holds a split; for the reader ``iemocap``, which needs no files, the benchmark's folder.
 
     ``benchmark.path`` comes first, then the folders below it, so that a clone of the publisher's repository serves.
 
     Raises:
-        UserError: there is no such file, or there are several.
+        UserError: ``benchmark.files`` lacks the split, there is no such file, or there are several.
     """
     folder = Path(benchmark.path).expanduser().absolute()
-    name = benchmark.files.get(split, "")
+    name = file_name(benchmark, split)
     if (folder / name).exists():
         return folder / name
     parts = Path(name).parts
@@ -66,6 +67,18 @@ def find(benchmark: Benchmark, split: str) -> Path:
     return matches[0]
 
 
+def file_name(benchmark: Benchmark, split: str) -> str:
+    """What ``benchmark.files`` names for a split; empty for the reader ``iemocap``, which needs no files.
+
+    Raises:
+        UserError: it names none.
+    """
+    name = benchmark.files.get(split, "")
+    if not name and benchmark.reader != "iemocap":
+        raise UserError(f"{benchmark.name}: benchmark.files lacks {split}: name the file that holds this split.")
+    return name
+
+
 def _settings(benchmark: Benchmark | DictConfig) -> Benchmark:
     if isinstance(benchmark, Benchmark):
         return benchmark
@@ -73,6 +86,20 @@ def _settings(benchmark: Benchmark | DictConfig) -> Benchmark:
         return cast(Benchmark, OmegaConf.to_object(benchmark))
     except MissingMandatoryValue as error:
         raise UserError(f"The benchmark's YAML lacks a key: {str(error).splitlines()[0]}") from None
+
+
+def _check_settings(benchmark: Benchmark) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", benchmark.name):
+        raise UserError(f"benchmark.name={benchmark.name!r}: letters (a to z), digits, - and _ only, at least one.")
+    if benchmark.reader not in READERS:
+        raise UserError(f"benchmark.reader={benchmark.reader}: no such reader; there are: {', '.join(READERS)}.")
+    for label, count in Counter(benchmark.labels).items():
+        if not label.strip():
+            raise UserError("benchmark.labels: a label is empty. Remove it.")
+        if label != (read := label.strip().lower()):
+            raise UserError(f"benchmark.labels: {label!r} must be written {read!r}, as labels are read in lower case.")
+        if count > 1:
+            raise UserError(f"benchmark.labels: {label!r} occurs twice. Every label must be there once.")
 
 
 def _missing(benchmark: Benchmark, folder: Path, name: str) -> str:

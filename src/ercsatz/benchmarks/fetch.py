@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from yaml import YAMLError
 
-from ercsatz.benchmarks import load
+from ercsatz.benchmarks import file_name, load
 from ercsatz.config import Benchmark, Paths, register
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
@@ -111,7 +111,7 @@ def fetch(benchmark: Benchmark, base_url: str | None, console: Console) -> None:
 def _download(benchmark: Benchmark, target: Path, temporary: Path, base_url: str | None, console: Console) -> None:
     files, fetched = {}, []
     for split, download in benchmark.downloads.items():
-        name = benchmark.files[split]
+        name = file_name(benchmark, split)
         files[split] = str(target / name)
         if download.sha256 is None or not _is_right(target / name, download.sha256):
             files[split] = str(temporary / name)
@@ -186,7 +186,7 @@ def _is_right(file: Path, sha256: str) -> bool:
 def _complete(benchmark: Benchmark, target: Path) -> bool:
     """Whether all files are there as published; where no checksum is known, the counts have to do."""
     for split, download in benchmark.downloads.items():
-        file = target / benchmark.files[split]
+        file = target / file_name(benchmark, split)
         if not file.is_file() or (download.sha256 is not None and not _is_right(file, download.sha256)):
             return False
     try:

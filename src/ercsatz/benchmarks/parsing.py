@@ -12,6 +12,12 @@ from typing import Any
 from ercsatz.dialogue import Dialogue, Utterance, read_text
 from ercsatz.errors import UserError
 
+_KINDS = {
+    int: "a whole number",
+    str: "a string",
+    list: "a list of strings",
+    dict: "a mapping from strings to strings",
+}
 _BREAKS = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]+")
 
 
@@ -57,15 +63,24 @@ class Source:
         """The options, with defaults for those not given.
 
         Args:
-            defaults: every option that the reader knows.
+            defaults: every option that the reader knows; a given one must be of its default's type, and lists and
+                mappings hold strings.
 
         Raises:
-            UserError: an option is not among them.
+            UserError: an option is not among them, or of another type.
         """
         if unknown := sorted(self.options.keys() - defaults.keys()):
             known = ", ".join(defaults) or "none"
             raise UserError(f"benchmark.options.{unknown[0]}: this reader has no such option; it has: {known}.")
+        for key, value in self.options.items():
+            if type(value) is not type(defaults[key]) or not _holds_strings(value):
+                raise UserError(f"benchmark.options.{key}={value!r}: must be {_KINDS[type(defaults[key])]}.")
         return {**defaults, **self.options}
+
+
+def _holds_strings(option: object) -> bool:
+    members = [*option, *option.values()] if isinstance(option, dict) else option if isinstance(option, list) else []
+    return all(isinstance(member, str) for member in members)
 
 
 def tidy(text: str) -> str:

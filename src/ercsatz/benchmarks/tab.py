@@ -16,7 +16,7 @@ def read(source: Source) -> list[Dialogue]:
         UserError: a line has too few fields, or an option is wrong.
     """
     options = source.choices({"columns": ["speaker", "text", "emotion"], "skip": 0})
-    columns = list(options["columns"])
+    columns = options["columns"]
     if missing := {"speaker", "text", "emotion"} - set(columns):
         raise UserError(f"benchmark.options.columns: {', '.join(sorted(missing))} must be among them.")
     dialogues: list[list[Utterance]] = [[]]

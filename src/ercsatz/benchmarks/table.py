@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def read(source: Source) -> list[Dialogue]:
     Raises:
         UserError: the file is not of that form, or an option is wrong; the message names the place.
     """
-    options = source.choices({"columns": {}, "turns": None, "alternate": []})
+    options = source.choices({"columns": {}, "turns": "", "alternate": []})
     columns = options["columns"]
     if unknown := sorted(columns.keys() - set(_COLUMNS)):
         raise UserError(f"benchmark.options.columns.{unknown[0]}: unknown; known are {', '.join(_COLUMNS)}.")
@@ -47,7 +47,18 @@ def read(source: Source) -> list[Dialogue]:
     dialogues: dict[str, list[_Row]] = {}
     for row in _rows(source.path, columns, options["turns"]):
         dialogues.setdefault(row.dialogue, []).append(row)
+    _check_emotion_key(source.path, columns["emotion"], itertools.chain.from_iterable(dialogues.values()))
     return [_dialogue(source, name, rows, columns, options["alternate"]) for name, rows in dialogues.items()]
+
+
+def _check_emotion_key(path: Path, key: str, rows: Iterable[_Row]) -> None:
+    """A single record may lack the key, as a turn may have no label; in all of them it is misnamed."""
+    found = list(dict.fromkeys(itertools.chain.from_iterable(row.fields for row in rows)))
+    if found and key not in found:
+        raise UserError(
+            f"{path}: the key {key!r} is missing; the file has: {', '.join(found)}. "
+            "Mend benchmark.options.columns.emotion."
+        )
 
 
 def _dialogue(
@@ -77,7 +88,7 @@ def _number(row: _Row, key: str) -> float:
         raise UserError(f"{row.where}: {key!r} must be a number to sort by ({error}).") from None
 
 
-def _rows(path: Path, columns: Mapping[str, str], turns: str | None) -> Iterator[_Row]:
+def _rows(path: Path, columns: Mapping[str, str], turns: str) -> Iterator[_Row]:
     if path.suffix in (".csv", ".tsv"):
         records: Iterator[tuple[str, Any]] = csv_rows(path, columns.values(), "," if path.suffix == ".csv" else "\t")
     elif path.suffix in (".json", ".jsonl"):
@@ -115,10 +126,10 @@ def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _turns(
-    record: Mapping[str, Any], columns: Mapping[str, str], turns: str | None, where: str
+    record: Mapping[str, Any], columns: Mapping[str, str], turns: str, where: str
 ) -> list[Mapping[str, Any]] | None:
     """The turns of a record that is a dialogue; ``None`` for one that is an utterance."""
-    if turns is not None:
+    if turns:
         nested = record.get(turns)
         if not isinstance(nested, list) or not all(isinstance(turn, dict) for turn in nested):
             raise UserError(f"{where}: {turns!r} must be a list of objects (benchmark.options.turns).")
@@ -126,7 +137,9 @@ def _turns(
     if not isinstance(record.get(columns["text"]), list):
         return None
     keys = [columns[name] for name in ("speaker", "text", "emotion", "order") if name in columns]
-    lists = [record.get(key) for key in keys]
+    if absent := [key for key in keys if key not in record]:
+        raise UserError(f"{where}: {absent[0]!r} is missing; there are: {', '.join(record)}.")
+    lists = [record[key] for key in keys]
     lengths = {len(values) if isinstance(values, list) else None for values in lists}
     if len(lengths) > 1:
         raise UserError(f"{where}: {', '.join(keys)} must be lists of the same length.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor, device
+from torch import Tensor, device, nn
 
 from ercsatz.classifiers.compm import CoMPM
 from ercsatz.classifiers.encoder import Pretrained, reopen
@@ -60,8 +60,7 @@ def save(classifier: ErcClassifier, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     classifier.pretrained.config.save_pretrained(folder)
     classifier.pretrained.tokenizer.save_pretrained(folder)
-    state = {name: tensor.contiguous() for name, tensor in classifier.module.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    save_weights(classifier.module, folder / "model.safetensors")
     description = {
         "format": FORMAT,
         "classifier": asdict(classifier.config),
@@ -70,6 +69,13 @@ def save(classifier: ErcClassifier, folder: Path) -> None:
     }
     with atomic_write(folder / "classifier.json") as file:
         json.dump(description, file, indent=2)
+
+
+def save_weights(module: nn.Module, file: Path) -> None:
+    """Write a module's weights as safetensors; the file appears whole or not at all."""
+    temporary = file.with_name(f".{file.name}")
+    save_file({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}, temporary)
+    temporary.replace(file)
 
 
 def load(folder: Path, labels: Sequence[str] | None = None) -> ErcClassifier:

@@ -106,7 +106,8 @@ def _limits(settings: Mapping[str, Any], profile: Profile) -> str:
     ]
     if settings["mode"] == "balanced":
         limits.append(
-            "Balanced means that every label was the target of equally many requests; utterances are not equal."
+            "Balanced means that every label was the target of equally many requests, give or take one; utterances "
+            "are not equal."
         )
     return "".join(f"- {limit}\n" for limit in limits)
 

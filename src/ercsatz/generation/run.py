@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ercsatz.code import code_sha256
 from ercsatz.config import GenerateConfig
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
@@ -21,6 +22,9 @@ from ercsatz.generation.prompt import templates_sha256
 from ercsatz.generation.reasons import Reason
 from ercsatz.generators import PROFILES, build
 from ercsatz.generators.interface import Answer, Generator, Request
+
+# The modules here that decide what the dialogues of a data set are; a change in any of them is another data set.
+_CODE = ("check", "dataset", "parse", "plan", "prompt", "run", "seeds")
 
 
 def run(config: GenerateConfig) -> None:
@@ -51,7 +55,7 @@ def run(config: GenerateConfig) -> None:
 
 
 def settings_of(config: GenerateConfig, generator: Generator) -> dict[str, Any]:
-    """All that the data set depends on, and nothing else: two runs with equal settings write the same bytes."""
+    """All that the dialogues depend on, and nothing else: two runs with equal settings write the same ones."""
     benchmark = config.benchmark
     return {
         "data": config.data.name,
@@ -67,6 +71,7 @@ def settings_of(config: GenerateConfig, generator: Generator) -> dict[str, Any]:
         "split": vars(config.split).copy(),
         "seed": config.seed,
         "templates_sha256": templates_sha256(mode_of(config)),
+        "code_sha256": code_sha256(Path(__file__).with_name(f"{module}.py") for module in _CODE),
     }
 
 

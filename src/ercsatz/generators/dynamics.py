@@ -1,6 +1,7 @@
 """Which emotion comes next: a Markov chain with a mood, persistence, and contagion between speakers."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ercsatz.generators.lexicon import family
@@ -48,12 +49,13 @@ class EmotionChain:
     def __init__(self, rng: random.Random, labels: Sequence[str], target: str | None) -> None:
         """Set the mood: that of the target, or of an emotion drawn by how common it is."""
         self._rng = rng
-        self._labels = {family(label): label for label in labels}
-        emotions = [emotion for emotion in self._labels if emotion != "neutral"]
-        drawn = rng.choices(emotions, [FREQUENCY[emotion] for emotion in emotions])[0] if emotions else "neutral"
-        mood = family(target) if target is not None else drawn
-        weights = {emotion: FREQUENCY[emotion] * (MOOD if emotion == mood else 1) for emotion in emotions}
-        if "neutral" in self._labels:
+        self._labels = labels
+        sizes = Counter(family(label) for label in labels)  # labels of one family share its frequency
+        frequency = {label: FREQUENCY[family(label)] / sizes[family(label)] for label in labels if label != "neutral"}
+        drawn = rng.choices(list(frequency), list(frequency.values()))[0] if frequency else "neutral"
+        mood = family(drawn if target is None else target)
+        weights = {label: share * (MOOD if family(label) == mood else 1) for label, share in frequency.items()}
+        if "neutral" in labels:
             weights["neutral"] = sum(weights.values()) * NEUTRAL_SHARE / (1 - NEUTRAL_SHARE) or 1
         self._weights = weights
         self._last: dict[str, str] = {}
@@ -64,19 +66,20 @@ class EmotionChain:
         chance = self._rng.random()
         own = self._last.get(speaker)
         if own is not None and chance < PERSISTENCE:
-            return self._labels[own]
+            return own
         if chance > 1 - CONTAGION:
-            caught = [emotion for emotion in COMPANIONS[self._previous] if emotion in self._labels]
-            if caught:
-                return self._labels[self._rng.choice(caught)]
-        emotion = self._rng.choices(list(self._weights), list(self._weights.values()))[0]
-        if self._clashes(emotion) and self._rng.random() < 0.6:
-            emotion = self._rng.choices(list(self._weights), list(self._weights.values()))[0]
-        return self._labels[emotion]
+            companions = COMPANIONS[self._previous]
+            if caught := [label for emotion in companions for label in self._labels if family(label) == emotion]:
+                return self._rng.choice(caught)
+        label = self._rng.choices(list(self._weights), list(self._weights.values()))[0]
+        if self._clashes(family(label)) and self._rng.random() < 0.6:
+            label = self._rng.choices(list(self._weights), list(self._weights.values()))[0]
+        return label
 
     def spoken(self, speaker: str, label: str) -> None:
         """Remember what a turn expressed, whether it was drawn here or not."""
-        self._last[speaker] = self._previous = family(label)
+        self._last[speaker] = label
+        self._previous = family(label)
 
     def _clashes(self, emotion: str) -> bool:
         return (emotion in GOOD and self._previous in BAD) or (emotion in BAD and self._previous in GOOD)

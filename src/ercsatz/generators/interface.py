@@ -8,8 +8,6 @@ from typing import Protocol
 
 from ercsatz.config import PromptStyle
 
-SAMPLING_PARAMETERS = frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "typical_p"})
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -80,7 +78,7 @@ class Profile:
     """What a generator declares about itself, before it is built.
 
     Attributes:
-        honours: the sampling parameters (of ``SAMPLING_PARAMETERS``) that change its answers.
+        honours: the sampling parameters that change its answers, as ``temperature`` and ``top_p`` may.
         licence: the hub's tag for the licence of its text.
         rights: who may use its text, a sentence for the card.
         limits: what its text is not good for, sentences for the card.

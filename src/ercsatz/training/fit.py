@@ -12,13 +12,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ercsatz.classifiers.batching import Segment, TokenBudgetSampler, segments, tokenise
-from ercsatz.classifiers.checkpoint import Batch, ErcClassifier
+from ercsatz.classifiers.checkpoint import Batch, ErcClassifier, save_weights
 from ercsatz.config import Trainer
 from ercsatz.dialogue import Dialogue
+from ercsatz.errors import UserError
 from ercsatz.training.scores import scores
 
 MONITOR = "validation/w_f1"
@@ -119,32 +121,48 @@ class LightningClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class EpochLines(Callback):
-    """One line an epoch: loss, validation W-F1 and the best so far."""
+class BestEpoch(Callback):
+    """Keeps the weights of the best epoch by validation W-F1, and prints a line an epoch.
 
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._best = (0, -1.0)
+    The file is named by its epoch, and those of earlier epochs go only when the run's state is saved: whenever a run is
+    killed, the state that it goes on from and the weights that belong to it are both there.
+    """
+
+    def __init__(self, folder: Path, title: str) -> None:
+        self._folder, self._title = folder, title
+        self.epoch, self.score = 0, -1.0
+
+    @property
+    def file(self) -> Path:
+        """The best weights so far."""
+        return self._folder / f"best-{self.epoch}.safetensors"
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove what no state refers to any more."""
+        for file in self._folder.glob("best-*.safetensors"):
+            if file != self.file:
+                file.unlink()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the line."""
+        """Keep the weights if they are the best, and print the line."""
         score, epoch = float(trainer.callback_metrics[MONITOR]), trainer.current_epoch + 1
-        if score > self._best[1]:
-            self._best = (epoch, score)
+        if score > self.score:
+            self.epoch, self.score = epoch, score
+            save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
         print(
             f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | "
             f"loss {trainer.callback_metrics['train/loss']:.3f} | validation W-F1 {100 * score:.2f} | "
-            f"best {100 * self._best[1]:.2f} (epoch {self._best[0]})",
+            f"best {100 * self.score:.2f} (epoch {self.epoch})",
             flush=True,
         )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"best": self._best}
+        return {"epoch": self.epoch, "score": self.score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self._best = state_dict["best"]
+        self.epoch, self.score = state_dict["epoch"], state_dict["score"]
 
 
 def fit(
@@ -164,21 +182,45 @@ def fit(
     the same weights as one that was never interrupted.
 
     Returns:
-        ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1], ``steps`` and ``epochs``.
+        ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1], ``steps``, ``epochs``, and the ``accelerator`` and
+        ``precision`` that it ran with.
+
+    Raises:
+        UserError: the accelerator is not there.
     """
     batches = Segments(classifier, train, optimisation.batch_tokens).loader(seed)
     checks = Segments(classifier, validation, optimisation.batch_tokens).loader(None)
     steps = len(batches) * optimisation.epochs
     module = LightningClassifier(classifier, optimisation, steps, seed)
-    best = ModelCheckpoint(folder, "best", MONITOR, mode="max", save_weights_only=True, enable_version_counter=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    best = BestEpoch(folder, title)
+    device = resolve_device(trainer.accelerator)
+    runner = _runner(device, _precision(trainer.precision, device), optimisation.epochs, best, folder, loggers)
+    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
+    resume = folder / "last.ckpt"
+    runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=False)
+    classifier.module.load_state_dict(load_file(best.file))
+    return {
+        "best_epoch": best.epoch,
+        "validation_w_f1": best.score,
+        "steps": steps,
+        "epochs": optimisation.epochs,
+        "accelerator": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "precision": runner.precision,
+    }
+
+
+def _runner(
+    device: torch.device, precision: str, epochs: int, best: BestEpoch, folder: Path, loggers: Sequence[Logger]
+) -> pl.Trainer:
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
-    runner = pl.Trainer(
-        accelerator=trainer.accelerator,
+    return pl.Trainer(
+        accelerator=device.type,
         devices=1,
-        precision=_precision(trainer.precision),  # type: ignore[arg-type]
-        max_epochs=optimisation.epochs,
-        callbacks=[best, last, EpochLines(title), *([TQDMProgressBar(leave=False)] if terminal else [])],
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=epochs,
+        callbacks=[best, last, *([TQDMProgressBar(leave=False)] if terminal else [])],
         logger=list(loggers),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
@@ -186,17 +228,6 @@ def fit(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
-    resume = folder / "last.ckpt"
-    runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=False)
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["state_dict"])
-    return {
-        "best_epoch": int(state["epoch"]) + 1,
-        "validation_w_f1": best.state_dict()["best_model_score"].item(),
-        "steps": steps,
-        "epochs": optimisation.epochs,
-    }
 
 
 def predict(
@@ -209,7 +240,7 @@ def predict(
     """
     data = Segments(classifier, dialogues, batch_tokens=8192)
     data.segments.sort(key=lambda segment: segment.cost)
-    device = torch.device(_device(trainer.accelerator))
+    device = resolve_device(trainer.accelerator)
     module = classifier.module.to(device).eval()
     result: list[tuple[int, int, Tensor]] = []
     with torch.inference_mode():
@@ -219,13 +250,20 @@ def predict(
     return sorted(result, key=lambda row: row[:2])
 
 
-def _device(accelerator: str) -> str:
-    if accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
-        return "cuda"
-    return "cpu" if accelerator in {"auto", "cpu"} else accelerator
+def resolve_device(accelerator: str) -> torch.device:
+    """The device that ``trainer.accelerator`` means on this machine.
+
+    Raises:
+        UserError: it names one that is not there.
+    """
+    there = [name for name, module in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if module.is_available()]
+    name = {"auto": [*there, "cpu"][0], "gpu": [*there, "gpu"][0]}.get(accelerator, accelerator)
+    if name not in {"cpu", *there}:
+        raise UserError(f"trainer.accelerator={accelerator}: this machine has none. Take auto or cpu.")
+    return torch.device(name)
 
 
-def _precision(wanted: str) -> str:
+def _precision(wanted: str, device: torch.device) -> str:
     if wanted != "auto":
         return wanted
-    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"

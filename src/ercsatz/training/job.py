@@ -1,5 +1,6 @@
 """A job: the stages of its phase, each scored on every test set of the benchmark."""
 
+import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ercsatz import benchmarks
 from ercsatz.config import Phase, StageOverrides, TrainConfig, Variant
-from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl
+from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text
 from ercsatz.errors import UserError
 from ercsatz.training.result import versions, write_predictions
 from ercsatz.training.scores import scores
@@ -133,6 +134,7 @@ class Job:
     def __init__(self, cfg: TrainConfig, data: Data) -> None:
         self.cfg, self.data = cfg, data
         self.cache = StageCache(Path(cfg.paths.cache))
+        self._backbone = checkpoint_identity(cfg.backbone.checkpoint)
         self._resolved: dict[str, tuple[Path, dict[str, Any]]] = {}
 
     def scored(self, name: str, folder: Path) -> dict[str, Any]:
@@ -179,9 +181,22 @@ class Job:
         if name != "finetune":
             return None, None
         if checkpoint is not None:
+            self._check_backbone(Path(checkpoint))
             return Path(checkpoint), checkpoint_identity(checkpoint)
         folder, record = self.resolve("pretrain")
         return folder, record["key"]
+
+    def _check_backbone(self, checkpoint: Path) -> None:
+        """Refuse a checkpoint that is none, or whose stage had another backbone than the one that is recorded."""
+        if not (checkpoint / "classifier.json").is_file():
+            raise UserError(f"training.checkpoint={checkpoint} is not a saved classifier: it has no classifier.json.")
+        if not (checkpoint / "stage.json").is_file():
+            return
+        there = json.loads(read_text(checkpoint / "stage.json"))["description"]["backbone"]
+        if there != self._settings("finetune")["backbone"]:
+            raise UserError(
+                f"training.checkpoint={checkpoint} has another backbone, {there}. Give the same: backbone=..."
+            )
 
     def _train(self, stage: Stage, start: Path | None, folder: Path) -> dict[str, Any]:
         from ercsatz.training.run import train_stage
@@ -212,7 +227,7 @@ class Job:
         return rows
 
     def _settings(self, name: str) -> dict[str, Any]:
-        backbone = {**asdict(self.cfg.backbone), "checkpoint": checkpoint_identity(self.cfg.backbone.checkpoint)}
+        backbone = {**asdict(self.cfg.backbone), "checkpoint": self._backbone}
         return {
             "classifier": asdict(self.cfg.classifier),
             "backbone": {key: value for key, value in backbone.items() if key not in {"name", "lr"}},

@@ -29,7 +29,7 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
         title: for progress lines.
 
     Returns:
-        What ``fit`` returns, and the accelerator.
+        What ``fit`` returns, and the number of threads.
 
     Raises:
         UserError: the backbone or ``start`` cannot be opened, or ``start`` is another classifier than asked for.
@@ -63,10 +63,9 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
             title,
         )
     checkpoint.save(classifier, folder)
-    (work / "last.ckpt").unlink()  # first: with it and without best.ckpt, a later run could neither go on nor start
+    (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {**record, "accelerator": accelerator, "threads": torch.get_num_threads()}
+    return {**record, "threads": torch.get_num_threads()}
 
 
 def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:

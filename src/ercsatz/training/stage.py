@@ -1,6 +1,5 @@
 """A stage is computed once: its key, its folder in the cache, and its scores."""
 
-import ast
 import hashlib
 import json
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ercsatz.code import code_sha256
 from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
@@ -59,12 +59,10 @@ class Stage:
 def code_version() -> str:
     """Hash of the code that decides what a stage learns; comments and layout do not count."""
     package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for place in _CODE:
-        path = package / place
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(ast.dump(ast.parse(file.read_text(encoding="utf-8"))).encode())
-    return digest.hexdigest()[:16]
+    places = [package / place for place in _CODE]
+    return code_sha256(file for path in places for file in (sorted(path.glob("*.py")) if path.is_dir() else [path]))[
+        :16
+    ]
 
 
 def checkpoint_identity(checkpoint: str | None) -> str | None:
@@ -73,7 +71,7 @@ def checkpoint_identity(checkpoint: str | None) -> str | None:
         return checkpoint
     digest = hashlib.sha256()
     for file in sorted(Path(checkpoint).glob("*")):
-        if file.suffix in {".json", ".safetensors", ".txt"} and file.name != "stage.json":
+        if file.suffix in {".json", ".safetensors", ".txt", ".model"} and file.name != "stage.json":
             digest.update(file.name.encode())
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
