@@ -60,9 +60,8 @@ def code_version() -> str:
     """Hash of the code that decides what a stage learns; comments and layout do not count."""
     package = Path(__file__).resolve().parents[1]
     places = [package / place for place in _CODE]
-    return code_sha256(file for path in places for file in (sorted(path.glob("*.py")) if path.is_dir() else [path]))[
-        :16
-    ]
+    files = [file for path in places for file in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    return code_sha256(files)[:16]
 
 
 def checkpoint_identity(checkpoint: str | None) -> str | None:
