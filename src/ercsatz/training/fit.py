@@ -29,6 +29,9 @@ MONITOR = "validation/w_f1"
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning against torch 2.13
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # a batch is made in a millisecond
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
+warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
+warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged
 
 
 @dataclass(frozen=True)
