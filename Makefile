@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-all test-transformers5 lint bench
 
 demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
-	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=240
+	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=200
 	OMP_NUM_THREADS=1 $(BIN)/python train.py -m classifier=compm data=mini_nat,mini_bal backbone=tiny sweep=demo \
 	    training.epochs=5 training.batch_tokens=1024
 
