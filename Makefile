@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
 	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=200
 	OMP_NUM_THREADS=1 $(BIN)/python train.py -m classifier=compm data=mini_nat,mini_bal backbone=tiny sweep=demo \
-	    training.epochs=5 training.batch_tokens=1024
+	    training.epochs=4 training.batch_tokens=1024
 
 test: $(INSTALLED)  ## the tests, without the slow ones
 	$(BIN)/pytest
