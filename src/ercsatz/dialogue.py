@@ -158,8 +158,13 @@ def read_jsonl(path: Path) -> tuple[Dialogue, ...]:
 
 def write_jsonl(path: Path, dialogues: Iterable[Dialogue]) -> None:
     """Write a split in the JSONL form; the file appears whole or not at all."""
+    write_json_lines(path, map(to_json, dialogues))
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line; the file appears whole or not at all."""
     with atomic_write(path) as file:
-        file.writelines(json.dumps(to_json(dialogue), ensure_ascii=False) + "\n" for dialogue in dialogues)
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_text(path: Path) -> str:

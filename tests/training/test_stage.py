@@ -46,14 +46,14 @@ RELABELLED = replace(TRAIN[1], utterances=(Utterance("Ann", "Hm.", "joy"),))
     ],
 )
 def test_the_key_changes_with_what_determines_the_weights(changed):
-    assert changed.key() != stage().key()
+    assert changed.key != stage().key
 
 
 def test_the_key_does_not_change_with_provenance_or_the_names_of_things():
     train = tuple(replace(dialogue, provenance={"prompt": 2, "server": "b"}) for dialogue in TRAIN)
     same = replace(stage(train=train), corpus=Corpus("renamed", LABELS, {"validation": VALIDATION, "train": train}))
-    assert same.key() == stage().key()
-    assert stage(train=train, seed=0).key() == stage().key()
+    assert same.key == stage().key
+    assert stage(train=train, seed=0).key == stage().key
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_stage_is_trained_once(tmp_path):
         return {"validation_w_f1": 0.5}
 
     first, record = StageCache(tmp_path).resolve(stage(), train)
-    assert (record["cached"], record["key"], record["validation_w_f1"]) == (False, stage().key(), 0.5)
+    assert (record["cached"], record["key"], record["validation_w_f1"]) == (False, stage().key, 0.5)
     assert record["seconds"] >= 0
     assert record["description"]["labels"] == list(LABELS)
     again, cached = StageCache(tmp_path).resolve(stage(), train)
@@ -150,7 +150,7 @@ def test_an_interrupted_stage_is_not_done_and_its_folder_is_handed_back(tmp_path
 
     with pytest.raises(interruption):
         StageCache(tmp_path).resolve(stage(), interrupted)
-    assert not (tmp_path / "stages" / stage().key()).exists()
+    assert not (tmp_path / "stages" / stage().key).exists()
 
     def resumed(partial: Path) -> dict[str, str]:
         return {"from": (partial / "last.ckpt").read_text()}

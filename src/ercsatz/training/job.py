@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ercsatz import benchmarks
 from ercsatz.config import Phase, StageOverrides, TrainConfig, Variant
-from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text
+from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text, write_json_lines
 from ercsatz.errors import UserError
-from ercsatz.training.result import versions, write_predictions
+from ercsatz.training.result import versions
 from ercsatz.training.scores import scores
 from ercsatz.training.stage import Stage, StageCache, checkpoint_identity
 
@@ -150,7 +150,7 @@ class Job:
             test[variant] = scores(
                 [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
             )
-            write_predictions(folder, f"{name}-{variant}", rows)
+            write_json_lines(folder / "predictions" / f"{name}-{variant}.jsonl", rows)
         told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}" for variant, result in test.items())
         print(f"  {self._title(name)} | test W-F1: {told}", flush=True)
         return {**record, "test": test}

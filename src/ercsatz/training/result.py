@@ -8,7 +8,7 @@ validation W-F1, seconds, accelerator, and per test set the scores of ``training
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,3 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a number."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
-
-
-def write_predictions(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``predictions/<name>.jsonl`` beside a result: dialogue, turn, emotion, predicted, probabilities."""
-    with atomic_write(folder / "predictions" / f"{name}.jsonl") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

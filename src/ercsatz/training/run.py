@@ -43,14 +43,14 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
         classifier = checkpoint.load(start, labels)
         _check_same(classifier.config, cfg.classifier, start)
     name = RunName(
-        id=f"{stage.key()}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
+        id=f"{stage.key}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
         name=f"{cfg.benchmark.name}_{stage.variant}-{cfg.classifier.name}-{stage.name}-s{cfg.seed}",
         group=cfg.sweep,
         job_type=stage.name,
         tags=(cfg.benchmark.name, stage.variant, cfg.classifier.name, cfg.backbone.name),
     )
     work = folder / "work"
-    with stage_loggers(cfg.wandb, name, stage.description(), folder) as loggers:
+    with stage_loggers(cfg.wandb, name, stage.description, folder) as loggers:
         record = fit(
             classifier,
             train,

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ercsatz.code import code_sha256
-from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text
+from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text, write_json_lines
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
 _CODE = ("classifiers", "training/fit.py", "training/run.py")
@@ -37,6 +37,7 @@ class Stage:
     settings: Mapping[str, Any]
     start: str | None = None
 
+    @cached_property
     def description(self) -> dict[str, Any]:
         """Everything that determines the stage's weights; its hash is the key."""
         return {
@@ -50,9 +51,10 @@ class Stage:
             **self.settings,
         }
 
+    @cached_property
     def key(self) -> str:
         """16 hex digits that name the stage in the cache."""
-        return hashlib.sha256(json.dumps(self.description(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @cache
@@ -92,7 +94,7 @@ class StageCache:
 
         ``record["cached"]`` says whether it was. Another process that is at the same stage is waited for.
         """
-        key = stage.key()
+        key = stage.key
         done, partial = self._stages / key, self._stages / f"{key}.partial"
         with self._locked(key):
             cached = (done / "stage.json").is_file()
@@ -101,7 +103,7 @@ class StageCache:
                 started = time.time()
                 record = {**train(partial), "seconds": round(time.time() - started, 1)}
                 with atomic_write(partial / "stage.json") as file:
-                    json.dump({"key": key, **record, "description": stage.description()}, file, indent=2)
+                    json.dump({"key": key, **record, "description": stage.description}, file, indent=2)
                 partial.rename(done)
         return done, {**json.loads(read_text(done / "stage.json")), "cached": cached}
 
@@ -113,8 +115,7 @@ class StageCache:
         path = folder / "predictions" / f"{name}.jsonl"
         with self._locked(f"{folder.name}-{name}"):
             if not path.is_file():
-                with atomic_write(path) as file:
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in predict())
+                write_json_lines(path, predict())
         return [json.loads(line) for line in read_text(path).removesuffix("\n").split("\n")]
 
     @property
