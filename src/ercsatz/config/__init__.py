@@ -1,0 +1,123 @@
+"""The type of every configuration key, and the data sets that follow from the benchmarks.
+
+Imported by every entry point before ``--help`` is answered, so it imports nothing heavy.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from ercsatz.config.corpus import VARIANTS, Benchmark, Counts, Data, Download, Paths, PromptStyle, Variant
+from ercsatz.config.generation import (
+    ChatTemplate,
+    Checks,
+    Flavour,
+    GenerateConfig,
+    Generator,
+    LanguageModel,
+    Leakage,
+    OnUnsupported,
+    OpenAI,
+    Persona,
+    PersonaStep,
+    PersonaUnit,
+    Plan,
+    Sampling,
+    Served,
+    Split,
+    Tgi,
+    Transformers,
+)
+from ercsatz.config.training import (
+    Backbone,
+    Classifier,
+    CoMPM,
+    Phase,
+    Pooling,
+    RankConfig,
+    Ranking,
+    StageOverrides,
+    TinySize,
+    TrainConfig,
+    Trainer,
+    Training,
+    Wandb,
+    WandbMode,
+)
+
+__all__ = [
+    "VARIANTS",
+    "Backbone",
+    "Benchmark",
+    "ChatTemplate",
+    "Checks",
+    "Classifier",
+    "CoMPM",
+    "Counts",
+    "Data",
+    "Download",
+    "Flavour",
+    "GenerateConfig",
+    "Generator",
+    "LanguageModel",
+    "Leakage",
+    "OnUnsupported",
+    "OpenAI",
+    "Paths",
+    "Persona",
+    "PersonaStep",
+    "PersonaUnit",
+    "Phase",
+    "Plan",
+    "Pooling",
+    "PromptStyle",
+    "RankConfig",
+    "Ranking",
+    "Sampling",
+    "Served",
+    "Split",
+    "StageOverrides",
+    "Tgi",
+    "TinySize",
+    "TrainConfig",
+    "Trainer",
+    "Training",
+    "Transformers",
+    "Variant",
+    "Wandb",
+    "WandbMode",
+    "register",
+]
+
+
+def register(config_folders: Iterable[Path]) -> None:
+    """Store the schemas, and a ``data`` option ``<benchmark>_<variant>`` for every benchmark YAML in the folders.
+
+    Also the resolver ``${ercsatz_package:}``, the folder of the installed package.
+
+    Args:
+        config_folders: the shipped ``conf`` and any folder given with ``--config-dir``.
+    """
+    OmegaConf.register_new_resolver("ercsatz_package", lambda: str(Path(__file__).parents[1]), replace=True)
+    store = ConfigStore.instance()
+    for name, node in {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}.items():
+        store.store(name=f"{name}_schema", node=node)
+    store.store(group="classifier", name="compm_schema", node=CoMPM)
+    for generator in (Tgi, OpenAI, Transformers):
+        store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
+    for folder in config_folders:
+        for file in sorted((folder / "benchmark").glob("*.yaml")):
+            for variant in VARIANTS:
+                store.store(group="data", name=f"{file.stem}_{variant}", node=_data_option(file.stem, variant))
+
+
+def _data_option(benchmark: str, variant: str) -> dict[str, Any]:
+    return {
+        "defaults": [{"/benchmark@_global_.benchmark": benchmark}, "_self_"],
+        "name": f"{benchmark}_{variant}",
+        "variant": variant,
+        "path": "${paths.data}/${data.name}",
+    }

@@ -1,0 +1,85 @@
+"""Corpora: a benchmark, a variant, and where things lie."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+VARIANTS = {"org": None, "nat": "natural", "bal": "balanced", "per": "persona"}
+
+
+class Variant(StrEnum):
+    """Where training dialogues come from: the benchmark itself, or a synthetic mode."""
+
+    org = "org"
+    nat = "nat"
+    bal = "bal"
+    per = "per"
+
+
+class PromptStyle(StrEnum):
+    """Who speaks in generated dialogues: the benchmark's named cast, or an unnamed male and female speaker."""
+
+    cast = "cast"
+    pair = "pair"
+
+
+@dataclass
+class Paths:
+    """Folders; relative ones are relative to the working directory."""
+
+    data: str = MISSING
+    cache: str = MISSING
+
+
+@dataclass
+class Counts:
+    """Published size of a split; ``utterances`` counts the labelled ones, ``labels`` may be left out."""
+
+    dialogues: int = MISSING
+    utterances: int = MISSING
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Download:
+    """One official file: where its publisher keeps it and what it must be."""
+
+    url: str = MISSING
+    sha256: str | None = None
+
+
+@dataclass
+class Benchmark:
+    """A real corpus with its label set, speakers and published splits.
+
+    ``files`` and ``downloads`` go by split. ``label_names`` maps lower-case published names to ``labels``; null makes
+    a turn context only. ``genders`` (female or male, by speaker) is for personas. What a reader
+    takes as ``options`` is in docs/add-a-benchmark.md.
+    """
+
+    name: str = MISSING
+    title: str = MISSING
+    reader: str = MISSING
+    path: str = MISSING
+    labels: list[str] = MISSING
+    label_names: dict[str, str | None] = field(default_factory=dict)
+    speakers: list[str] = MISSING
+    style: PromptStyle = MISSING
+    genders: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, Counts] = field(default_factory=dict)
+    downloads: dict[str, Download] = field(default_factory=dict)
+    licence: str = "not stated"
+    obtain: str = ""
+
+
+@dataclass
+class Data:
+    """A benchmark and a variant."""
+
+    name: str = MISSING
+    variant: Variant = MISSING
+    path: str = MISSING
