@@ -1,4 +1,4 @@
-"""The commands: ``ercsatz train | generate | rank | fetch``, and the scripts of the same names.
+"""The commands: ``ercsatz train | generate | rank | fetch | show``, and the scripts of the same names.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -73,7 +73,8 @@ def _reported() -> Iterator[None]:
 
 def main() -> None:
     """The console command: the first argument names what to do, the rest is Hydra's."""
-    commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "fetch": _fetch}
+    commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank}
+    commands |= {"fetch": _fetch, "show": _show}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in commands:
         print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)
@@ -86,6 +87,12 @@ def _fetch() -> None:
     from ercsatz.benchmarks import fetch
 
     sys.exit(fetch.main(sys.argv[1:]))
+
+
+def _show() -> None:
+    from ercsatz.generation import show
+
+    sys.exit(show.main(sys.argv[1:]))
 
 
 def _run(task: Callable[[], None]) -> None:
@@ -102,6 +109,9 @@ def _run(task: Callable[[], None]) -> None:
     OmegaConf.register_new_resolver("cell", sweep.cell_name, replace=True)
     try:
         task()
+    except KeyboardInterrupt as stopped:
+        print(f"Stopped. {stopped}", file=sys.stderr)
+        sys.exit(130)
     finally:
         sweep.finish()
     sys.exit(sweep.Status.code)

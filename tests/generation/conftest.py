@@ -2,7 +2,21 @@ from collections.abc import Callable
 
 import pytest
 
-from ercsatz.config import Benchmark, Data, GenerateConfig, Generator, Paths, Plan, PromptStyle, Split, Variant
+from ercsatz.config import (
+    Benchmark,
+    Checks,
+    Data,
+    GenerateConfig,
+    Generator,
+    Leakage,
+    Paths,
+    Persona,
+    PersonaStep,
+    Plan,
+    PromptStyle,
+    Split,
+    Variant,
+)
 
 BENCHMARKS = {
     "mini": (["neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"], PromptStyle.cast),
@@ -35,9 +49,13 @@ def config() -> Callable[..., GenerateConfig]:
             ),
             data=Data(name=f"{benchmark}_{variant}", variant=Variant(variant), path=path),
             generator=Generator(name="offline", window=3),
-            plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14),
+            plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14, attempts=3),
+            persona=Persona(base=PersonaStep.sample, background=PersonaStep.write, situation=PersonaStep.write),
+            checks=Checks(near_duplicate=0.8, leakage=Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)),
             split=Split(validation=0.1, test=0.1),
             seed=seed,
+            journal=f"{path}.journal.sqlite",
+            dry_run=False,
             overwrite=False,
         )
 

@@ -1,80 +1,110 @@
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.config import Plan
+from ercsatz.config import PersonaStep, PersonaUnit, Plan
 from ercsatz.errors import UserError
-from ercsatz.generation.plan import plan, request_seed
+from ercsatz.generation.persona import Inventories
+from ercsatz.generation.plan import check_plan, mode_of, plan
+from ercsatz.resources import resource
+
+INVENTORIES = Inventories(resource("prompts") / "persona" / "inventory")
 
 
-@settings(deadline=None, max_examples=30)
+def planned(config):
+    return list(islice(plan(config, INVENTORIES if config.data.variant == "per" else None), 1000))
+
+
+@pytest.mark.parametrize("variant", ["nat", "bal", "per"])
+@settings(deadline=None, max_examples=20)
 @given(short=st.integers(1, 20), more=st.integers(0, 20), seed=st.integers(0, 10**6))
-def test_longer_plan_keeps_the_requests_of_the_shorter(config, short, more, seed):
-    shorter = list(plan(config(n_dialogues=short, seed=seed)))
-    assert list(plan(config(n_dialogues=short + more, seed=seed)))[:short] == shorter
+def test_longer_plan_keeps_the_units_of_the_shorter(config, variant, short, more, seed):
+    shorter = planned(config(variant=variant, n_dialogues=short, seed=seed))
+    assert planned(config(variant=variant, n_dialogues=short + more, seed=seed))[:short] == shorter
 
 
-def test_balanced_plan_asks_for_every_label_equally_often(config):
-    targets = Counter(request.target for request in plan(config(n_dialogues=70)))
+def test_plan_for_a_number_of_kept_dialogues_goes_on_and_on(config):
+    wanted = replace(config().plan, n_dialogues=None, n_kept=5)
+    assert planned(replace(config(), plan=wanted))[:60] == planned(config(n_dialogues=60))
+
+
+@pytest.mark.parametrize("variant", ["bal", "per"])
+def test_target_goes_round_all_labels_equally(config, variant):
+    targets = Counter(unit.target for unit in planned(config(variant=variant, n_dialogues=70)))
     assert targets == dict.fromkeys(config().benchmark.labels, 10)
 
 
 def test_natural_plan_has_no_targets(config):
-    assert {request.target for request in plan(config(variant="nat"))} == {None}
-
-
-def test_seeds_differ_by_run_data_index_and_attempt():
-    seeds = {request_seed(*key) for key in [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1), (0, "a", 0, 1)]}
-    assert len(seeds) == 5
-    assert all(0 <= seed < 2**63 for seed in seeds)
-
-
-def test_seed_is_the_same_in_every_version():
-    assert request_seed(0, "mini_bal", 0) == 9092661286189430983
-
-
-def test_prompt_states_speakers_numbers_and_target(config):
-    request = list(plan(config(n_dialogues=3)))[2]
-    first, second, third = request.prompt.split(". ", 2)
-    assert all(speaker in first for speaker in request.speakers)
-    assert first.endswith('at least one utterance expresses the emotion "surprise"')
-    assert "3 for surprise" in second
-    assert f"about {request.n_turns} utterances" in third
-
-
-def test_natural_prompt_wants_no_emotion(config):
-    assert all("at least one" not in request.prompt for request in plan(config(variant="nat")))
-
-
-def test_pair_prompt_has_tags_instead_of_names(config):
-    request = next(plan(config(benchmark="iemocap")))
-    assert request.speakers == ("M", "F")
-    assert "a man (M) and a woman (F)" in request.prompt
+    assert {unit.target for unit in planned(config(variant="nat"))} == {None}
 
 
 def test_speakers_of_the_cast_vary_in_number_and_kind(config):
-    requests = list(plan(config(n_dialogues=200)))
-    assert {len(request.speakers) for request in requests} == {2, 3, 4}
-    assert {speaker for request in requests for speaker in request.speakers} == set(config().benchmark.speakers)
+    units = planned(config(n_dialogues=200))
+    assert {len(unit.speakers) for unit in units} == {2, 3, 4}
+    assert {speaker for unit in units for speaker in unit.speakers} == set(config().benchmark.speakers)
 
 
-@pytest.mark.parametrize(("variant", "word"), [("org", "nothing to generate"), ("per", "not available yet")])
-def test_variants_that_cannot_be_written_are_refused(config, variant, word):
-    with pytest.raises(UserError, match=word):
-        plan(config(variant=variant))
+def test_every_speaker_of_a_persona_plan_has_a_persona(config):
+    for unit in planned(config(variant="per")):
+        assert tuple(persona.speaker for persona in unit.personas) == unit.speakers
+        assert all(persona.age and persona.mbti and persona.background is None for persona in unit.personas)
+
+
+def test_pair_has_a_man_and_a_woman(config):
+    for unit in planned(config(benchmark="iemocap", variant="per", n_dialogues=20)):
+        assert [persona.gender for persona in unit.personas] == ["male", "female"]
+
+
+def test_switching_a_step_off_leaves_the_others_as_they_are(config):
+    sampled = config(variant="per")
+    sampled.persona.background = sampled.persona.situation = PersonaStep.sample
+    without = config(variant="per")
+    without.persona.background, without.persona.situation = PersonaStep.off, PersonaStep.sample
+    for full, bare in zip(planned(sampled), planned(without), strict=True):
+        assert full.situation == bare.situation
+        assert [replace(persona, background=None) for persona in full.personas] == list(bare.personas)
+        assert all(persona.background for persona in full.personas)
+
+
+def test_single_texts_have_one_speaker_and_one_turn(config):
+    texts = config(variant="per")
+    texts.persona.unit = PersonaUnit.text
+    assert {(len(unit.speakers), len(unit.personas), unit.n_turns) for unit in planned(texts)} == {(1, 1, 1)}
+
+
+def test_benchmark_itself_is_not_generated(config):
+    with pytest.raises(UserError, match="nothing to generate"):
+        mode_of(config(variant="org"))
 
 
 @pytest.mark.parametrize(
-    ("counts", "key"), [((0, 5, 9), "n_dialogues"), ((5, 9, 5), "max_turns"), ((5, 1, 5), "min_turns")]
+    ("changes", "key"),
+    [
+        ({"n_dialogues": 0}, "n_dialogues"),
+        ({"min_turns": 9, "max_turns": 5}, "max_turns"),
+        ({"min_turns": 1}, "min_turns"),
+        ({"attempts": 0}, "attempts"),
+        ({"n_kept": 10}, "plan.n_dialogues=60 and plan.n_kept=10"),
+        ({"n_dialogues": None}, "None of them"),
+        ({"n_dialogues": None, "n_utterances": -1}, "n_utterances"),
+    ],
 )
-def test_senseless_counts_are_refused(config, counts, key):
+def test_senseless_counts_are_refused(config, changes, key):
     with pytest.raises(UserError, match=key):
-        plan(replace(config(), plan=Plan(*counts)))
+        check_plan(replace(config(), plan=replace(config().plan, **changes)))
+
+
+def test_base_personas_are_not_written_by_the_model(config):
+    wrong = config(variant="per")
+    wrong.persona.base = PersonaStep.write
+    with pytest.raises(UserError, match="persona.base"):
+        check_plan(wrong)
 
 
 def test_few_turns_leave_room_for_every_speaker(config):
-    requests = plan(replace(config(), plan=Plan(50, 2, 2)))
-    assert all(len(request.speakers) == request.n_turns == 2 for request in requests)
+    shape = Plan(n_dialogues=50, min_turns=2, max_turns=2, attempts=1)
+    assert all(len(unit.speakers) == unit.n_turns == 2 for unit in planned(replace(config(), plan=shape)))

@@ -1,20 +1,24 @@
 import asyncio
+import hashlib
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from ercsatz.config import PromptStyle
+from ercsatz.config import Generator, PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import parse
+from ercsatz.generation.persona import Situation, read_background, read_situation
 from ercsatz.generation.reasons import Reason
 from ercsatz.generation.seeds import derive
 from ercsatz.generators import build
 from ercsatz.generators.dynamics import EmotionChain
-from ercsatz.generators.interface import Request
-from ercsatz.generators.lexicon import FAMILIES, family, phrases, topics
-from ercsatz.generators.offline import OfflineGenerator
+from ercsatz.generators.capabilities import OFFLINE
+from ercsatz.generators.interface import FinishReason, Identity, Request, Step
+from ercsatz.generators.lexicon import FAMILIES, family, grammar_sha256, phrases, topics
+from ercsatz.generators.offline import OfflineServer
 
 LABELS = {
     "mini": "neutral joy surprise anger sadness disgust fear",
@@ -43,7 +47,7 @@ def ask(benchmark: str, index: int, balanced: bool, n_turns: int = 9) -> Request
 
 
 def answer(request: Request):
-    return asyncio.run(OfflineGenerator().answer(request))
+    return asyncio.run(OfflineServer().answer(request))
 
 
 def dialogues(benchmark: str, n: int, balanced: bool):
@@ -164,9 +168,72 @@ def test_topics_have_every_slot_that_phrases_use():
         assert {slot.lower() for line in lines for slot in re.findall(r"\{(\w+)\}", line)} <= known
 
 
-def test_generator_is_declared_and_built_by_name():
-    from ercsatz.config import Generator
+def test_dialogues_are_those_of_earlier_versions():
+    texts = "\n".join(answer(ask(name, index, index % 2 == 0)).text for name in LABELS for index in range(40))
+    assert (
+        hashlib.sha256(texts.encode()).hexdigest() == "3c94c97d21245d4acce8a6eff5d69eaaa9b4bfd61e269aeaa0a11a3e34719cab"
+    )
 
-    assert isinstance(build(Generator("offline", 1)), OfflineGenerator)
+
+def step(step: Step, index: int, speakers: tuple[str, ...]) -> Request:
+    return replace(ask("mini", index, True), mode="persona", step=step, speakers=speakers)
+
+
+def test_backgrounds_are_plain_prose_with_rare_flaws():
+    answers = [answer(step(Step.background, index, ("Maya",))) for index in range(1500)]
+    read = [read_background(a) for a in answers]
+    told = [text for text in read if not isinstance(text, Reason)]
+    assert Counter(text for text in read if isinstance(text, Reason)).keys() == {Reason.cut_off}
+    assert 0 < len(read) - len(told) < 40
+    assert len(set(told)) > 0.9 * len(told)
+    assert all("Maya" not in text and text.count(".") == 4 for text in told)
+    assert sum(a.text not in (text, "") and a.finish_reason is FinishReason.stop
+               for a, text in zip(answers, read, strict=True)) > 5  # fmt: skip
+
+
+@pytest.mark.parametrize("speakers", [("Maya",), ("Maya", "Tomas"), ("Maya", "Tomas", "Priya", "Leo")])
+def test_situations_have_a_relation_where_several_speak(speakers):
+    several = len(speakers) > 1
+    answers = [answer(step(Step.situation, index, speakers)) for index in range(1500)]
+    read = [read_situation(a, wants_relation=several) for a in answers]
+    failed = Counter(result for result in read if isinstance(result, Reason))
+    assert failed.keys() == ({Reason.cut_off, Reason.bad_situation} if several else {Reason.cut_off})
+    assert failed.total() < 60
+    told = [result for result in read if isinstance(result, Situation)]
+    assert len(set(told)) > (150 if several else 15)
+    assert all((situation.relation is not None) is several for situation in told)
+
+
+@pytest.mark.parametrize("benchmark", LABELS)
+def test_single_text_expresses_the_target_and_addresses_nobody(benchmark):
+    texts, failed = [], 0
+    for index in range(300):
+        request = ask(benchmark, index, True, n_turns=1)
+        request = replace(request, mode="persona", speakers=request.speakers[:1])
+        turns = parse(answer(request), request.speakers, request.labels)
+        if isinstance(turns, Reason):
+            failed += 1
+            continue
+        (turn,) = turns
+        assert (turn.speaker, turn.emotion) == (request.speakers[0], request.target)
+        assert request.speakers[0] not in turn.text.split()
+        texts.append(turn.text)
+    assert failed < 20
+    assert len(set(texts)) > 0.9 * len(texts)
+
+
+def test_generator_is_declared_and_built_by_name():
+    generator = build(Generator("offline", 1))
+    assert (generator.name, generator.profile, generator.real) == ("offline", OFFLINE, False)
+    assert generator.settings == {"grammar_sha256": grammar_sha256()}
+    assert not generator.sent
+    assert not generator.dropped
+    (server,) = generator.servers
+
+    async def talk():
+        return await server.identify(), await server.healthy(), await server.close()
+
+    assert asyncio.run(talk()) == (Identity("offline"), True, None)
+    assert server.name == "offline"
     with pytest.raises(UserError, match=r"no generator 'gpt'.*offline"):
         build(Generator("gpt", 1))

@@ -17,7 +17,7 @@ def check(turns: Sequence[Utterance], request: Request, plan: Plan) -> Reason | 
     texts = [turn.text.casefold() for turn in turns]
     wrong = {
         Reason.unknown_speaker: not voices <= set(request.speakers),
-        Reason.one_speaker: len(voices) < 2,
+        Reason.one_speaker: len(request.speakers) > 1 and len(voices) < 2,
         Reason.too_few_turns: len(turns) < plan.min_turns,
         Reason.too_many_turns: len(turns) > plan.max_turns,
         Reason.long_turn: any(len(text) > MAX_CHARACTERS for text in texts),

@@ -1,92 +1,99 @@
-"""The plan of a run: the requests in order, from the configuration and the run's seed alone."""
+"""The plan of a run: what is to be written, in order, from the configuration and the run's seed alone."""
 
+import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from ercsatz.config import VARIANTS, GenerateConfig, PromptStyle
+from ercsatz.config import VARIANTS, GenerateConfig, PersonaStep, PersonaUnit, PromptStyle
 from ercsatz.errors import UserError
-from ercsatz.generation.prompt import renderer
+from ercsatz.generation.persona import Inventories, Persona, Situation
 from ercsatz.generation.seeds import derive
-from ercsatz.generators.interface import Request
 
 # How often two, three and four of the cast talk to each other; roughly what scripted multi-party corpora have.
 GROUP_SIZES = {2: 50, 3: 32, 4: 18}
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One dialogue (or single text) of the plan.
+
+    Attributes:
+        index: its place, from 0.
+        speakers: who may speak.
+        target: the emotion that has to occur; ``None`` in natural mode.
+        n_turns: how many utterances the prompt asks for.
+        personas: in persona mode one for each speaker, with what the inventories give.
+        situation: in persona mode, what the inventories give.
+    """
+
+    index: int
+    speakers: tuple[str, ...]
+    target: str | None
+    n_turns: int
+    personas: tuple[Persona, ...] = ()
+    situation: Situation | None = None
+
+
 def mode_of(config: GenerateConfig) -> str:
-    """The mode that the chosen data is written in: ``natural`` or ``balanced``.
+    """The mode that the chosen data is written in: ``natural``, ``balanced`` or ``persona``.
 
     Raises:
-        UserError: the variant is the benchmark itself, or its mode cannot be written yet.
+        UserError: the variant is the benchmark itself.
     """
-    data, benchmark = config.data.name, config.benchmark.name
     mode = VARIANTS[config.data.variant]
     if mode is None:
+        benchmark = config.benchmark.name
         raise UserError(
-            f"data={data} is the benchmark itself, so there is nothing to generate. "
-            f"Choose data={benchmark}_nat or data={benchmark}_bal."
-        )
-    if mode == "persona":
-        raise UserError(
-            f"data={data}: persona mode is not available yet. Choose data={benchmark}_nat or data={benchmark}_bal."
+            f"data={config.data.name} is the benchmark itself, so there is nothing to generate. "
+            f"Choose data={benchmark}_nat, data={benchmark}_bal or data={benchmark}_per."
         )
     return mode
 
 
-def plan(config: GenerateConfig) -> Iterator[Request]:
-    """The requests of a run, in order.
+def is_text(config: GenerateConfig) -> bool:
+    """Whether single texts of single speakers are written, not dialogues."""
+    return mode_of(config) == "persona" and config.persona.unit is PersonaUnit.text
 
-    A request depends on the configuration, the seed and its own index, not on ``plan.n_dialogues``: a longer run has
-    all requests of a shorter one. In balanced mode the target goes round the labels in their order.
 
-    Raises:
-        UserError: the mode cannot be planned, or a count makes no sense.
+def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Unit]:
+    """The units of a run, in order; without an end unless ``plan.n_dialogues`` is given.
+
+    A unit depends on the configuration, the seed and its own index, not on how many there are: a longer run has all
+    units of a shorter one. In balanced and persona mode the target goes round the labels in their order. Inventories
+    are for persona mode.
     """
-    mode = mode_of(config)
-    _check_counts(config)
-    return _requests(config, mode)
-
-
-def request_seed(run_seed: int, data: str, index: int, attempt: int = 0) -> int:
-    """The seed that a generator samples with, 0 to 2**63 - 1; every attempt at a request has its own."""
-    return derive(run_seed, data, index, attempt)
-
-
-def _requests(config: GenerateConfig, mode: str) -> Iterator[Request]:
-    benchmark, render = config.benchmark, renderer(mode)
-    labels = tuple(benchmark.labels)
-    for index in range(config.plan.n_dialogues):
+    mode, labels = mode_of(config), config.benchmark.labels
+    n = config.plan.n_dialogues
+    for index in itertools.count() if n is None else range(n):
         rng = random.Random(derive(config.seed, config.data.name, index, "plan"))
         speakers = _speakers(rng, config)
-        n_turns = rng.randint(max(config.plan.min_turns, len(speakers)), config.plan.max_turns)
-        target = labels[index % len(labels)] if mode == "balanced" else None
-        variables = {"style": benchmark.style.value, "speakers": speakers, "labels": labels, "n_turns": n_turns}
-        yield Request(
-            index=index,
-            seed=request_seed(config.seed, config.data.name, index),
-            prompt=render(**variables, target=target),
-            mode=mode,
-            style=benchmark.style,
-            speakers=speakers,
-            labels=labels,
-            target=target,
-            n_turns=n_turns,
-        )
+        n_turns = 1
+        if not is_text(config):
+            n_turns = rng.randint(max(config.plan.min_turns, len(speakers)), config.plan.max_turns)
+        unit = Unit(index, speakers, None if mode == "natural" else labels[index % len(labels)], n_turns)
+        yield unit if inventories is None else _with_personas(unit, config, inventories)
 
 
-def _speakers(rng: random.Random, config: GenerateConfig) -> tuple[str, ...]:
-    cast = tuple(config.benchmark.speakers)
-    if config.benchmark.style is PromptStyle.pair:
-        return cast
-    sizes = [size for size in GROUP_SIZES if size <= min(len(cast), config.plan.max_turns)]
-    (size,) = rng.choices(sizes, [GROUP_SIZES[size] for size in sizes])
-    return tuple(rng.sample(cast, size))
+def check_plan(config: GenerateConfig) -> None:
+    """Refuse counts that make no sense.
 
-
-def _check_counts(config: GenerateConfig) -> None:
+    Raises:
+        UserError: names the key and what it must be.
+    """
     plan, benchmark = config.plan, config.benchmark
-    if plan.n_dialogues < 1:
-        raise UserError(f"plan.n_dialogues={plan.n_dialogues}: ask for at least one dialogue.")
+    goals = {key: getattr(plan, key) for key in ("n_dialogues", "n_kept", "n_utterances")}
+    given = {key: value for key, value in goals.items() if value is not None}
+    if len(given) != 1:
+        said = " and ".join(f"plan.{key}={value}" for key, value in given.items()) or "None of them"
+        raise UserError(
+            f"{said} given: give one of plan.n_dialogues, plan.n_kept and plan.n_utterances, and null for the others."
+        )
+    ((key, value),) = given.items()
+    if value < 1:
+        raise UserError(f"plan.{key}={value}: ask for at least one.")
+    if plan.attempts < 1:
+        raise UserError(f"plan.attempts={plan.attempts}: every dialogue is asked for once at least.")
     if not 2 <= plan.min_turns <= plan.max_turns:
         raise UserError(
             f"plan.min_turns={plan.min_turns} and plan.max_turns={plan.max_turns}: "
@@ -96,5 +103,39 @@ def _check_counts(config: GenerateConfig) -> None:
         raise UserError(f"benchmark.speakers of {benchmark.name} names {len(benchmark.speakers)}; a dialogue needs 2.")
     if benchmark.style is PromptStyle.pair and list(benchmark.speakers) != ["M", "F"]:
         raise UserError(f"benchmark.speakers of {benchmark.name} must be [M, F], as benchmark.style is pair.")
-    if config.generator.window < 1:
-        raise UserError(f"generator.window={config.generator.window}: let at least one request be in flight.")
+    if config.persona.base is PersonaStep.write:
+        raise UserError("persona.base=write: base personas come from the inventories. Choose sample or off.")
+
+
+def _speakers(rng: random.Random, config: GenerateConfig) -> tuple[str, ...]:
+    cast = tuple(config.benchmark.speakers)
+    if is_text(config):
+        return (rng.choice(cast),)
+    if config.benchmark.style is PromptStyle.pair:
+        return cast
+    sizes = [size for size in GROUP_SIZES if size <= min(len(cast), config.plan.max_turns)]
+    (size,) = rng.choices(sizes, [GROUP_SIZES[size] for size in sizes])
+    return tuple(rng.sample(cast, size))
+
+
+def _with_personas(unit: Unit, config: GenerateConfig, inventories: Inventories) -> Unit:
+    """Each step draws from a generator of its own, so that switching one off leaves the others as they are."""
+    steps, genders = config.persona, dict(config.benchmark.genders)
+    if config.benchmark.style is PromptStyle.pair:
+        genders = {"M": "male", "F": "female"}
+
+    def rng(*name: str | int) -> random.Random:
+        return random.Random(derive(config.seed, config.data.name, unit.index, *name))
+
+    personas = []
+    for place, speaker in enumerate(unit.speakers):
+        persona = Persona(speaker)
+        if steps.base is PersonaStep.sample:
+            persona = inventories.base(rng("base", place), speaker, genders.get(speaker))
+        if steps.background is PersonaStep.sample:
+            persona = persona.with_background(inventories.background(rng("background", place), persona))
+        personas.append(persona)
+    situation = None
+    if steps.situation is PersonaStep.sample:
+        situation = inventories.situation(rng("situation"), len(unit.speakers))
+    return Unit(unit.index, unit.speakers, unit.target, unit.n_turns, tuple(personas), situation)

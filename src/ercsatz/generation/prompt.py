@@ -1,38 +1,55 @@
 """The prompt of a request, from the templates in ``prompts/``."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from ercsatz.errors import UserError
 from ercsatz.resources import resource
 
 SENTENCES = ("task", "labels", "structure")
 
 
-def renderer(mode: str, folder: Path | None = None) -> Callable[..., str]:
-    """A function from template variables to the prompt of that mode: its three sentences, joined by spaces.
+class Templates:
+    """The templates of one mode.
 
-    Args:
-        mode: a folder of ``prompts/``.
-        folder: holds the modes; the shipped ``prompts`` when left out.
+    Attributes:
+        folder: holds the modes; the shipped ``prompts`` unless the user has named another.
     """
-    loader = FileSystemLoader(folder or resource("prompts"))
-    environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)
-    templates = [environment.get_template(f"{mode}/{sentence}.j2") for sentence in SENTENCES]
 
-    def render(**variables: Any) -> str:
-        return " ".join(template.render(**variables).strip() for template in templates)
+    def __init__(self, mode: str, folder: Path | None = None) -> None:
+        self.folder = folder or resource("prompts")
+        self._mode = mode
+        loader = FileSystemLoader(self.folder)
+        self._environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)
 
-    return render
+    def prompt(self, **variables: Any) -> str:
+        """The prompt for a dialogue: the three sentences, joined by spaces.
 
+        Raises:
+            UserError: a template is missing, damaged, or uses an unknown variable.
+        """
+        return " ".join(self.sentence(name, **variables) for name in SENTENCES)
 
-def templates_sha256(mode: str, folder: Path | None = None) -> str:
-    """SHA-256 (hex) of all that the prompts of a mode are rendered from, those of the natural mode included."""
-    root, digest = folder or resource("prompts"), hashlib.sha256()
-    for part in sorted({"natural", mode}):
-        for sentence in SENTENCES:
-            digest.update((root / part / f"{sentence}.j2").read_bytes() + b"\0")
-    return digest.hexdigest()
+    def sentence(self, name: str, **variables: Any) -> str:
+        """One template of the mode.
+
+        Raises:
+            UserError: it is missing, damaged, or uses an unknown variable.
+        """
+        file = f"{self._mode}/{name}.j2"
+        try:
+            return self._environment.get_template(file).render(**variables).strip()
+        except TemplateError as error:
+            raise UserError(f"{self.folder / file}: {type(error).__name__}: {error}") from error
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of all templates from which the mode's prompts are rendered, those of ``natural`` included."""
+        digest = hashlib.sha256()
+        for part in sorted({"natural", self._mode}):
+            for file in sorted((self.folder / part).glob("*.j2")):
+                digest.update(f"{part}/{file.name}".encode() + b"\0" + file.read_bytes() + b"\0")
+        return digest.hexdigest()

@@ -25,3 +25,10 @@ class Reason(Enum):
     no_target = "the emotion asked for does not occur"
 
     duplicate = "the same dialogue came before in this run"
+    near_duplicate = "a dialogue much like it came before in this run"
+    leaked = "it repeats the benchmark's real validation or test set"
+
+    refused = "the server refused the request"
+    unanswered = "no answer came, however often it was asked for"
+    bad_background = "the background of a speaker is no plain paragraph"
+    bad_situation = "the situation is not told in the lines asked for"

@@ -2,32 +2,35 @@
 
 from ercsatz import config
 from ercsatz.errors import UserError
-from ercsatz.generators.interface import Generator, Profile
-
-PROFILES: dict[str, Profile] = {
-    "offline": Profile(
-        honours=frozenset(),
-        licence="apache-2.0",
-        rights="The text is put together from phrases that ercsatz ships under the Apache License 2.0.",
-        limits=(
-            "No language model was asked: a seeded grammar puts the dialogues together from a fixed stock of phrases. "
-            "It is for demos and tests, and the control that a language model has to beat.",
-            "The labels are those that the grammar meant, not anyone's judgement, and the vocabulary is small.",
-        ),
-    ),
-}
+from ercsatz.generators.interface import Generator
 
 
-def build(generator: config.Generator) -> Generator:
-    """The generator that the configuration names.
+def build(generator: config.Generator, grammar: str | None = None) -> Generator:
+    """The generator that the configuration names. Nothing is asked of a server yet.
+
+    Args:
+        generator: its configuration.
+        grammar: a regular expression that every answer to a dialogue's request must match, for ``guided``.
 
     Raises:
-        UserError: no generator has that name.
+        UserError: no generator has that name, its library is missing, or it does not honour what is asked for.
     """
-    match generator.name:
-        case "offline":
-            from ercsatz.generators.offline import OfflineGenerator
+    match generator:
+        case config.Tgi():
+            from ercsatz.generators import tgi
 
-            return OfflineGenerator()
-        case unknown:
-            raise UserError(f"There is no generator {unknown!r}. Choose with generator={' or '.join(PROFILES)}.")
+            return tgi.build(generator, grammar)
+        case config.OpenAI():
+            from ercsatz.generators import openai
+
+            return openai.build(generator, grammar)
+        case config.Transformers():
+            from ercsatz.generators import transformers
+
+            return transformers.build(generator)
+        case config.Generator(name="offline"):
+            from ercsatz.generators import offline
+
+            return offline.build()
+        case _:
+            raise UserError(f"There is no generator {generator.name!r}: offline, tgi, openai or transformers.")

@@ -2,27 +2,38 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from ercsatz.config import PromptStyle
 
 
+class Step(StrEnum):
+    """What a request asks for; all but the last are for personas only."""
+
+    background = "background"
+    situation = "situation"
+    dialogue = "dialogue"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One dialogue to be written; all that any generator may know about it.
+    """One thing to be written; all that any generator may know about it.
 
     Attributes:
-        index: place in the plan, from 0.
+        index: place of the dialogue in the plan, from 0.
         seed: for the generator's own sampling, 0 to 2**63 - 1.
         prompt: the whole prompt, for generators that read it.
-        mode: ``natural`` or ``balanced``.
+        mode: ``natural``, ``balanced`` or ``persona``.
         style: who speaks.
-        speakers: who may speak in this dialogue, at least two.
+        speakers: who may speak in this dialogue, at least two (one for a single text); one for a background.
         labels: all labels; in the answer a label stands as its place in this tuple, from 1.
         target: the emotion that has to occur, or ``None``.
         n_turns: how many utterances the prompt asks for.
+        step: what is asked for.
+        attempt: how often the same was asked for before, each time with another seed.
+        max_new_tokens: a limit below that of ``sampling``, for probes.
     """
 
     index: int
@@ -34,6 +45,9 @@ class Request:
     labels: tuple[str, ...]
     target: str | None
     n_turns: int
+    step: Step = Step.dialogue
+    attempt: int = 0
+    max_new_tokens: int | None = None
 
     @property
     def prompt_sha256(self) -> str:
@@ -50,26 +64,96 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The text as it came, before any parsing."""
+    """The text as it came, before any parsing, and how many tokens went in and out, where the server says so."""
 
     text: str
     finish_reason: FinishReason
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
 
 
-class Generator(Protocol):
-    """What writes dialogues. Calls may overlap; an answer depends on the request and on ``settings`` alone."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a server says it is.
+
+    Attributes:
+        model: name and, where there is one, revision; answers of one run come from one model.
+        limit: how many requests the server takes at a time; more are refused. ``None``: it does not say.
+        details: all it says about itself, for the record.
+    """
+
+    model: str
+    limit: int | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class ServerError(Exception):
+    """A request got no answer; the text is what the server said."""
+
+
+class BusyError(ServerError):
+    """The server takes no more at the moment (429), and may say for how many seconds."""
+
+    def __init__(self, words: str, retry_after: float | None = None) -> None:
+        super().__init__(words)
+        self.retry_after = retry_after
+
+
+class TimedOutError(ServerError):
+    """No answer within ``generator.timeout``."""
+
+
+class FailedError(ServerError):
+    """The server failed (424, 5xx), or its answer broke off or cannot be read."""
+
+
+class UnreachableError(ServerError):
+    """Nobody listens: the connection was refused, or could not be made."""
+
+
+class RefusedError(ServerError):
+    """The server will not take this request (4xx); asking again is no use.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(f"HTTP {status}: {words}")
+        self.status = status
+
+
+class Server(Protocol):
+    """One place that answers requests. Calls overlap; an answer depends on request, settings and model alone."""
 
     @property
-    def settings(self) -> Mapping[str, str]:
-        """All that answers depend on besides the request: recorded with a data set, compared before it is remade."""
+    def name(self) -> str:
+        """Its URL, or the generator's name where there is no server."""
+        ...
+
+    async def identify(self) -> Identity:
+        """Ask who it is.
+
+        Raises:
+            ServerError: it does not say.
+        """
+        ...
+
+    async def healthy(self) -> bool:
+        """Whether it is ready for requests. Never raises."""
         ...
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request.
 
         Raises:
-            UserError: the request cannot be answered, now or later.
+            ServerError: no answer; which subclass says what to do about it.
+            UserError: it can't be answered, now or later.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and memory."""
         ...
 
 
@@ -78,7 +162,8 @@ class Profile:
     """What a generator declares about itself, before it is built.
 
     Attributes:
-        honours: the sampling parameters that change its answers, as ``temperature`` and ``top_p`` may.
+        honours: the sampling parameters that change its answers, by the names of ``config.Sampling``, and ``seed``.
+        guided: whether it can hold to a grammar.
         licence: the hub's tag for the licence of its text.
         rights: who may use its text, a sentence for the card.
         limits: what its text is not good for, sentences for the card.
@@ -87,4 +172,28 @@ class Profile:
     honours: frozenset[str]
     licence: str
     rights: str
-    limits: tuple[str, ...]
+    limits: tuple[str, ...] = ()
+    guided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """What writes dialogues: equal servers that share the load.
+
+    Attributes:
+        name: ``offline``, ``tgi``, ``openai`` or ``transformers``.
+        profile: what it declares.
+        settings: all that answers depend on besides the request and the model; compared before a run is resumed.
+        servers: one at least.
+        sent: the sampling parameters of every request, as they go out.
+        dropped: those that were asked for and are not honoured.
+        real: whether a language model answers, so that a start-up probe makes sense.
+    """
+
+    name: str
+    profile: Profile
+    settings: Mapping[str, object]
+    servers: tuple[Server, ...]
+    sent: Mapping[str, object] = field(default_factory=dict)
+    dropped: Mapping[str, object] = field(default_factory=dict)
+    real: bool = True

@@ -1,18 +1,22 @@
 """``generator=offline``: a seeded grammar that answers the prompt in the prompt's own format, without any model.
 
-It has the flaws that language models have, at low rates, so that everything behind it is exercised.
+It has the flaws that language models have, at low rates, so that everything behind it is exercised. It goes by the
+request's speakers, labels and target; what a prompt says about persons and situations it does not read.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from ercsatz.config import PromptStyle
+from ercsatz.generators.capabilities import OFFLINE
 from ercsatz.generators.dynamics import EmotionChain
 from ercsatz.generators.grammar import Writer
-from ercsatz.generators.interface import Answer, FinishReason, Request
-from ercsatz.generators.lexicon import grammar_sha256
+from ercsatz.generators.interface import Answer, FinishReason, Generator, Identity, Request, Step
+from ercsatz.generators.lexicon import grammar_sha256, phrases
 
-# Shares of answers with a flaw
+# Shares of answers with a flaw: dialogues, and the steps of a persona
 FLAWS = {"missing_number": 0.010, "unknown_number": 0.006, "stray_prose": 0.012, "cut_off": 0.012}
+STEP_FLAWS = {"stray_prose": 0.015, "cut_off": 0.010, "missing_relation": 0.010}
 
 _BEFORE = ("Sure! Here is the conversation:", "Here's a natural conversation as requested.", "Conversation:")
 _AFTER = (
@@ -23,21 +27,36 @@ _AFTER = (
 )
 
 
-class OfflineGenerator:
+def build() -> Generator:
+    """The generator: one place that answers at once."""
+    return Generator("offline", OFFLINE, {"grammar_sha256": grammar_sha256()}, (OfflineServer(),), real=False)
+
+
+class OfflineServer:
     """Answers depend on the request and on the grammar as it is shipped."""
 
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """The hash of the grammar."""
-        return {"grammar_sha256": grammar_sha256()}
+    name = "offline"
+
+    async def identify(self) -> Identity:
+        """It is always the same."""
+        return Identity("offline")
+
+    async def healthy(self) -> bool:
+        """It always is."""
+        return True
+
+    async def close(self) -> None:
+        """It holds nothing."""
 
     async def answer(self, request: Request) -> Answer:
-        """Write a dialogue for the request.
+        """Write what the request asks for.
 
         Raises:
             UserError: a label that the phrases do not cover.
         """
         rng = random.Random(request.seed)
+        if request.step is not Step.dialogue:
+            return _tell(rng, request)
         numbers = {label: number for number, label in enumerate(request.labels, 1)}
         lines = [f"{speaker}: {text} ({numbers[label]})" for speaker, text, label in write(rng, request)]
         return _flawed(rng, lines, len(numbers))
@@ -45,11 +64,13 @@ class OfflineGenerator:
 
 def write(rng: random.Random, request: Request) -> list[tuple[str, str, str]]:
     """Speaker, text and label of every turn, without flaws. All speakers speak; a target occurs at least once."""
-    order = _order(rng, request.speakers, request.n_turns)
+    alone = len(request.speakers) == 1
+    order = list(request.speakers) if alone else _order(rng, request.speakers, request.n_turns)
     chain = EmotionChain(rng, request.labels, request.target)
     times = min(rng.choices((1, 2, 3), (35, 45, 20))[0], len(order))
     planted = rng.sample(range(len(order)), times) if request.target is not None else []
-    writer = Writer(rng, request.style, order)
+    # A single text is addressed to nobody by name, and it is no farewell: the writer expects more to come.
+    writer = Writer(rng, PromptStyle.pair, order * 2) if alone else Writer(rng, request.style, order)
     turns = []
     for place, speaker in enumerate(order):
         label = request.target if request.target is not None and place in planted else chain.draw(speaker)
@@ -70,6 +91,27 @@ def _order(rng: random.Random, speakers: Sequence[str], n_turns: int) -> list[st
         weights = [3 if order[-2:-1] == [speaker] else 1 for speaker in others]
         order.append(order[-1] if order and rng.random() < 0.05 else rng.choices(others, weights)[0])
     return order
+
+
+def _tell(rng: random.Random, request: Request) -> Answer:
+    """A background or a situation from the stock, now and then with one of the flaws."""
+    stock = phrases("persona")
+    if request.step is Step.background:
+        lines = [" ".join(rng.choice(stock[part]) for part in ("upbringing", "place", "family", "customs"))]
+    else:
+        lines = [f"Situation: {rng.choice(stock['situation'])}"]
+        if len(request.speakers) > 1:
+            lines.append(f"Relation: {rng.choice(stock['relation'])}")
+    (flaw,) = rng.choices([*STEP_FLAWS, ""], [*STEP_FLAWS.values(), 1 - sum(STEP_FLAWS.values())])
+    match flaw:
+        case "stray_prose":
+            lines = [rng.choice(stock["before"]), "", *lines]
+        case "cut_off":
+            text = "\n".join(lines)
+            return Answer(text[: rng.randrange(len(text) // 2, len(text))], FinishReason.length)
+        case "missing_relation":
+            lines = lines[:1]
+    return Answer("\n".join(lines), FinishReason.stop)
 
 
 def _flawed(rng: random.Random, lines: list[str], n_labels: int) -> Answer:

@@ -1,0 +1,77 @@
+"""A data set to be made: what its requests and its dialogues depend on."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ercsatz.code import code_sha256
+from ercsatz.config import GenerateConfig, LanguageModel
+from ercsatz.errors import UserError
+from ercsatz.generation import guided
+from ercsatz.generation.persona import Inventories
+from ercsatz.generation.plan import is_text, mode_of
+from ercsatz.generation.prompt import Templates
+from ercsatz.generation.write import Writer
+from ercsatz.generators import build
+
+# The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
+_CODE = ("check", "duplicates", "guided", "keep", "leakage", "parse", "persona", "plan", "prompt", "seeds", "shelf")
+
+
+class Job:
+    """One data set to be made.
+
+    Raises:
+        UserError: templates, inventories or generator do not fit the configuration.
+    """
+
+    def __init__(self, config: GenerateConfig) -> None:
+        self.config = config
+        mode, shape = mode_of(config), config.plan
+        self.templates = Templates(mode, Path(config.prompts) if config.prompts is not None else None)
+        folder = self.templates.folder / "persona" / "inventory"
+        self.inventories = Inventories(folder) if mode == "persona" else None
+        self.grammar = None
+        if isinstance(config.generator, LanguageModel) and config.generator.guided:
+            turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
+            self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
+        if config.generator.window < 1:
+            raise UserError(f"generator.window={config.generator.window}: let at least one request be in flight.")
+        self.generator = build(config.generator, self.grammar)
+        self.writer = Writer(config, self.templates, guided=self.grammar is not None)
+
+    def request_settings(self) -> dict[str, Any]:
+        """All that the requests depend on, and nothing else; the model that answers comes on top."""
+        config, benchmark = self.config, self.config.benchmark
+        settings = {
+            "data": config.data.name,
+            "mode": mode_of(config),
+            "benchmark": {
+                "title": benchmark.title,
+                "labels": list(benchmark.labels),
+                "speakers": list(benchmark.speakers),
+                "style": benchmark.style.value,
+            },
+            "generator": {"name": self.generator.name, **self.generator.settings},
+            "turns": [config.plan.min_turns, config.plan.max_turns],
+            "seed": config.seed,
+            "templates_sha256": self.templates.sha256,
+        }
+        if self.inventories is not None:
+            steps = {key: value.value for key, value in vars(config.persona).items()}
+            genders = dict(benchmark.genders)
+            settings["persona"] = {**steps, "genders": genders, "inventory_sha256": self.inventories.sha256}
+        return settings
+
+    def settings(self) -> dict[str, Any]:
+        """All that the data set depends on, and nothing else: equal settings and model, equal dialogues."""
+        goals = ("n_dialogues", "n_kept", "n_utterances")
+        here = Path(__file__).parent
+        files = [*(here / f"{module}.py" for module in _CODE), here.parent / "overlap.py"]
+        return {
+            **self.request_settings(),
+            "plan": {key: getattr(self.config.plan, key) for key in (*goals, "attempts")},
+            "checks": asdict(self.config.checks),
+            "split": vars(self.config.split).copy(),
+            "code_sha256": code_sha256(files),
+        }

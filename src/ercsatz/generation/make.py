@@ -1,0 +1,182 @@
+"""Ask for what the journal does not have, keep what is good, write the data set."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ercsatz.config import GenerateConfig, Served
+from ercsatz.errors import UserError
+from ercsatz.generation import dataset
+from ercsatz.generation.engine import Engine
+from ercsatz.generation.job import Job
+from ercsatz.generation.journal import Journal
+from ercsatz.generation.keep import Keeper
+from ercsatz.generation.leakage import LeakageReport, load_reference
+from ercsatz.generation.output import write_files
+from ercsatz.generation.plan import plan
+from ercsatz.generation.probe import check_grammar, identify, keeps_seed
+from ercsatz.generation.progress import Progress, State
+from ercsatz.generation.stopping import on_signal
+from ercsatz.generation.window import Lane, UnansweredError, Window
+from ercsatz.generation.write import Outcome
+from ercsatz.generators.interface import Request
+
+HOPELESS = 500  # units in a row, none of them kept, after which a run without a number of units stops
+
+
+async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any], console: Console) -> None:
+    """Make one data set and print what became of the requests.
+
+    Raises:
+        UserError: the servers are not there or not right, nothing was kept, or the disk is full.
+        KeyboardInterrupt: the user stopped it.
+    """
+    config, state = job.config, _state(job.config)
+    reference = load_reference(config.benchmark, config.checks.leakage)
+    window = _window(job, journal, state)
+    try:
+        model = await _model(job, journal, window)
+        journal.answers_come_from(job.generator.settings, model, job.generator.sent, job.generator.dropped)
+        engine = Engine(job.writer, journal, window, partial(_ready, job, journal, window), state)
+        with dataset.new_folder(folder) as new, _interruptible(window, state):
+            leakage = LeakageReport(reference, new / "leakage.jsonl")
+            with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as keeper:
+                with leakage, Progress(console, state) as progress:
+                    await _collect(job, engine, keeper, state, progress)
+                _check_end(window, keeper, state)
+                sizes = write_files(new, job, keeper, leakage, settings, model, journal.fact("seed_kept"))
+    finally:
+        await window.close()
+    _tell(console, config, keeper, leakage, state)
+    listed = ", ".join(f"{name} {size.dialogues}" for name, size in sizes.items())
+    console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True)
+
+
+def _tell(console: Console, config: GenerateConfig, keeper: Keeper, leakage: LeakageReport, state: State) -> None:
+    console.print(keeper.funnel.table(f"{config.data.name}: from requests to data"))
+    if leakage.unchecked is not None:
+        console.print(f"Leakage was not checked. {leakage.unchecked}", soft_wrap=True, markup=False)
+    elif leakage.left_out:
+        console.print(f"{leakage.left_out} dialogues repeat the real validation or test set; see leakage.jsonl.")
+    console.print(state.summary())
+    if keeper.unanswered:
+        console.print(f"{keeper.unanswered} dialogues got no answer. The same command asks for them again.")
+
+
+def _state(config: GenerateConfig) -> State:
+    plan = config.plan
+    goals = {
+        "dialogues": plan.n_dialogues,
+        "dialogues kept": plan.n_kept,
+        "utterances kept": plan.n_utterances,
+    }
+    goal_of, goal = next((name, goal) for name, goal in goals.items() if goal is not None)
+    return State(goal=goal, goal_of=goal_of, labels=tuple(config.benchmark.labels))
+
+
+def _window(job: Job, journal: Journal, state: State) -> Window:
+    generator = job.config.generator
+    lanes = [Lane(server, cap=generator.window, bound=float(generator.window)) for server in job.generator.servers]
+    tries, patience = (generator.tries, generator.patience) if isinstance(generator, Served) else (1, 0.0)
+    return Window(lanes, tries, patience, journal.add_failure, state)
+
+
+async def _model(job: Job, journal: Journal, window: Window) -> str:
+    """The model that the answers come from: the journal's, or the servers' where there is none yet.
+
+    Raises:
+        UserError: the servers have another one than the journal, and ``overwrite`` is not given.
+    """
+    before: str | None = journal.fact("model")
+    if before is not None and not job.config.overwrite:
+        return before
+    try:
+        model, details = await identify(window.lanes)
+    except UserError:
+        if before is None:
+            raise
+        return before  # perhaps nothing has to be asked; if something has, it is tried again then
+    journal.set_fact("model", model)
+    journal.set_fact("servers", details)
+    return model
+
+
+async def _ready(job: Job, journal: Journal, window: Window, request: Request) -> None:
+    """Before the first request is sent: are the servers there, and are they what they should be?"""
+    model, details = await identify(window.lanes)
+    before = journal.fact("model")
+    if model != before:
+        raise UserError(
+            f"The answers in {job.config.journal} come from {before}, but the server has {model}. "
+            "Serve that one, begin another journal with journal=FILE, or ask all again with overwrite=true."
+        )
+    journal.set_fact("servers", details)
+    window.model = model
+    for lane in window.lanes:
+        if not lane.up:
+            window.watch(lane)
+    if not job.generator.real:
+        return
+    try:
+        if journal.fact("probed") != model:
+            journal.set_fact("seed_kept", await keeps_seed(window, request))
+            if job.grammar is not None:
+                await check_grammar(window, request, job.grammar)
+            journal.set_fact("probed", model)
+    except UnansweredError as error:
+        raise UserError(f"The server does not answer the start-up probe. It says: {error.__cause__}") from error
+
+
+async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progress: Progress) -> None:
+    """Take outcomes until the goal is reached or the plan is at its end."""
+    beat = asyncio.create_task(progress.beat())
+    idle = 0
+    try:
+        async with aclosing(engine.outcomes(plan(job.config, job.inventories))) as outcomes:
+            async for outcome in outcomes:
+                idle = 0 if keeper.take(outcome) else idle + 1
+                _count(outcome, keeper, state)
+                progress.tick()
+                if job.config.plan.n_dialogues is None and (state.reached >= (state.goal or 0) or idle >= HOPELESS):
+                    return
+    finally:
+        beat.cancel()
+
+
+def _count(outcome: Outcome, keeper: Keeper, state: State) -> None:
+    state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
+    state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
+    reached = {"dialogues": outcome.unit.index + 1, "dialogues kept": state.kept, "utterances kept": state.utterances}
+    state.reached = reached[state.goal_of]
+
+
+def _check_end(window: Window, keeper: Keeper, state: State) -> None:
+    if window.error is not None:
+        raise UserError(f"{window.error}\n{_kept_so_far(state)}") from window.error
+    if window.stopping:
+        raise KeyboardInterrupt(_kept_so_far(state))
+    if not len(keeper.shelf):
+        (reason, count), *_ = keeper.funnel.by_frequency()
+        raise UserError(f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times).")
+    if state.reached < (state.goal or 0):
+        raise UserError(f"The last {HOPELESS} dialogues were all rejected, so the run stopped. {_kept_so_far(state)}")
+
+
+def _kept_so_far(state: State) -> str:
+    answers = state.answered + state.replayed
+    return f"{answers} answers are in the journal; the same command goes on from there."
+
+
+@contextmanager
+def _interruptible(window: Window, state: State) -> Iterator[None]:
+    def drain() -> None:
+        window.stop()
+        state.note = f"stopping: waiting for {window.in_flight} answers; Ctrl-C again stops at once"
+
+    with on_signal(drain):
+        yield

@@ -1,0 +1,80 @@
+"""The files of a data set, from what was kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ercsatz.config import Benchmark
+from ercsatz.dialogue import atomic_write
+from ercsatz.generation.card import CardFacts, card
+from ercsatz.generation.dataset import CONFIG_FILE, writing
+from ercsatz.generation.job import Job
+from ercsatz.generation.keep import Keeper
+from ercsatz.generation.leakage import LeakageReport
+from ercsatz.generation.plot import label_plot
+from ercsatz.generation.shelf import SplitSummary
+
+
+def write_files(
+    folder: Path,
+    job: Job,
+    keeper: Keeper,
+    leakage: LeakageReport,
+    settings: Mapping[str, Any],
+    model: str,
+    seed_kept: bool | None,
+) -> dict[str, SplitSummary]:
+    """Write splits, card, picture and settings into a new folder. Equal runs write equal bytes.
+
+    Returns:
+        The splits.
+
+    Raises:
+        UserError: a split would be empty, or the disk is full.
+    """
+    config, generator = job.config, job.generator
+    splits = keeper.shelf.write_splits(folder, config.split.validation, config.split.test, config.seed)
+    published = _label_counts(config.benchmark)
+    facts = CardFacts(
+        settings=settings,
+        splits=splits,
+        funnel=keeper.funnel,
+        profile=generator.profile,
+        model=model,
+        sent=generator.sent,
+        dropped=generator.dropped,
+        seed_kept=seed_kept,
+        example_prompt=keeper.example_prompt,
+        tokens=keeper.tokens if any(keeper.tokens) else None,
+        benchmark_labels=published,
+        leakage=leakage,
+    )
+    stored = {
+        "settings": settings,
+        "model": model,
+        "complete": keeper.unanswered == 0,
+        "funnel": {
+            **keeper.funnel.stages,
+            "not_kept": {reason.name: count for reason, count in keeper.funnel.by_frequency()},
+            "rejected_answers": {reason.name: count for reason, count in keeper.funnel.rejected.most_common()},
+        },
+    }
+    counts = {f"{config.benchmark.title}, train": published, config.data.name: keeper.shelf.labels}
+    with writing(folder):
+        label_plot(
+            folder / "labels.png",
+            list(config.benchmark.labels),
+            {name: of for name, of in counts.items() if of},
+            f"Utterances by emotion: {config.data.name}",
+        )
+        for name, text in (("README.md", card(facts)), (CONFIG_FILE, json.dumps(stored, indent=2) + "\n")):
+            with atomic_write(folder / name) as file:
+                file.write(text)
+    return splits
+
+
+def _label_counts(benchmark: Benchmark) -> dict[str, int]:
+    """Utterances by emotion in the real training split, as published; empty where nothing is."""
+    train = benchmark.published.get("train")
+    return dict(train.labels) if train is not None else {}

@@ -1,0 +1,83 @@
+"""What a run finds out about its servers before it asks them for anything."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ercsatz.errors import UserError
+from ercsatz.generation.window import Lane, Window
+from ercsatz.generators.interface import FinishReason, Identity, Request, ServerError
+
+TOKENS = 64  # of each answer to the probe for the seed
+SEEDS = 4
+
+
+async def identify(lanes: Sequence[Lane]) -> tuple[str, dict[str, object]]:
+    """Ask all servers who they are; sets each lane's bound, and sets aside those that do not answer.
+
+    Returns:
+        The model that all have, and what each server says about itself, by its name.
+
+    Raises:
+        UserError: none answers, or they have different models.
+    """
+    found = await asyncio.gather(*(lane.server.identify() for lane in lanes), return_exceptions=True)
+    models: dict[str, str] = {}
+    details: dict[str, object] = {}
+    silent = []
+    for lane, identity in zip(lanes, found, strict=True):
+        name = lane.server.name
+        if isinstance(identity, Identity):
+            models[name], details[name] = identity.model, dict(identity.details)
+            lane.cap = min(lane.cap, identity.limit or lane.cap)
+            lane.bound = float(lane.cap)
+        elif isinstance(identity, ServerError):
+            silent.append(f"{name}: {identity}")
+        else:
+            raise identity
+        lane.up = name in models
+    if not models:
+        said = "\n  ".join(silent)
+        raise UserError(f"No server answers:\n  {said}\nStart it, or mend generator.url.")
+    if len(set(models.values())) > 1:
+        said = "\n  ".join(f"{name}: {model}" for name, model in models.items())
+        raise UserError(f"The servers have different models, so their dialogues are not one data set:\n  {said}")
+    return next(iter(models.values())), details
+
+
+async def keeps_seed(window: Window, request: Request) -> bool:
+    """Whether the same seed gives the same text.
+
+    Args:
+        window: of the run.
+        request: any of the run's.
+
+    Raises:
+        UserError: all seeds give the same text, so that the server does not sample.
+    """
+    seeds = [request.seed, *(request.seed ^ number for number in range(SEEDS))]
+    texts = []
+    for seed in seeds:  # one after the other: some servers keep a seed only as long as nothing else is running
+        answer, _, _ = await window.ask(replace(request, seed=seed, max_new_tokens=TOKENS))
+        texts.append(answer.text)
+    if len(set(texts)) == 1 and texts[0]:
+        raise UserError(
+            f"{SEEDS} seeds gave the same {TOKENS} tokens: the server does not sample. Give its model a "
+            "generation_config.json with do_sample=true, or raise generator.sampling.temperature."
+        )
+    return texts[0] == texts[1]
+
+
+async def check_grammar(window: Window, request: Request, grammar: str) -> None:
+    """Make sure that an answer is held to the grammar; some servers take one and ignore it.
+
+    Raises:
+        UserError: the answer does not match.
+    """
+    answer, _, _ = await window.ask(request)
+    whole = answer.finish_reason is FinishReason.stop
+    if whole and not re.fullmatch(grammar, answer.text.strip()):
+        raise UserError(
+            f"The server ignores the grammar; it answered {answer.text[:200]!r}. Choose generator.guided=false."
+        )

@@ -1,0 +1,144 @@
+"""``generator=tgi``: Hugging Face's text-generation-inference, through its own client.
+
+Its ``/generate`` takes all of Table II but ``top_p=1``, which it refuses and which is its default. Its OpenAI routes
+are not used: they know neither ``top_k`` nor ``typical_p``.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ercsatz import config
+from ercsatz.errors import UserError
+from ercsatz.generators import capabilities, chat, interface
+from ercsatz.generators.urls import urls
+
+if TYPE_CHECKING:
+    from ercsatz.generators.tgi_client import PooledClient
+
+
+def build(config: config.Tgi, grammar: str | None = None) -> interface.Generator:
+    """TGI servers. The environment variable ``HF_TOKEN``, if set, is sent as bearer token.
+
+    Args:
+        config: the generator's configuration.
+        grammar: a regular expression that every answer to a dialogue's request must match.
+
+    Raises:
+        UserError: text-generation is not installed, or a setting makes no sense.
+    """
+    try:
+        from ercsatz.generators.tgi_client import PooledClient
+    except ImportError as error:
+        raise UserError(
+            'generator=tgi needs the text-generation client: pip install "ercsatz[tgi]". It does not go together with '
+            f"transformers 5. ({error})"
+        ) from error
+    profile = capabilities.TGI
+    sent, dropped = capabilities.negotiate(config.sampling, profile, "TGI", config.on_unsupported)
+    token = os.environ.get("HF_TOKEN")
+    servers = [
+        TgiServer(PooledClient(url, config.timeout, token), sent, grammar, config.chat_template, config.tokenizer)
+        for url in urls(config.url)
+    ]
+    settings = {
+        "sampling": sent,
+        "dropped": dropped,
+        "chat_template": config.chat_template.value,
+        "tokenizer": config.tokenizer,
+        "grammar": grammar,
+    }
+    return interface.Generator("tgi", profile, settings, tuple(servers), sent, dropped)
+
+
+class TgiServer:
+    """One TGI server.
+
+    Args:
+        client: what asks it.
+        sent: the sampling parameters.
+        grammar: holds for dialogues; ``None`` leaves answers free.
+        template: what prompts are wrapped in.
+        tokenizer: name or folder of the one that has the model's template; ``None`` takes the served model's.
+    """
+
+    def __init__(
+        self,
+        client: "PooledClient",
+        sent: Mapping[str, float | int],
+        grammar: str | None,
+        template: config.ChatTemplate,
+        tokenizer: str | None,
+    ) -> None:
+        self._client = client
+        self._sent = {**sent, "do_sample": True, "return_full_text": False}
+        self._grammar = None if grammar is None else {"type": "regex", "value": grammar}
+        self._wrap: Callable[[str], str] | None = None
+        if template is not config.ChatTemplate.model:
+            self._wrap = chat.wrapper(template, lambda: None)
+        elif tokenizer is not None:
+            self._wrap = _model_template(tokenizer, None)
+
+    @property
+    def name(self) -> str:
+        """Its URL."""
+        return str(self._client.base_url)
+
+    async def identify(self) -> interface.Identity:
+        """Ask ``/info`` for the model and for how many requests it takes at a time.
+
+        Raises:
+            ServerError: it does not say.
+            UserError: the tokenizer that the chat template is to come from cannot be loaded, or has none.
+        """
+        info = await self._client.info()
+        model, sha = info["model_id"], info.get("model_sha")
+        if self._wrap is None:
+            self._wrap = _model_template(model, sha)
+        return interface.Identity(f"{model}@{sha}" if sha else model, info.get("max_concurrent_requests"), info)
+
+    async def healthy(self) -> bool:
+        """Whether ``/health`` says so within a few seconds."""
+        try:
+            await self._client.health()
+        except interface.ServerError:
+            return False
+        return True
+
+    async def answer(self, request: interface.Request) -> interface.Answer:
+        """Answer one request; see ``interface.Server``."""
+        if self._wrap is None:
+            await self.identify()
+        assert self._wrap is not None
+        parameters: dict[str, Any] = {**self._sent, "seed": request.seed}
+        if request.max_new_tokens is not None:
+            parameters["max_new_tokens"] = request.max_new_tokens
+        if request.step is interface.Step.dialogue:
+            parameters["grammar"] = self._grammar
+        response, n_prompt = await self._client.complete(self._wrap(request.prompt), parameters)
+        full = response.details.finish_reason == "length"
+        reason = interface.FinishReason.length if full else interface.FinishReason.stop
+        return interface.Answer(response.generated_text, reason, n_prompt, response.details.generated_tokens)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+@cache
+def _model_template(name: str, revision: str | None) -> Callable[[str], str]:
+    """A model's own chat template, without the start token that the server puts before every prompt by itself."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main")  # type: ignore[no-untyped-call]
+        first = tokenizer.encode("a")[0]
+    except Exception as error:  # whatever a broken or missing tokenizer leads to
+        raise UserError(
+            f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]} Give one that has the chat "
+            "template with generator.tokenizer=NAME_OR_FOLDER, or choose generator.chat_template=vicuna or raw."
+        ) from error
+    render = chat.wrapper(config.ChatTemplate.model, lambda: tokenizer)
+    start = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
+    return lambda prompt: render(prompt).removeprefix(start)
