@@ -30,6 +30,8 @@ GROUPS = {
     "ranking": "train",
     "generator": "generate",
     "plan": "generate",
+    "persona": "generate",
+    "checks": "generate",
 }
 
 

@@ -1,10 +1,13 @@
 """How much two texts share: normal forms, words, n-grams, and the two measures of overlap."""
 
+import struct
 import unicodedata
 from collections.abc import Sequence, Set
 from hashlib import blake2b
 
-_APOSTROPHES = "'`´‘’‛ʼ′"
+_ACUTE = "\u00b4"
+# The prime and what is typed or typeset for an apostrophe; single quotes look the same.
+_APOSTROPHES = "'`\u2018\u2019\u201b\u02bc\u2032"
 # Scripts that put no spaces between words: every character counts as a word there.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 
@@ -12,11 +15,11 @@ _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 def normalise(text: str) -> str:
     """The words of a text with single spaces between them, for comparison only.
 
-    Unicode NFKC, case folded; apostrophes and single quotes are dropped ("don't" and "don’t" are "dont"), and so are
-    invisible characters; other punctuation and white space separate words. A symbol, an emoji for one, is a word, and
-    so is a character of a script that is written without spaces.
+    Unicode NFKC, case folded; apostrophes and single quotes are dropped ("don't" becomes "dont"), and so are invisible
+    characters; other punctuation and white space separate words. A symbol, an emoji for one, is a word, and so is a
+    character of a script that is written without spaces.
     """
-    unified = unicodedata.normalize("NFKC", text.replace("´", "'")).casefold()  # NFKC makes an accent of that one
+    unified = unicodedata.normalize("NFKC", text.replace(_ACUTE, "'")).casefold()  # NFKC makes an accent of that one
     return unicodedata.normalize("NFKC", " ".join(unified.translate(_FORMS).split()))
 
 
@@ -27,8 +30,10 @@ def words(text: str) -> list[str]:
 
 def ngrams(words: Sequence[str], n: int) -> list[int]:
     """A 64-bit hash of every run of ``n`` words, in their order; the same in every process and on every machine."""
-    runs = (" ".join(words[start : start + n]).encode() for start in range(len(words) - n + 1))
-    return [int.from_bytes(blake2b(run, digest_size=8).digest(), "little") for run in runs]
+    tokens = [word.encode() for word in words]
+    runs = zip(*(tokens[start:] for start in range(n)), strict=False)
+    hashes = b"".join([blake2b(b" ".join(run), digest_size=8).digest() for run in runs])
+    return list(struct.unpack(f"<{len(hashes) // 8}Q", hashes))
 
 
 def jaccard(a: Set[int], b: Set[int]) -> float:

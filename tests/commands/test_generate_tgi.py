@@ -84,11 +84,10 @@ def kill_and_compare(command, start, folder: Path, kills: int, n: int) -> None:
     with serving("--latency", "lognormal:0.4", "--slots", 64) as url:
         done = command(folder / "whole", "generate.py", *settings(url, n, window=64))
         assert done.returncode == 0, done.stderr
-        killed = 0
+        killed, journal = 0, folder / "killed/data/mini_bal.journal.sqlite"
         for _ in range(kills):
             run = start(folder / "killed", *settings(url, n, window=4))
-            journal = folder / "killed/data/mini_bal.journal.sqlite"
-            wait_for(lambda: journal.exists() or run.poll() is not None)
+            wait_for(journal.exists)
             try:
                 run.wait(rng.uniform(0, 2 * n * 0.4 / 4 / kills + 0.5))
             except subprocess.TimeoutExpired:
@@ -102,8 +101,6 @@ def kill_and_compare(command, start, folder: Path, kills: int, n: int) -> None:
     answers = rows(folder / "killed/data/mini_bal.journal.sqlite")
     assert {row[0] for row in answers} == set(range(n))
     assert {row[3] for row in answers} == {1}
-    leftovers = [path for path in (folder / "killed/data").iterdir() if path.name.startswith(".")]
-    assert not [path for path in leftovers if path.stat().st_mtime < 0]
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:
@@ -207,7 +204,7 @@ def test_resuming_under_other_settings_stops_with_the_difference(command, start,
         run.communicate()
         done = command(tmp_path, "generate.py", *settings(url, 100), "generator.sampling.temperature=0.9")
     assert done.returncode == 1
-    assert "generator.sent.temperature: 0.7 there, 0.9 now" in done.stderr
+    assert "generator.sampling.temperature: 0.7 there, 0.9 now" in done.stderr
     assert "journal=FILE" in done.stderr
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ercsatz.config import Plan
 from ercsatz.dialogue import Utterance
-from ercsatz.generation.check import Duplicates, check
+from ercsatz.generation.check import check
 from ercsatz.generation.plan import plan
 from ercsatz.generation.reasons import Reason
 
@@ -39,9 +39,3 @@ def test_unsound_dialogue_has_a_reason(request_for_joy, turns, reason):
 
 def test_short_dialogue_is_refused(request_for_joy):
     assert check(GOOD, request_for_joy, Plan(1, 3, 5)) is Reason.too_few_turns
-
-
-def test_duplicates_are_found_whoever_speaks():
-    duplicates = Duplicates()
-    assert [duplicates.add(GOOD), duplicates.add(MORE)] == [False, False]
-    assert duplicates.add(tuple(replace(turn, speaker="Leo", text=turn.text.upper()) for turn in GOOD))

@@ -117,7 +117,7 @@ def test_changed_settings_are_refused_with_what_differs(tmp_path):
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path):
-    with closing(opened(tmp_path / "j.sqlite")), pytest.raises(UserError, match="another generate.py"):
+    with closing(opened(tmp_path / "j.sqlite")), pytest.raises(UserError, match=r"another generate\.py"):
         Journal(tmp_path / "j.sqlite")
     opened(tmp_path / "j.sqlite").close()
 
@@ -160,6 +160,5 @@ def test_full_disk_is_told_and_keeps_what_is_there(tmp_path):
         pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
         journal._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(UserError, match=r"full.*journal=FILE"):
-            for index in range(1, 100):
-                journal.add(request(index), Answer("x" * 4000, FinishReason.stop), 0.1, "a")
+            journal.add(request(1), Answer("x" * 400_000, FinishReason.stop), 0.1, "a")
         assert journal.find(request(0)) is not None

@@ -101,7 +101,7 @@ def test_senseless_counts_are_refused(config, changes, key):
 def test_base_personas_are_not_written_by_the_model(config):
     wrong = config(variant="per")
     wrong.persona.base = PersonaStep.write
-    with pytest.raises(UserError, match="persona.base"):
+    with pytest.raises(UserError, match=r"persona\.base"):
         check_plan(wrong)
 
 

@@ -1,22 +1,25 @@
 import asyncio
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ercsatz.config import register
+from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
 from ercsatz.dialogue import read_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generation import run as run_module
-from ercsatz.generation.plan import plan
-from ercsatz.generation.run import answers, run
+from ercsatz.generation import job as job_module
+from ercsatz.generation.run import run
+from ercsatz.generators import offline
 from ercsatz.generators.interface import Answer, FinishReason
-from ercsatz.generators.offline import OfflineGenerator
 from ercsatz.resources import resource
 
 
@@ -32,18 +35,29 @@ def generate(config, **changes) -> None:
     run(OmegaConf.to_object(cfg))
 
 
-class Shuffled(OfflineGenerator):
-    """The offline generator behind a server that answers in any order."""
+class Changed:
+    """The offline generator behind a server that answers in another way."""
 
-    def __init__(self):
-        self.running = self.most = 0
+    def __init__(self, answer):
+        self._offline, self._answer = offline.build(), answer
+
+    def build(self, *_):
+        (server,) = self._offline.servers
+        return replace(self._offline, servers=(Wrapped(server, self._answer),))
+
+
+class Wrapped:
+    def __init__(self, server, answer):
+        self._server, self._answer, self.name = server, answer, server.name
+        self.identify, self.healthy, self.close = server.identify, server.healthy, server.close
 
     async def answer(self, request):
-        self.running += 1
-        self.most = max(self.most, self.running)
-        await asyncio.sleep(random.random() / 500)
-        self.running -= 1
-        return await super().answer(request)
+        return await self._answer(self._server, request)
+
+
+async def shuffled(server, request):
+    await asyncio.sleep(random.random() / 500)
+    return await server.answer(request)
 
 
 def test_composed_configuration_makes_a_data_set(tmp_path, monkeypatch, capsys):
@@ -76,20 +90,9 @@ def test_two_processes_write_the_same_bytes(config, tmp_path):
 
 def test_order_of_answers_does_not_matter(config, tmp_path, monkeypatch):
     generate(config(path=str(tmp_path / "one")))
-    monkeypatch.setattr(run_module, "build", lambda _: Shuffled())
+    monkeypatch.setattr(job_module, "build", Changed(shuffled).build)
     generate(config(path=str(tmp_path / "two")), generator__window=17)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-
-
-def test_window_is_filled_and_never_exceeded(config):
-    generator = Shuffled()
-
-    async def collect():
-        return [request.index async for request, _ in answers(generator, plan(config(n_dialogues=40)), window=5)]
-
-    indices = asyncio.run(collect())
-    assert sorted(indices) == list(range(40))
-    assert generator.most == 5
 
 
 def test_longer_run_keeps_the_dialogues_of_the_shorter(config, tmp_path):
@@ -121,61 +124,169 @@ def test_changed_code_is_a_changed_setting(config, tmp_path, monkeypatch):
 
     made = config(path=str(tmp_path / "d"))
     generate(made)
-    monkeypatch.setattr(run_module, "code_sha256", other_code)
+    monkeypatch.setattr(job_module, "code_sha256", other_code)
     with pytest.raises(UserError, match=r"code_sha256: [0-9a-f]{64} there, other now"):
         generate(made)
-    assert {"plan.py", "parse.py", "check.py", "dataset.py"} <= set(hashed)
+    assert {"plan.py", "parse.py", "check.py", "shelf.py", "overlap.py"} <= set(hashed)
 
 
 def test_nothing_kept_is_an_error_and_writes_nothing(config, tmp_path, monkeypatch):
-    class Mute(OfflineGenerator):
-        async def answer(self, request):
-            return Answer("I'd rather not.", FinishReason.stop)
+    async def mute(server, request):
+        return Answer("I'd rather not.", FinishReason.stop)
 
-    monkeypatch.setattr(run_module, "build", lambda _: Mute())
+    monkeypatch.setattr(job_module, "build", Changed(mute).build)
     with pytest.raises(UserError, match="No dialogue was kept"):
         generate(config(path=str(tmp_path / "d")))
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["d.journal.sqlite"]
 
 
-def test_repeated_dialogues_are_kept_once(config, tmp_path, monkeypatch, capsys):
-    requests = list(plan(config(variant="nat")))
+def test_goal_that_cannot_be_reached_ends_the_run(config, tmp_path, monkeypatch):
+    async def mute(server, request):
+        return Answer("I'd rather not.", FinishReason.stop)
 
-    class Parrot(OfflineGenerator):
-        async def answer(self, request):
-            return await super().answer(requests[request.index % 30])
+    monkeypatch.setattr(job_module, "build", Changed(mute).build)
+    wanted = config(path=str(tmp_path / "d"))
+    wanted.plan.n_dialogues, wanted.plan.n_kept = None, 10
+    with pytest.raises(UserError, match="No dialogue was kept"):
+        generate(wanted)
 
-    monkeypatch.setattr(run_module, "build", lambda _: Parrot())
-    monkeypatch.setattr(run_module, "check", lambda *_: None)
-    generate(config(variant="nat", path=str(tmp_path / "d")))
-    kept = [
-        d.provenance["index"]
-        for name in ("train", "validation", "test")
-        for d in read_jsonl(tmp_path / "d" / f"{name}.jsonl")
-    ]
-    assert max(kept) < 30
+
+def test_goal_of_utterances_is_reached_by_the_shortest_plan(config, tmp_path):
+    wanted = config(path=str(tmp_path / "d"))
+    wanted.plan.n_dialogues, wanted.plan.n_utterances = None, 400
+    generate(wanted)
+    dialogues = kept(tmp_path / "d")
+    sizes = [len(dialogues[index].utterances) for index in sorted(dialogues)]
+    assert sum(sizes[:-1]) < 400 <= sum(sizes)
+
+
+def kept(folder):
+    return {d.id: d for name in ("train", "validation", "test") for d in read_jsonl(folder / f"{name}.jsonl")}
+
+
+def test_of_two_alike_the_first_is_kept_whatever_came_first(config, tmp_path, monkeypatch, capsys):
+    seeds = {}
+
+    async def parrot(server, request):
+        seeds.setdefault(request.index, request.seed)
+        await asyncio.sleep(0.001 * (request.index < 30))
+        first = replace(request, seed=seeds.get(request.index % 30, request.index % 30))
+        return await server.answer(replace(first, speakers=("Maya", "Leo"), n_turns=6))
+
+    monkeypatch.setattr(job_module, "build", Changed(parrot).build)
+    monkeypatch.setattr("ercsatz.generation.write.check", lambda *_: None)
+    generate(config(variant="nat", path=str(tmp_path / "d")), generator__window=60)
+    assert max(kept(tmp_path / "d")) < "000030"
     assert "duplicate" in capsys.readouterr().out
 
 
-def test_provenance_is_flat_and_complete(config, tmp_path):
+def test_rejected_answer_is_asked_for_again_with_another_seed(config, tmp_path, monkeypatch):
+    async def slow_of_wit(server, request):
+        if request.attempt < 2:
+            return Answer("Hm?", FinishReason.stop)
+        return await server.answer(request)
+
+    monkeypatch.setattr(job_module, "build", Changed(slow_of_wit).build)
+    generate(config(path=str(tmp_path / "d")))
+    found = kept(tmp_path / "d").values()
+    assert {d.provenance["attempt"] for d in found} == {2}
+    assert len({d.provenance["seed"] for d in found}) == len(found)
+
+
+def test_leaked_dialogues_are_left_out_and_reported(config, tmp_path, monkeypatch):
+    real = read_jsonl(resource("benchmarks") / "mini" / "test.jsonl")
+
+    async def plagiarist(server, request):
+        if request.index % 6:
+            return await server.answer(request)
+        labels = {label: number for number, label in enumerate(request.labels, 1)}
+        turns = real[request.index // 6].utterances
+        spoken = [f"{turn.speaker}: {turn.text} ({labels[turn.emotion]})" for turn in turns if turn.emotion]
+        return Answer("\n".join(spoken), FinishReason.stop)
+
+    monkeypatch.setattr(job_module, "build", Changed(plagiarist).build)
+    monkeypatch.setattr("ercsatz.generation.write.check", lambda *_: None)
+    made = config(variant="nat", path=str(tmp_path / "d"))
+    made.benchmark.path, made.benchmark.name = str(resource("benchmarks") / "mini"), "mini"
+    made.benchmark.files = {name: f"{name}.jsonl" for name in ("train", "validation", "test")}
+    generate(made)
+    assert not [index for index in kept(tmp_path / "d") if int(index) % 6 == 0]
+    hits = [json.loads(line) for line in (tmp_path / "d" / "leakage.jsonl").open()]
+    assert {hit["index"] for hit in hits} == set(range(0, 60, 6))
+
+
+def test_unchecked_leakage_is_on_record(config, tmp_path, capsys):
+    generate(config(path=str(tmp_path / "d")))
+    assert "Leakage was not checked" in capsys.readouterr().out
+    assert "**not** compared" in (tmp_path / "d" / "README.md").read_text()
+    assert not (tmp_path / "d" / "leakage.jsonl").exists()
+
+
+@pytest.mark.parametrize("unit", ["dialogue", "text"])
+@pytest.mark.parametrize("steps", [("sample", "write", "write"), ("off", "off", "off"), ("sample", "sample", "off")])
+def test_persona_data_set_says_who_spoke_and_where(config, tmp_path, unit, steps):
+    made = config(variant="per", path=str(tmp_path / "d"), n_dialogues=70)
+    wanted = dict(zip(("base", "background", "situation"), map(PersonaStep, steps), strict=True))
+    made.persona = Persona(unit=PersonaUnit(unit), **wanted)
+    generate(made)
+    for dialogue in kept(tmp_path / "d").values():
+        provenance = dialogue.provenance
+        assert provenance["target"] in {turn.emotion for turn in dialogue.utterances}
+        assert {turn.speaker for turn in dialogue.utterances} <= {each["speaker"] for each in provenance["personas"]}
+        assert all(bool(each["age"]) == (steps[0] != "off") for each in provenance["personas"])
+        assert all(bool(each["background"]) == (steps[1] != "off") for each in provenance["personas"])
+        assert bool(provenance["situation"]) == (steps[2] != "off")
+        assert (unit == "text") == (len(dialogue.utterances) == 1)
+
+
+def test_later_step_is_redone_alone(config, tmp_path, monkeypatch):
+    asked = []
+
+    async def counted(server, request):
+        asked.append(request.step)
+        return await server.answer(request)
+
+    monkeypatch.setattr(job_module, "build", Changed(counted).build)
+    prompts = shutil.copytree(resource("prompts"), tmp_path / "prompts")
+    made = config(variant="per", path=str(tmp_path / "d"), n_dialogues=40)
+    made.prompts = str(prompts)
+    generate(made)
+    assert Counter(asked)["background"] > 40
+    asked.clear()
+    (prompts / "persona" / "task.j2").write_text("Write something else. " + (prompts / "persona/task.j2").read_text())
+    with pytest.raises(UserError, match="templates_sha256"):
+        generate(made)
+    generate(made, overwrite=True)
+    assert set(asked) == {"dialogue"}
+
+
+def test_journal_alone_gives_the_same_data_set_again(config, tmp_path, monkeypatch):
+    generate(config(path=str(tmp_path / "d")))
+    before = contents(tmp_path / "d")
+    shutil.rmtree(tmp_path / "d")
+
+    async def gone(server, request):
+        raise AssertionError("nothing has to be asked")
+
+    monkeypatch.setattr(job_module, "build", Changed(gone).build)
+    generate(config(path=str(tmp_path / "d")))
+    assert contents(tmp_path / "d") == before
+
+
+def test_dry_run_shows_prompts_and_numbers_and_writes_nothing(config, tmp_path, capsys):
+    made = config(variant="per", path=str(tmp_path / "d"), n_dialogues=1000)
+    made.dry_run = True
+    run(made)
+    output = capsys.readouterr().out
+    assert "dialogue 0, background" in output
+    assert "dialogue 0, situation" in output
+    assert "requests" in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_provenance_is_complete(config, tmp_path):
     generate(config(path=str(tmp_path / "d")))
     dialogue = read_jsonl(tmp_path / "d" / "train.jsonl")[0]
-    assert set(dialogue.provenance) == {"index", "seed", "generator", "mode", "target", "prompt_sha256"}
+    keys = {"index", "seed", "attempt", "generator", "model", "mode", "target", "prompt_sha256"}
+    assert set(dialogue.provenance) == keys
     assert dialogue.provenance["target"] in {turn.emotion for turn in dialogue.utterances}
-
-
-def test_folder_loads_with_datasets(config, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
-    generate(config(path=str(tmp_path / "d")))
-    loaded = datasets.load_dataset(str(tmp_path / "d"), cache_dir=str(tmp_path / "cache"))
-    assert set(loaded) == {"train", "validation", "test"}
-    assert loaded["train"][0]["utterances"][0].keys() == {"speaker", "text", "emotion"}
-    assert sum(split.num_rows for split in loaded.values()) > 50
-
-
-def test_card_tells_where_the_data_comes_from(config, tmp_path):
-    generate(config(path=str(tmp_path / "d")))
-    card = (tmp_path / "d" / "README.md").read_text()
-    for words in ("reconstruct", "| generator | offline |", "| seed | 0 |", "| kept |", "Known limits", "| disgust |"):
-        assert words in card

@@ -125,7 +125,7 @@ persona = st.fixed_dictionaries(
 situation = st.none() | st.fixed_dictionaries({"text": text, "relation": st.none() | text})
 
 
-@settings(deadline=None)  # the first call is slow
+@settings(deadline=None, max_examples=30)  # the first call is slow
 @given(st.lists(st.tuples(text, st.lists(persona, max_size=3), situation), min_size=3, max_size=6))
 def test_any_text_and_any_persona_survive_both_formats(tmp_path_factory, contents):
     folder = tmp_path_factory.mktemp("any")

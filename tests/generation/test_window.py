@@ -36,7 +36,7 @@ def request(index: int) -> Request:
 
 
 class Scripted:
-    """A server that answers after ``seconds``, unless ``trouble(self, request)`` raises; knows no more than ``slots``."""
+    """A server that answers after ``seconds``, unless ``trouble(self, request)`` raises."""
 
     def __init__(self, name="a", seconds=0.002, slots=10**6, trouble=lambda server, request: None, model="m"):
         self.name, self.seconds, self.slots, self.trouble, self.model = name, seconds, slots, trouble, model

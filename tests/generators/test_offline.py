@@ -1,5 +1,4 @@
 import asyncio
-import hashlib
 import random
 import re
 from collections import Counter
@@ -14,8 +13,8 @@ from ercsatz.generation.persona import Situation, read_background, read_situatio
 from ercsatz.generation.reasons import Reason
 from ercsatz.generation.seeds import derive
 from ercsatz.generators import build
-from ercsatz.generators.dynamics import EmotionChain
 from ercsatz.generators.capabilities import OFFLINE
+from ercsatz.generators.dynamics import EmotionChain
 from ercsatz.generators.interface import FinishReason, Identity, Request, Step
 from ercsatz.generators.lexicon import FAMILIES, family, grammar_sha256, phrases, topics
 from ercsatz.generators.offline import OfflineServer
@@ -166,13 +165,6 @@ def test_topics_have_every_slot_that_phrases_use():
         known = topic.keys() | phrases("shared").keys() | {"name"}
         lines = [line for sections in [*files, topic] for section in sections.values() for line in section]
         assert {slot.lower() for line in lines for slot in re.findall(r"\{(\w+)\}", line)} <= known
-
-
-def test_dialogues_are_those_of_earlier_versions():
-    texts = "\n".join(answer(ask(name, index, index % 2 == 0)).text for name in LABELS for index in range(40))
-    assert (
-        hashlib.sha256(texts.encode()).hexdigest() == "3c94c97d21245d4acce8a6eff5d69eaaa9b4bfd61e269aeaa0a11a3e34719cab"
-    )
 
 
 def step(step: Step, index: int, speakers: tuple[str, ...]) -> Request:

@@ -258,20 +258,20 @@ def test_full_server_is_busy_at_once(use):
         answers = [server.answer(replace(REQUEST, seed=seed)) for seed in range(5)]
         return await asyncio.gather(*answers, return_exceptions=True), stand_in.stats()
 
-    answers, stats = use(act, options={"slots": 3, "latency": "constant:0.2"})
+    answers, stats = use(act, options={"slots": 3, "latency": "constant:0.5"})
     assert sum(isinstance(answer, BusyError) for answer in answers) == 2
     assert (stats["peak_in_flight"], stats["answered"]) == (3, 3)
-    assert stats["busy_slot_seconds"] == pytest.approx(0.6, rel=0.3)
+    assert 1.45 <= stats["busy_slot_seconds"] <= 3 * stats["seconds"]
 
 
 def test_late_answer_is_a_time_out_and_frees_the_slot(use):
     async def act(server, stand_in):
         stand_in.next_faults.append("hang")
-        with pytest.raises(TimedOutError, match=r"No answer within 0\.2 s"):
+        with pytest.raises(TimedOutError, match=r"No answer within 0\.5 s"):
             await server.answer(REQUEST)
         return await server.answer(REQUEST)
 
-    assert use(act, options={"slots": 1}, timeout=0.2).text
+    assert use(act, options={"slots": 1}, timeout=0.5).text
 
 
 def test_nobody_there(use):
@@ -305,13 +305,14 @@ def test_unknown_host_is_unreachable():
 
 def test_server_that_dies_midway_fails(use):
     async def act(server, stand_in):
-        asyncio.get_running_loop().call_later(0.1, lambda: tasks.append(asyncio.create_task(stand_in.die())))
+        asking = asyncio.create_task(server.answer(REQUEST))
+        while not stand_in.in_flight:
+            await asyncio.sleep(0.01)
+        await stand_in.die()
         with pytest.raises(FailedError, match="The connection broke off"):
-            await server.answer(REQUEST)
-        await tasks[0]
+            await asking
 
-    tasks = []
-    use(act, options={"latency": "constant:3"})
+    use(act, options={"latency": "constant:4"})
 
 
 def test_connections_are_used_again(use):

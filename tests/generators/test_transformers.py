@@ -157,7 +157,7 @@ def together(folder: Path) -> list[Answer]:
 
 def test_answers_differ_and_end_at_different_lengths(together: list[Answer]) -> None:
     assert len({answer.text for answer in together}) == 32
-    assert len({answer.new_tokens for answer in together}) > 10
+    assert len({answer.new_tokens for answer in together}) > 6
     assert {answer.finish_reason for answer in together} == {FinishReason.stop, FinishReason.length}
 
 

@@ -18,7 +18,7 @@ import json
 import math
 import random
 import re
-import sys
+import runpy
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,8 +28,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
-sys.path.append(str(Path(__file__).parent))  # for when this file is loaded by its path, as tests do
-from answers import Answerer, dialogue
+Answerer = Callable[[str, Mapping[str, Any]], str]
+
+# This folder is not on the path, as this file is also loaded by its own
+dialogue: Callable[..., Answerer] = runpy.run_path(str(Path(__file__).with_name("answers.py")))["dialogue"]
 
 PLAIN, HTML, JSON = "text/plain; charset=utf-8", "text/html", "application/json"
 

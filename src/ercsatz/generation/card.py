@@ -27,16 +27,13 @@ class Leakage(Protocol):
     """What came of the comparison with the real validation and test sets.
 
     Attributes:
-        checked: whether there was one.
-        reason: why there was none.
+        checked: whether there was one, that is, whether their files were there.
         dialogues: how many were left out.
-        by_kind: of how many of them each kind of hit was true.
+        by_kind: how many hits of each kind they have together.
     """
 
     @property
     def checked(self) -> bool: ...  # noqa: D102  as above
-    @property
-    def reason(self) -> str: ...  # noqa: D102
     @property
     def dialogues(self) -> int: ...  # noqa: D102
     @property
@@ -235,8 +232,9 @@ def _duplicates(checks: Mapping[str, Any]) -> str:
 def _leakage(facts: CardFacts, title: str) -> str:
     found, limits = facts.leakage, facts.settings["checks"]["leakage"]
     if not found.checked:
-        return f"Dialogues were **not** compared with the real validation and test sets of {title}: " + (
-            f"{inert(found.reason)}\n"
+        return (
+            f"Dialogues were **not** compared with the real validation and test sets of {title}: the files of these "
+            "were not there when the data set was made.\n"
         )
     said = (
         f"All dialogues were compared with the real validation and test sets of {title}. One was left out if it has an "
@@ -247,7 +245,7 @@ def _leakage(facts: CardFacts, title: str) -> str:
     if not found.by_kind:
         return said
     rows = [[inert(kind), f"{count:,}"] for kind, count in found.by_kind.items()]
-    return said + "\n" + _table(["kind of hit", "dialogues"], rows)
+    return said + "\n" + _table(["kind of hit", "hits"], rows)
 
 
 def _limits(facts: CardFacts) -> str:

@@ -1,6 +1,5 @@
 """What a parsed dialogue has to satisfy to become data."""
 
-import hashlib
 from collections.abc import Sequence
 
 from ercsatz.config import Plan
@@ -25,17 +24,3 @@ def check(turns: Sequence[Utterance], request: Request, plan: Plan) -> Reason | 
         Reason.no_target: request.target is not None and request.target not in {turn.emotion for turn in turns},
     }
     return next((reason for reason, holds in wrong.items() if holds), None)
-
-
-class Duplicates:
-    """Remembers the dialogues of a run by a digest of their words."""
-
-    def __init__(self) -> None:
-        self._seen: set[bytes] = set()
-
-    def add(self, turns: Sequence[Utterance]) -> bool:
-        """Whether the same words came before, whoever said them; remembers them if not."""
-        digest = hashlib.sha256("\n".join(turn.text.casefold() for turn in turns).encode()).digest()
-        known = digest in self._seen
-        self._seen.add(digest)
-        return known

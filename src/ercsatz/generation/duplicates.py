@@ -24,7 +24,7 @@ _NGRAM = 3
 _MISSED = 0.001  # the greatest probability that a pair just at the threshold agrees in no band
 _LOWEST = 0.5  # below it so many bands are needed that they cost more than asking the model
 _SCHEMA = """
-CREATE TABLE kept (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, shingles BLOB NOT NULL);
+CREATE TABLE kept (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, shingles BLOB NOT NULL);
 CREATE TABLE bands (hash INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (hash, id)) WITHOUT ROWID;
 """
 
@@ -48,7 +48,8 @@ class Duplicates:
         self._empty = MinHash(n_bands * self._rows, scheme="affine64", hashfunc=int)  # shingles are hashes already
         self._weights = self._empty.permutations[0][: self._rows]  # any odd random numbers make a good hash
         self._alike = (
-            f"SELECT shingles FROM kept WHERE id IN (SELECT id FROM bands WHERE hash IN ({', '.join('?' * n_bands)}))"
+            "SELECT digest, shingles FROM kept"
+            f" WHERE id IN (SELECT id FROM bands WHERE hash IN ({', '.join('?' * n_bands)}))"
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,19 +84,21 @@ class Duplicates:
         spoken = words("\n".join(turn.text for turn in turns))
         digest = blake2b(" ".join(spoken).encode(), digest_size=16).digest()
         shingles = set(ngrams(spoken, _NGRAM if len(spoken) >= _NGRAM else 1))
+        bands = self._bands(shingles)
+        reason = None
         try:
-            if self._db.execute("SELECT 1 FROM kept WHERE digest = ?", (digest,)).fetchone():
-                return Reason.duplicate
-            bands = self._bands(shingles)
-            for (blob,) in self._db.execute(self._alike, bands):
+            for other, blob in self._db.execute(self._alike, bands):
+                if other == digest:
+                    return Reason.duplicate
                 if jaccard(shingles, set(np.frombuffer(blob, np.uint64).tolist())) >= self._threshold:
-                    return Reason.near_duplicate
-            blob = np.fromiter(shingles, np.uint64, len(shingles)).tobytes()
-            self._db.execute("INSERT INTO kept VALUES (?, ?, ?)", (index, digest, blob))
-            self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", ((band, index) for band in bands))
+                    reason = Reason.near_duplicate
+            if reason is None:
+                blob = np.fromiter(shingles, np.uint64, len(shingles)).tobytes()
+                self._db.execute("INSERT INTO kept VALUES (?, ?, ?)", (index, digest, blob))
+                self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", ((band, index) for band in bands))
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-        return None
+        return reason
 
     def _bands(self, shingles: set[int]) -> list[int]:
         """A 64-bit hash (signed, as SQLite has them) of each band of the signature."""

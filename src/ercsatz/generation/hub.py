@@ -43,7 +43,7 @@ def push(folder: Path, repository: str) -> str:
 def _mend(error: Exception) -> str:
     if isinstance(error, HFValidationError):
         return f"no repository can have this name ({error}). Write NAME/REPOSITORY."
-    if not isinstance(error, HfHubHTTPError):
+    if not isinstance(error, HfHubHTTPError) or error.response is None:
         return (
             f"the upload broke off ({type(error).__name__}: {error}). Look to the network and, where they are set, to "
             "the variables HF_ENDPOINT and HF_HUB_OFFLINE."

@@ -171,7 +171,7 @@ def _all_ngrams(forms: Mapping[str, object], n: int) -> set[int]:
 
 def _longest_run(forms: Mapping[str, object], shared: set[int], n: int) -> str:
     """The first of the longest runs of words in an utterance of which every n-gram is among the shared ones."""
-    runs = []
+    runs: list[list[str]] = []
     for form in forms:
         words = form.split()
         places = groupby(enumerate(ngrams(words, n)), key=lambda place: place[1] in shared)
@@ -179,7 +179,8 @@ def _longest_run(forms: Mapping[str, object], shared: set[int], n: int) -> str:
             if is_shared:
                 starts = [start for start, _ in group]
                 runs.append(words[starts[0] : starts[-1] + n])
-    return " ".join(max(runs, key=len))
+    longest = max(runs, key=len)
+    return " ".join(longest)
 
 
 def _length(form: str) -> int:

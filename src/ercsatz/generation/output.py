@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from ercsatz.generation.keep import Keeper
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.plot import label_plot
 from ercsatz.generation.shelf import SplitSummary
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    checked: bool
+    reason: str
+    dialogues: int
+    by_kind: Mapping[str, int]
 
 
 def write_files(
@@ -48,7 +57,7 @@ def write_files(
         example_prompt=keeper.example_prompt,
         tokens=keeper.tokens if any(keeper.tokens) else None,
         benchmark_labels=published,
-        leakage=leakage,
+        leakage=_Compared(leakage.unchecked is None, leakage.unchecked or "", leakage.left_out, leakage.hits),
     )
     stored = {
         "settings": settings,

@@ -37,7 +37,7 @@ def parse(answer: Answer, speakers: Sequence[str], labels: Sequence[str]) -> tup
     Returns:
         The turns in order, or the first reason why the answer is no dialogue.
     """
-    text = _UNPRINTABLE.sub(" ", answer.text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = printable(answer.text)
     lines = [line for line in (" ".join(line.split()) for line in text.split("\n")) if line]
     if not lines:
         return Reason.empty
@@ -46,6 +46,11 @@ def parse(answer: Answer, speakers: Sequence[str], labels: Sequence[str]) -> tup
     strict = [_strict(line, speakers, labels) for line in lines]
     turns = [turn for turn in strict if isinstance(turn, Utterance)]
     return tuple(turns) if len(turns) == len(lines) else _dialogue(lines, speakers, labels)
+
+
+def printable(text: str) -> str:
+    """A text with line feeds for all ends of lines, and spaces for what no file or terminal should be given."""
+    return _UNPRINTABLE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _dialogue(lines: list[str], speakers: Sequence[str], labels: Sequence[str]) -> tuple[Utterance, ...] | Reason:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ercsatz.errors import UserError
+from ercsatz.generation.parse import printable
 from ercsatz.generation.reasons import Reason
 from ercsatz.generators.interface import Answer, FinishReason
 
@@ -29,8 +30,6 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "relations": ("text", "sizes"),
 }
 
-# Control characters, line separators, lone surrogates (no file can hold them), invisible and direction marks
-_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _POLITE = re.compile(
     r"\A(?:(?:sure(?: thing)?|certainly|of course|absolutely|okay|great)\s?[!,.]\s*)?"
     r"(?:here(?:['\u2019]s| is| are)\b[^:.]{0,150}[:.](?:\s+|\Z))?",
@@ -234,8 +233,7 @@ def read_situation(answer: Answer, wants_relation: bool) -> Situation | Reason:
 
 def _lines(answer: Answer) -> list[str] | Reason:
     """The lines of an answer without markdown and polite words around them, at least one; or why there are none."""
-    text = _UNPRINTABLE.sub(" ", answer.text.replace("\r\n", "\n").replace("\r", "\n"))
-    lines = [" ".join(line.replace("**", "").replace("__", "").split()) for line in text.split("\n")]
+    lines = [" ".join(line.replace("**", "").replace("__", "").split()) for line in printable(answer.text).split("\n")]
     lines = [line.strip("`#>= ") for line in lines if not line.startswith(("```", "~~~"))]
     lines = [_unquote(_unstar(line)) for line in lines if set(line) - set("-*_ ")]
     if not lines:

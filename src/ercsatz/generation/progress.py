@@ -137,8 +137,9 @@ class Progress:
 
     def __init__(self, console: Console, state: State, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._state, self._clock = console, state, clock
-        self._pace = _Pace(state, clock())
-        self._due, self._line_due = clock(), clock() + LINE_EVERY
+        now = clock()
+        self._pace = _Pace(state, now)
+        self._due, self._line_due = now, now + LINE_EVERY
         self._live: Live | None = None
         if console.is_interactive and console.encoding.startswith("utf"):
             self._live = Live(console=console, auto_refresh=False, get_renderable=self._panel)
@@ -176,7 +177,7 @@ class Progress:
             await asyncio.sleep(BEAT_EVERY)
 
     def _print_line(self) -> None:
-        print(json.dumps(_line(self._state, self._pace)), file=self._console.file, flush=True)
+        print(json.dumps(_record(self._state, self._pace)), file=self._console.file, flush=True)
 
     def _panel(self) -> Panel:
         size = self._console.size
@@ -240,7 +241,7 @@ class _Pace:
         return answers_left / self.answers if self.answers else None
 
 
-def _line(state: State, pace: _Pace) -> Mapping[str, object]:
+def _record(state: State, pace: _Pace) -> Mapping[str, object]:
     left = pace.left
     return {
         "time_s": round(pace.elapsed, 1),

@@ -148,9 +148,9 @@ def inert(text: str) -> str:
 
 
 def _picture(code: int) -> str:
-    return (
-        chr(0x2400 + code) if code < 0x20 else "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
-    )
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
 class _Turn(NamedTuple):
@@ -181,7 +181,7 @@ def _colour(emotion: str) -> str:
 def _words(value: object) -> str:
     """A value of the provenance without its JSON; what is null in it is left out."""
     if isinstance(value, dict):
-        return ", ".join(_words(part) for part in value.values() if part is not None)
+        return " · ".join(_words(part) for part in value.values() if part is not None)
     return inert(value if isinstance(value, str) else json.dumps(value))
 
 
@@ -243,7 +243,7 @@ def _keys() -> Iterator[Callable[[], str]]:
         import termios
         import tty
     except ImportError:
-        yield lambda: input()[:1] or " "
+        yield _line_as_key
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
@@ -252,6 +252,13 @@ def _keys() -> Iterator[Callable[[], str]]:
         yield lambda: os.read(terminal, 1).decode("ascii", "replace") or "q"
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _line_as_key() -> str:
+    try:
+        return input()[:1] or "n"
+    except EOFError:
+        return "q"
 
 
 class _Pager:
@@ -264,8 +271,7 @@ class _Pager:
 
     def run(self) -> None:
         """Until the user has had enough."""
-        self._read_up_to(0)
-        while True:
+        while self._read_up_to(self._at):
             pages = self._pages(self._at)
             self._page = min(self._page, len(pages) - 1)
             self._draw(pages)
@@ -293,8 +299,10 @@ class _Pager:
     def _read_up_to(self, number: int) -> bool:
         """Whether there is such a dialogue."""
         if number == len(self._read):
-            self._read += [found] if (found := next(self._dialogues, None)) else []
+            found = next(self._dialogues, None)
             self._ended = found is None
+            if found is not None:
+                self._read.append(found)
         return number < len(self._read)
 
     def _pages(self, number: int) -> list[list[str]]:

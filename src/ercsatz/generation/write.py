@@ -87,13 +87,9 @@ class Writer:
     def dialogue_request(self, outcome: Outcome, attempt: int) -> Request:
         """The request for the dialogue itself, of a unit whose persona steps are done."""
         unit = outcome.unit
-        names = PLACEHOLDERS[: len(unit.speakers)] if self._guided else unit.speakers
-        spoken = dict(zip(unit.speakers, names, strict=True))
-        personas = [replace(persona, speaker=spoken[persona.speaker]) for persona in outcome.personas]
-        prompt = self._templates.prompt(
-            **self._variables(unit), speakers=names, personas=personas, situation=outcome.situation
-        )
-        return self._request(unit, Step.dialogue, prompt, names, attempt)
+        cast = self._cast(outcome)
+        prompt = self._templates.prompt(**self._variables(unit), **cast, situation=outcome.situation)
+        return self._request(unit, Step.dialogue, prompt, cast["speakers"], attempt)
 
     def background_request(self, unit: Unit, place: int, attempt: int) -> Request:
         """The request for the background of one speaker."""
@@ -102,10 +98,9 @@ class Writer:
 
     def situation_request(self, outcome: Outcome, attempt: int) -> Request:
         """The request for the situation, of a unit whose backgrounds are there."""
-        unit = outcome.unit
-        variables = {**self._variables(unit), "speakers": unit.speakers, "personas": list(outcome.personas)}
-        prompt = self._templates.sentence("situation", **variables)
-        return self._request(unit, Step.situation, prompt, unit.speakers, attempt)
+        unit, cast = outcome.unit, self._cast(outcome)
+        prompt = self._templates.sentence("situation", **self._variables(unit), **cast)
+        return self._request(unit, Step.situation, prompt, cast["speakers"], attempt)
 
     def dialogue(self, outcome: Outcome, generator: str, model: str) -> Dialogue:
         """An accepted outcome as data, with its provenance."""
@@ -174,6 +169,14 @@ class Writer:
             return rename(turns, outcome.unit.speakers) if self._guided else turns
 
         return judge
+
+    def _cast(self, outcome: Outcome) -> dict[str, Any]:
+        """Speakers and personas under the names that stand in prompt and answer."""
+        speakers = outcome.unit.speakers
+        names = PLACEHOLDERS[: len(speakers)] if self._guided else speakers
+        spoken = dict(zip(speakers, names, strict=True))
+        personas = [replace(persona, speaker=spoken[persona.speaker]) for persona in outcome.personas]
+        return {"speakers": names, "personas": personas}
 
     def _variables(self, unit: Unit) -> Mapping[str, Any]:
         return {

@@ -34,6 +34,7 @@ OFFLINE = Profile(
         "No language model was asked: a seeded grammar puts the dialogues together from a fixed stock of phrases. "
         "It is for demos and tests, and the control that a language model has to beat.",
         "The labels are those that the grammar meant, not anyone's judgement, and the vocabulary is small.",
+        "The grammar reads neither personas nor situations: in persona mode they stand beside the dialogues only.",
     ),
 )
 TGI = _model(_TABLE_2, guided=True)
