@@ -21,7 +21,10 @@ SETS = st.sets(st.integers(0, 9))
         ("Stra\u00dfe", "strasse"),
         ("\uff28\uff29", "hi"),
         ("soft\u00adly, zero\u200bwidth", "softly zerowidth"),
-        ("\u041f\u0440\u0438\u0432\u0435\u0442, \u041c\u0438\u0440!", "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440"),
+        (
+            "\u041f\u0440\u0438\u0432\u0435\u0442, \u041c\u0438\u0440!",
+            "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440",
+        ),
         ("\u4f60\u597d\uff0c\u4e16\u754c\uff01", "\u4f60 \u597d \u4e16 \u754c"),
         ("\uc548\ub155 \uc5ec\ub7ec\ubd84!", "\uc548\ub155 \uc5ec\ub7ec\ubd84"),
         ("great\U0001f602\U0001f602 \u2764\ufe0f", "great \U0001f602 \U0001f602 \u2764"),

@@ -20,7 +20,7 @@ def normalise(text: str) -> str:
     character of a script that is written without spaces.
     """
     unified = unicodedata.normalize("NFKC", text.replace(_ACUTE, "'")).casefold()  # NFKC makes an accent of that one
-    return unicodedata.normalize("NFKC", " ".join(unified.translate(_FORMS).split()))
+    return " ".join(unified.translate(_FORMS).split())
 
 
 def words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from ercsatz.benchmarks import load
@@ -66,7 +67,9 @@ def test_a_passage_taken_over_is_a_hit(reference):
 
 
 def test_ngrams_end_with_the_utterance(reference):
-    assert reference.hits(turns("I have never seen so many owls", "in one kitchen, and I was raised", "on a farm.")) == []
+    assert (
+        reference.hits(turns("I have never seen so many owls", "in one kitchen, and I was raised", "on a farm.")) == []
+    )
 
 
 def test_a_passage_among_much_else_is_no_hit(reference):
@@ -87,7 +90,10 @@ def test_a_few_short_turns_in_common_are_no_hit(reference, texts):
 
 
 def test_a_paraphrase_is_no_hit(reference):
-    told_anew = ("There were more owls in that kitchen than I ever met, and mine was a farm childhood.", "Owls of whom?")
+    told_anew = (
+        "There were more owls in that kitchen than I ever met, and mine was a farm childhood.",
+        "Owls of whom?",
+    )
     assert reference.hits(turns(*told_anew, "They aren't mine.")) == []
 
 
@@ -129,6 +135,7 @@ PHRASE = st.lists(st.sampled_from("abc"), max_size=5).map(" ".join)
 DIALOGUE = st.lists(PHRASE, min_size=1, max_size=5)
 
 
+@hypothesis(deadline=None)
 @given(st.lists(DIALOGUE, min_size=1, max_size=4), DIALOGUE, st.integers(1, 4), st.integers(1, 3))
 def test_agrees_with_brute_force(real, generated, least, n):
     def grams(texts):

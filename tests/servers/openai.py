@@ -125,7 +125,7 @@ class OpenAIServer:
         self.asked.append(request.path)
         if not self.has_health:
             return web.json_response({"detail": "Not Found"}, status=404)
-        return web.Response(status=200 if self.healthy else 503)
+        return web.Response(status=200 if self.healthy else 503, content_type=JSON)
 
     async def _version(self, request: web.Request) -> web.Response:
         return web.json_response({"version": "0.32.0"}) if self.flavour == "vllm" else web.Response(status=404)

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -23,7 +23,8 @@ _SEED_KEPT = {
 }
 
 
-class Leakage(Protocol):
+@dataclass(frozen=True, slots=True)
+class Compared:
     """What came of the comparison with the real validation and test sets.
 
     Attributes:
@@ -32,12 +33,9 @@ class Leakage(Protocol):
         by_kind: how many hits of each kind they have together.
     """
 
-    @property
-    def checked(self) -> bool: ...  # noqa: D102  as above
-    @property
-    def dialogues(self) -> int: ...  # noqa: D102
-    @property
-    def by_kind(self) -> Mapping[str, int]: ...  # noqa: D102
+    checked: bool
+    dialogues: int
+    by_kind: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class CardFacts:
     example_prompt: str
     tokens: tuple[int, int] | None
     benchmark_labels: Mapping[str, int]
-    leakage: Leakage
+    leakage: Compared
 
 
 def card(facts: CardFacts) -> str:

@@ -161,8 +161,8 @@ def load_reference(benchmark: Benchmark, leakage: Leakage) -> Reference | str:
 
 def _has_files(benchmark: Benchmark) -> bool:
     folder = Path(benchmark.path).expanduser()
-    found = {path.name for path in folder.rglob("*")}
-    return folder.exists() and all(Path(file_name(benchmark, split)).name in found | {""} for split in SPLITS)
+    found = {"", *(path.name for path in folder.rglob("*"))}  # the reader iemocap has no file names
+    return folder.exists() and all(Path(file_name(benchmark, split)).name in found for split in SPLITS)
 
 
 def _all_ngrams(forms: Mapping[str, object], n: int) -> set[int]:

@@ -2,27 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ercsatz.config import Benchmark
 from ercsatz.dialogue import atomic_write
-from ercsatz.generation.card import CardFacts, card
+from ercsatz.generation.card import CardFacts, Compared, card
 from ercsatz.generation.dataset import CONFIG_FILE, writing
 from ercsatz.generation.job import Job
 from ercsatz.generation.keep import Keeper
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.plot import label_plot
 from ercsatz.generation.shelf import SplitSummary
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    checked: bool
-    reason: str
-    dialogues: int
-    by_kind: Mapping[str, int]
 
 
 def write_files(
@@ -57,7 +48,7 @@ def write_files(
         example_prompt=keeper.example_prompt,
         tokens=keeper.tokens if any(keeper.tokens) else None,
         benchmark_labels=published,
-        leakage=_Compared(leakage.unchecked is None, leakage.unchecked or "", leakage.left_out, leakage.hits),
+        leakage=Compared(leakage.unchecked is None, leakage.left_out, leakage.hits),
     )
     stored = {
         "settings": settings,
