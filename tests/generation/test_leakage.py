@@ -67,9 +67,7 @@ def test_a_passage_taken_over_is_a_hit(reference):
 
 
 def test_ngrams_end_with_the_utterance(reference):
-    assert (
-        reference.hits(turns("I have never seen so many owls", "in one kitchen, and I was raised", "on a farm.")) == []
-    )
+    assert reference.hits(turns("I have never seen so many owls", "in one kitchen, and I was raised")) == []
 
 
 def test_a_passage_among_much_else_is_no_hit(reference):
@@ -77,9 +75,11 @@ def test_a_passage_among_much_else_is_no_hit(reference):
     assert reference.hits(turns(*own, "owls in one kitchen and I was raised on a farm")) == []
 
 
-def test_half_of_a_dialogue_taken_over_is_a_hit(reference):
+@pytest.mark.parametrize(("share", "n_hits"), [(0.5, 1), (0.75, 1), (0.76, 0)])
+def test_most_of_a_dialogue_taken_over_is_a_hit(share, n_hits):
+    reference = Reference(splits(REAL), replace(LEAKAGE, dialogue=share))
     hits = reference.hits(turns("Oh no.", "MY GOOD COAT!", "Who took it?", "Who took it?", "Took -- what?"))
-    assert hits == [Hit("dialogue", "test", "t1", "MY GOOD COAT! / Who took it? / Took -- what?", 0.75)]
+    assert hits == n_hits * [Hit("dialogue", "test", "t1", "MY GOOD COAT! / Who took it? / Took -- what?", 0.75)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_few_short_turns_in_common_are_no_hit(reference, texts):
 
 def test_a_paraphrase_is_no_hit(reference):
     told_anew = (
-        "There were more owls in that kitchen than I ever met, and mine was a farm childhood.",
+        "There were more owls in there than I ever met, and mine was a farm childhood.",
         "Owls of whom?",
     )
     assert reference.hits(turns(*told_anew, "They aren't mine.")) == []
@@ -186,10 +186,16 @@ def test_a_missing_split_is_a_reason_and_a_damaged_one_an_error(mini, tmp_path):
     assert "no file test.jsonl" in str(load_reference(copy, LEAKAGE))
 
 
-def test_the_report_is_whole_or_not_there(reference, tmp_path):
-    with pytest.raises(KeyboardInterrupt), LeakageReport(reference, tmp_path / "leakage.jsonl") as report:
-        report.add(7, turns(LINE))
+def interrupted(report):
+    with report:
+        assert report.add(7, turns(LINE)) is Reason.leaked
         raise KeyboardInterrupt
+
+
+def test_the_report_is_whole_or_not_there(reference, tmp_path):
+    report = LeakageReport(reference, tmp_path / "leakage.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(report)
     assert list(tmp_path.iterdir()) == []
     with LeakageReport(reference, tmp_path / "leakage.jsonl"):
         pass

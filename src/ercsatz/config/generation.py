@@ -54,7 +54,7 @@ class Sampling:
     """Sampling parameters; the defaults are Table II of Kaplan, Carneiro and Wermter (2025).
 
     ``max_new_tokens`` is not in the table. Neutral values (``top_p``, ``typical_p`` and ``repetition_penalty`` 1,
-    ``top_k`` 0) are never sent.
+    ``top_k`` 0) are left out where a server then does nothing, and sent where it would do something of its own.
     """
 
     temperature: float = MISSING

@@ -221,6 +221,9 @@ class Window:
         except ServerError:
             self.watch(lane)
             return
+        except UserError as error:
+            self.stop(error)
+            return
         if self.model not in (None, model):
             name = lane.server.name
             self.stop(UserError(f"{name} came back with another model: {model}, before it was {self.model}."))

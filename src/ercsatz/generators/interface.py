@@ -136,6 +136,7 @@ class Server(Protocol):
 
         Raises:
             ServerError: it does not say.
+            UserError: it does not have what the configuration asks for.
         """
         ...
 

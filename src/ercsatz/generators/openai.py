@@ -7,11 +7,8 @@ to ignore them.
 import asyncio
 import json
 import os
-import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +18,7 @@ from ercsatz.errors import UserError
 from ercsatz.generators import capabilities, chat, interface
 from ercsatz.generators.interface import BusyError, FailedError, RefusedError, TimedOutError, UnreachableError
 from ercsatz.generators.urls import urls
+from ercsatz.generators.words import retry_after, short
 
 try:
     import openai
@@ -32,7 +30,6 @@ except ImportError as missing:
 CONNECTING = 10.0  # seconds for a connection to be made
 GLANCE = 5.0  # seconds for what a server answers at once or not at all
 IDLE = 3.0  # seconds a connection is kept; uvicorn hangs up after 5, and a request sent just then would fail
-MOST_WORDS = 300  # characters of what a server said
 
 _BROKEN_OFF = ("abort", "error")  # vLLM's and OpenRouter's finish reasons for an answer that did not end
 # Seeds have 63 bits. vLLM takes them whole, as does PyTorch behind transformers serve. llama.cpp has 32 bits, all set
@@ -184,7 +181,7 @@ class OpenAIServer:
         try:
             models = {str(model["id"]): model for model in said["data"]}
         except (TypeError, KeyError) as error:
-            raise FailedError(f"/v1/models gives no list of models: {_short(str(said))}") from error
+            raise FailedError(f"/v1/models gives no list of models: {short(str(said))}") from error
         if not models:
             raise FailedError("/v1/models is empty: the server has no model loaded.")
         if self._asked_for is None and len(models) > 1:
@@ -221,7 +218,7 @@ class OpenAIServer:
             hint = " (If it was started without a model, choose one with generator.model=NAME.)"
             raise FailedError(f"{error}{hint if self._asked_for is None else ''}") from error
         if not isinstance(said, dict) or not isinstance(said.get("model"), str):
-            raise FailedError(f"An answer that names no model: {_short(str(said))}")
+            raise FailedError(f"An answer that names no model: {short(str(said))}")
         return interface.Identity(said["model"], details={"model": said["model"]})
 
     async def _get(self, page: str, kind: type[object] = object) -> Any:
@@ -241,10 +238,10 @@ class OpenAIServer:
         except (openai.APIConnectionError, TimeoutError) as error:  # the client's time-out is one of the former
             cause = error.__cause__ or error
             if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError"):
-                raise UnreachableError(_short(str(cause)) or "No connection could be made.") from error
+                raise UnreachableError(short(str(cause)) or "No connection could be made.") from error
             if isinstance(error, openai.APITimeoutError | TimeoutError):
                 raise TimedOutError(f"No answer within {seconds:g} s.") from error
-            raise FailedError(f"The connection broke off: {_short(str(cause)) or type(cause).__name__}") from error
+            raise FailedError(f"The connection broke off: {short(str(cause)) or type(cause).__name__}") from error
         except ValueError as error:
             raise FailedError(f"An answer that is no JSON: {error}") from error
 
@@ -256,9 +253,9 @@ def _answer(said: Any) -> interface.Answer:
         reason, usage = choice.get("finish_reason"), said.get("usage") or {}
         counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise FailedError(f"An answer that cannot be read: {_short(str(said))}") from error
+        raise FailedError(f"An answer that cannot be read: {short(str(said))}") from error
     if not isinstance(text, str | None):
-        raise FailedError(f"An answer that is no text: {_short(str(text))}")
+        raise FailedError(f"An answer that is no text: {short(str(text))}")
     if reason in _BROKEN_OFF:
         raise FailedError(f"The answer broke off: the server gives the reason {reason!r}.")
     full = reason == interface.FinishReason.length
@@ -268,11 +265,9 @@ def _answer(said: Any) -> interface.Answer:
 def _failure(error: openai.APIStatusError) -> interface.ServerError:
     """What a status other than 200 means."""
     status, words = error.status_code, _words(error)
-    if status == 429 and "insufficient_quota" not in (
-        error.code,
-        error.type,
-    ):  # an empty account does not fill by itself
-        return BusyError(words, _seconds(error.response.headers.get("retry-after", "")))
+    empty_account = "insufficient_quota" in (error.code, error.type)  # which does not fill by waiting
+    if status == 429 and not empty_account:
+        return BusyError(words, retry_after(error.response.headers.get("retry-after", "")))
     if status in (408, 409, 424) or status >= 500:
         return FailedError(f"HTTP {status}: {words}")
     return RefusedError(status, words)
@@ -285,11 +280,7 @@ def _words(error: openai.APIStatusError) -> str:
         body = body.get("message") or body.get("detail") or body
     if "html" in error.response.headers.get("content-type", "") or not body:
         return error.response.reason_phrase or "no words"
-    return _short(body if isinstance(body, str) else json.dumps(body))
-
-
-def _short(text: str) -> str:
-    return " ".join(text[: 10 * MOST_WORDS].split())[:MOST_WORDS]
+    return short(body if isinstance(body, str) else json.dumps(body))
 
 
 def _some(models: Mapping[str, object]) -> str:
@@ -297,13 +288,3 @@ def _some(models: Mapping[str, object]) -> str:
     first = list(models)[:20]
     more = f" and {len(models) - len(first)} more" if len(models) > len(first) else ""
     return ", ".join(first) + more
-
-
-def _seconds(text: str) -> float | None:
-    """How long ``Retry-After`` asks to wait: a number of seconds, or a date."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None

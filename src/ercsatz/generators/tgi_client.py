@@ -9,8 +9,6 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from aiohttp import (
@@ -36,11 +34,11 @@ from ercsatz.generators.interface import (
     TimedOutError,
     UnreachableError,
 )
+from ercsatz.generators.words import retry_after, short
 
 CONNECTING = 10.0  # seconds for a connection to be made
 IDLE = 4.0  # seconds for which an unused connection is kept
 GLANCE = ClientTimeout(5.0)  # for what a server answers at once or not at all
-MOST_WORDS = 300  # characters of what a server said
 
 
 class _Details(Details):  # type: ignore[misc]  # the library is untyped
@@ -86,7 +84,7 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
         try:
             (answer,) = _ANSWERS.validate_json(body)
         except ValueError as error:  # pydantic's own error is one too
-            raise FailedError(f"An answer that cannot be read: {_short(body.decode(errors='replace'))}") from error
+            raise FailedError(f"An answer that cannot be read: {short(body.decode(errors='replace'))}") from error
         n_tokens = headers.get("x-prompt-tokens", "")
         return answer, int(n_tokens) if n_tokens.isdecimal() else None
 
@@ -98,9 +96,7 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
         except ValueError:
             said = None
         if not isinstance(said, dict) or not isinstance(said.get("model_id"), str):
-            raise FailedError(
-                f"/info names no model, so this is no TGI server: {_short(body.decode(errors='replace'))}"
-            )
+            raise FailedError(f"/info names no model, so this is no TGI server: {short(body.decode(errors='replace'))}")
         return said
 
     async def health(self) -> None:
@@ -127,11 +123,11 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
             async with self._session.request(method, self.base_url + path, data=data, timeout=timeout) as response:
                 body = await response.read()
         except (ClientConnectorError, ServerTimeoutError) as error:
-            raise UnreachableError(_short(str(error))) from error
+            raise UnreachableError(short(str(error))) from error
         except TimeoutError as error:
             raise TimedOutError(f"No answer within {timeout.total:g} s.") from error
         except (ClientError, OSError) as error:
-            raise FailedError(f"The connection broke off: {_short(str(error) or type(error).__name__)}") from error
+            raise FailedError(f"The connection broke off: {short(str(error) or type(error).__name__)}") from error
         if response.status != 200:
             raise _failure(response, body)
         return body, response.headers
@@ -141,7 +137,7 @@ def _failure(response: ClientResponse, body: bytes) -> ServerError:
     """What a status other than 200 means."""
     words = _words(response, body.decode(errors="replace"))
     if response.status == 429:
-        return BusyError(words, _seconds(response.headers.get("Retry-After", "")))
+        return BusyError(words, retry_after(response.headers.get("Retry-After", "")))
     if response.status == 424 or response.status >= 500:
         return FailedError(f"HTTP {response.status}: {words}")
     return RefusedError(response.status, words)
@@ -150,24 +146,10 @@ def _failure(response: ClientResponse, body: bytes) -> ServerError:
 def _words(response: ClientResponse, text: str) -> str:
     """What an error's body says: TGI's own words, the title of a proxy's page, or the text as it is."""
     try:
-        return _short(str(parse_error(response.status, json.loads(text))))
+        return short(str(parse_error(response.status, json.loads(text))))
     except (ValueError, KeyError, TypeError):
         pass
     if "html" in response.content_type:
         title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
         text = html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text))
-    return _short(text) or response.reason or "no words"
-
-
-def _short(text: str) -> str:
-    return " ".join(text[: 10 * MOST_WORDS].split())[:MOST_WORDS]
-
-
-def _seconds(text: str) -> float | None:
-    """How long ``Retry-After`` asks to wait: a number of seconds, or a date."""
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    return short(text) or response.reason or "no words"

@@ -69,8 +69,8 @@ class Model:
         if self._context is not None and len(ids) + max_new_tokens > self._context:
             raise interface.RefusedError(
                 413,
-                f"a prompt of {len(ids)} tokens and generator.sampling.max_new_tokens={max_new_tokens} do not fit into "
-                f"the {self._context} tokens that {self.name} can attend to",
+                f"a prompt of {len(ids)} tokens and an answer of up to {max_new_tokens} do not fit into the "
+                f"{self._context} tokens that {self.name} can attend to",
             )
         if max(ids) >= self._vocabulary:
             raise UserError(f"generator.model: the tokenizer of {self.name} has tokens that its model does not know.")
