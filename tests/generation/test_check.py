@@ -2,20 +2,23 @@ from dataclasses import replace
 
 import pytest
 
-from ercsatz.config import Plan
+from ercsatz.config import Plan, PromptStyle
 from ercsatz.dialogue import Utterance
 from ercsatz.generation.check import check
-from ercsatz.generation.plan import plan
 from ercsatz.generation.reasons import Reason
+from ercsatz.generators.interface import Request
 
-PLAN = Plan(1, 2, 3)
+PLAN = Plan(n_dialogues=1, min_turns=2, max_turns=3, attempts=1)
 GOOD = (Utterance("Maya", "Hi.", "joy"), Utterance("Tomas", "Hello.", "neutral"))
 MORE = (Utterance("Maya", "And now?", "neutral"), Utterance("Tomas", "Lunch.", "neutral"))
 
 
+LABELS = ("neutral", "joy", "fear")
+
+
 @pytest.fixture
-def request_for_joy(config):
-    return replace(next(plan(config())), speakers=("Maya", "Tomas"), target="joy")
+def request_for_joy():
+    return Request(0, 0, "Write.", "balanced", PromptStyle.cast, ("Maya", "Tomas"), LABELS, "joy", 3)
 
 
 def test_sound_dialogue_passes(request_for_joy):

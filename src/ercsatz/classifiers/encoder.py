@@ -14,6 +14,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.errors import UserError
 
+# cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
+# on an H200 that was half the training time. PyTorch's own kernels take any shape.
+torch.backends.cuda.enable_cudnn_sdp(False)
+
 MAX_PADDED_TOKENS = 16384  # one encoder call at the most
 MAX_PADDING = 1.15  # padded over real tokens of a call
 

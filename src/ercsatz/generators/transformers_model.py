@@ -16,6 +16,9 @@ from ercsatz.errors import UserError
 from ercsatz.generators import chat, interface
 from ercsatz.generators.transformers_sampling import Noise, Stopped, warpers
 
+# cuDNN's attention makes a plan for every new shape, and here the shape is another with every token.
+torch.backends.cuda.enable_cudnn_sdp(False)
+
 _MODEL_FILES = {".json", ".jinja", ".model", ".txt", ".safetensors", ".bin"}
 
 # transformers does not type what these give
