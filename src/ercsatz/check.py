@@ -8,7 +8,8 @@ from ercsatz.errors import UserError
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
 
-_Rule = tuple[str, object, bool, str]  # key, value, whether it holds, what the value must be
+Rule = tuple[str, object, bool, str]
+"""Key, value, whether it holds, what the value must be."""
 
 
 def check(cfg: TrainConfig) -> None:
@@ -32,14 +33,14 @@ def check(cfg: TrainConfig) -> None:
         raise UserError(f"training.checkpoint is where phase=finetune starts from, but phase={cfg.phase.value}.")
     if isinstance(cfg.classifier, CoMPM):
         memory = cfg.classifier
-        rules.append(_at_least_1("classifier.memory_layers", memory.memory_layers))
+        rules.append(at_least_1("classifier.memory_layers", memory.memory_layers))
         dropout = memory.memory_dropout
         rules.append(("classifier.memory_dropout", dropout, 0 <= dropout < 1, "from 0 to below 1"))
     if backbone.size is not None:
-        rules += [_at_least_1(f"backbone.size.{key}", value) for key, value in vars(backbone.size).items()]
+        rules += [at_least_1(f"backbone.size.{key}", value) for key, value in vars(backbone.size).items()]
         hidden, heads = backbone.size.hidden, backbone.size.heads
         rules.append(("backbone.size.hidden", hidden, hidden % max(heads, 1) == 0, f"a multiple of the {heads} heads"))
-    _enforce(rules)
+    enforce(rules)
 
 
 def check_ranking(ranking: Ranking) -> None:
@@ -51,35 +52,41 @@ def check_ranking(ranking: Ranking) -> None:
     stages = ("original", "pretrain", "finetune")
     given = [(f"ranking.{key}", getattr(ranking, key)) for key in ("treatment", "block", "stages")]
     known = set(ranking.stages) <= set(stages)
-    _enforce([(key, value, bool(value), "a list of one name at least") for key, value in given])
-    _enforce([("ranking.stages", list(ranking.stages), known, f"among {', '.join(stages)}")])
+    enforce([(key, value, bool(value), "a list of one name at least") for key, value in given])
+    enforce([("ranking.stages", list(ranking.stages), known, f"among {', '.join(stages)}")])
 
 
-def _training_rules(training: Training) -> list[_Rule]:
+def enforce(rules: Iterable[Rule]) -> None:
+    """Refuse the first value that does not hold; of an iterator, the rules after it are not worked out.
+
+    Raises:
+        UserError: names the key and what it must be.
+    """
+    for key, value, holds, wanted in rules:
+        if not holds:
+            raise UserError(f"{key}={value}: must be {wanted}.")
+
+
+def at_least_1(key: str, value: int) -> Rule:
+    """The rule that a number is positive."""
+    return key, value, value >= 1, "1 or more"
+
+
+def _training_rules(training: Training) -> list[Rule]:
     nodes = {
         "training": training,
         **{f"training.{n}": getattr(training, n) for n in ("original", "pretrain", "finetune")},
     }
-    rules = [_at_least_1(f"{n}.epochs", node.epochs) for n, node in nodes.items() if node.epochs is not None]
+    rules = [at_least_1(f"{n}.epochs", node.epochs) for n, node in nodes.items() if node.epochs is not None]
     rules += [(f"{n}.lr", node.lr, node.lr > 0, "above 0") for n, node in nodes.items() if node.lr is not None]
     return [
         *rules,
         ("training.warmup", training.warmup, 0 <= training.warmup <= 1, "from 0 to 1"),
         ("training.weight_decay", training.weight_decay, training.weight_decay >= 0, "0 or more"),
         ("training.clip", training.clip, training.clip >= 0, "0 (off) or more"),
-        _at_least_1("training.batch_tokens", training.batch_tokens),
+        at_least_1("training.batch_tokens", training.batch_tokens),
     ]
 
 
-def _one_of(key: str, value: str, known: Sequence[str]) -> _Rule:
+def _one_of(key: str, value: str, known: Sequence[str]) -> Rule:
     return key, value, value in known, f"one of {', '.join(known)}"
-
-
-def _at_least_1(key: str, value: int) -> _Rule:
-    return key, value, value >= 1, "1 or more"
-
-
-def _enforce(rules: Iterable[_Rule]) -> None:
-    for key, value, holds, wanted in rules:
-        if not holds:
-            raise UserError(f"{key}={value}: must be {wanted}.")

@@ -66,8 +66,8 @@ def to_object(cfg: DictConfig) -> Any:
         OmegaConf.resolve(cfg)
         return OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
-        text = str(error).splitlines()[0]
-        raise UserError(f"The configuration is incomplete: {text} Give it a value: {error.full_key}=VALUE") from None
+        text = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"The configuration is incomplete: {text}. Give it a value: {error.full_key}=VALUE") from None
 
 
 def message(error: BaseException) -> str:

@@ -9,6 +9,8 @@ from ercsatz import config
 from ercsatz.check import check
 from ercsatz.cli import CONF
 from ercsatz.errors import UserError
+from ercsatz.generation.run import run
+from ercsatz.generation.validate import validate
 from ercsatz.sweep import to_object
 
 MINI = "data=mini_org"
@@ -187,3 +189,38 @@ def test_rank_refuses_what_it_cannot_rank(command, tmp_path, arguments, told):
 def test_generate_refuses_what_it_cannot_write(command, tmp_path, arguments, told):
     refused(command(tmp_path, "generate.py", *arguments), told)
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("split.test=nan", "split.test=nan: must be above 0 and below 1"),
+        ("plan.n_dialogues=5", "plan.n_dialogues=5: must be 8 or more"),
+        ("benchmark.labels=[]", "benchmark.labels=[]: must be a list of one label at least"),
+        ("benchmark.speakers=['Bob:','Ann']", "benchmark.speakers[0]='Bob:': must be a name that an answer can carry"),
+        ("generator.window=0", "generator.window=0: must be 1 or more"),
+        ("journal=data/mini_bal/j.sqlite", "journal=data/mini_bal/j.sqlite: must be a file outside data/mini_bal"),
+    ],
+)
+def test_generate_refuses_values_that_make_no_sense_before_it_writes(tmp_path, monkeypatch, override, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ERCSATZ_DATA", raising=False)
+    config.register([Path(CONF)])
+    with initialize_config_dir(CONF, version_base="1.3"):
+        settings = to_object(compose("generate", [override]))
+    with pytest.raises(UserError, match=re.escape(told)):
+        run(settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_generate_says_which_value_makes_no_sense(command, tmp_path):
+    done = command(tmp_path, "generate.py", "checks.near_duplicate=0.1")
+    refused(done, "checks.near_duplicate=0.1: must be from 0.5 to 1.")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("benchmark", sorted(file.stem for file in (Path(CONF) / "benchmark").glob("*.yaml")))
+def test_shipped_benchmarks_can_be_generated_for(benchmark):
+    config.register([Path(CONF)])
+    with initialize_config_dir(CONF, version_base="1.3"):
+        validate(to_object(compose("generate", [f"data={benchmark}_per", "push_to_hub=me/data"])))

@@ -34,6 +34,7 @@ def settings(url: str) -> list[str]:
     return [
         *("generator=openai", "generator.flavour=transformers", f"generator.url={url}", "generator.window=1"),
         *("generator.sampling.max_new_tokens=40", "plan.n_dialogues=4", "plan.attempts=2"),
+        *("split.validation=0.3", "split.test=0.3"),  # so that four dialogues may do
     ]
 
 

@@ -230,9 +230,22 @@ def test_no_server_is_an_error_that_names_the_key(command, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_guided_run_speaks_with_the_real_names(command, tmp_path):
+@pytest.mark.parametrize("data", ["mini_bal", "mini_per"])
+def test_guided_run_speaks_with_the_real_names(command, tmp_path, data):
     with serving() as url:
-        done = command(tmp_path, "generate.py", *settings(url, 40), "generator.guided=true")
+        wanted = [f"data={data}", *settings(url, 40)[1:], "generator.guided=true"]
+        done = command(tmp_path, "generate.py", *wanted)
     assert done.returncode == 0, done.stderr
-    line = json.loads((tmp_path / "data/mini_bal/train.jsonl").open().readline())
-    assert {turn["speaker"] for turn in line["utterances"]} <= set(CAST.split(","))
+    text = (tmp_path / "data" / data / "train.jsonl").read_text()
+    for line in text.splitlines():
+        assert {turn["speaker"] for turn in json.loads(line)["utterances"]} <= set(CAST.split(","))
+    assert "Alex" not in text
+
+
+def test_closed_output_costs_nothing(start, tmp_path):
+    with serving() as url:
+        run = start(tmp_path, *settings(url, 40))
+        assert run.stdout is not None
+        run.stdout.close()
+        run.wait(60)
+    assert len(kept(tmp_path / "data/mini_bal")) > 30

@@ -41,4 +41,6 @@ def test_unsound_dialogue_has_a_reason(request_for_joy, turns, reason):
 
 
 def test_short_dialogue_is_refused(request_for_joy):
-    assert check(GOOD, request_for_joy, Plan(1, 3, 5)) is Reason.too_few_turns
+    assert (
+        check(GOOD, request_for_joy, Plan(n_dialogues=1, min_turns=3, max_turns=5, attempts=1)) is Reason.too_few_turns
+    )

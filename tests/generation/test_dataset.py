@@ -16,12 +16,6 @@ def write(folder, text="card\n", settings=SETTINGS, complete=True):
         (new / dataset.CONFIG_FILE).write_text(json.dumps({"settings": settings, "complete": complete, "tokens": 5}))
 
 
-@pytest.mark.parametrize("shares", [(0, 0.1), (0.1, 0), (0.5, 0.5), (-0.1, 0.2)])
-def test_senseless_shares_are_refused(shares):
-    with pytest.raises(UserError, match=r"split\.validation"):
-        dataset.check_shares(*shares)
-
-
 def test_differences_are_a_line_a_key():
     old = {"same": 1, "changed": {"a": [1, 2], "b": None}, "gone": "x"}
     new = {"same": 1, "changed": {"a": (1, 3), "b": None}, "nothing": None}

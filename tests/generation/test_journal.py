@@ -109,11 +109,33 @@ def test_changed_settings_are_refused_with_what_differs(tmp_path):
     with closing(opened(tmp_path / "j.sqlite")) as journal:
         journal.begin({"seed": 0, "generator": {"name": "tgi", "top_k": 10}}, overwrite=False)
         journal.begin({"seed": 0, "generator": {"name": "tgi", "top_k": 10}}, overwrite=False)
+        journal.add(request(), Answer("x", FinishReason.stop), 0.1, "a")
         with pytest.raises(UserError, match=r"generator\.top_k: 10 there, 50 now") as caught:
             journal.begin({"seed": 0, "generator": {"name": "tgi", "top_k": 50}}, overwrite=False)
         assert "seed" not in str(caught.value)
         journal.begin({"seed": 1, "generator": {"name": "tgi", "top_k": 50}}, overwrite=True)
         assert journal.fact("settings")["seed"] == 1
+
+
+def test_journal_without_answers_may_begin_again_under_other_settings(tmp_path):
+    with closing(opened(tmp_path / "j.sqlite")) as journal:
+        journal.begin({"seed": 0}, overwrite=False)
+        journal.begin({"seed": 1}, overwrite=False)
+        assert journal.fact("settings") == {"seed": 1}
+
+
+def test_refused_request_is_on_record(tmp_path):
+    with closing(opened(tmp_path / "j.sqlite")) as journal:
+        assert not journal.is_refused(request())
+        journal.add_refusal(request(), "HTTP 413: length limit exceeded")
+        assert journal.is_refused(request())
+        assert not journal.is_refused(request(1))
+
+
+def test_place_where_no_journal_can_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="journal=FILE"):
+        Journal(tmp_path / "file" / "j.sqlite")
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path):

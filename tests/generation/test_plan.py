@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ercsatz.config import PersonaStep, PersonaUnit, Plan
 from ercsatz.errors import UserError
 from ercsatz.generation.persona import Inventories
-from ercsatz.generation.plan import check_plan, mode_of, plan
+from ercsatz.generation.plan import mode_of, plan
 from ercsatz.resources import resource
 
 INVENTORIES = Inventories(resource("prompts") / "persona" / "inventory")
@@ -79,30 +79,6 @@ def test_single_texts_have_one_speaker_and_one_turn(config):
 def test_benchmark_itself_is_not_generated(config):
     with pytest.raises(UserError, match="nothing to generate"):
         mode_of(config(variant="org"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "key"),
-    [
-        ({"n_dialogues": 0}, "n_dialogues"),
-        ({"min_turns": 9, "max_turns": 5}, "max_turns"),
-        ({"min_turns": 1}, "min_turns"),
-        ({"attempts": 0}, "attempts"),
-        ({"n_kept": 10}, "plan.n_dialogues=60 and plan.n_kept=10"),
-        ({"n_dialogues": None}, "None of them"),
-        ({"n_dialogues": None, "n_utterances": -1}, "n_utterances"),
-    ],
-)
-def test_senseless_counts_are_refused(config, changes, key):
-    with pytest.raises(UserError, match=key):
-        check_plan(replace(config(), plan=replace(config().plan, **changes)))
-
-
-def test_base_personas_are_not_written_by_the_model(config):
-    wrong = config(variant="per")
-    wrong.persona.base = PersonaStep.write
-    with pytest.raises(UserError, match=r"persona\.base"):
-        check_plan(wrong)
 
 
 def test_few_turns_leave_room_for_every_speaker(config):

@@ -19,7 +19,13 @@ SITUATION = Situation("The bus is late.", "old friends")
 
 def personas(speakers, base=True, background=True):
     text = BACKGROUND if background else None
-    return [Persona(speaker, **(BASE if base else {}), background=text) for speaker in speakers]
+    return [Persona(speaker, **known(speaker, base), background=text) for speaker in speakers]
+
+
+def known(speaker, base):
+    """What the plan knows of a speaker: of an unnamed one, the gender."""
+    gender = {"M": "male", "F": "female"}.get(speaker)
+    return BASE if base else {"gender": gender}
 
 
 def variables(style="cast", speakers=None, n_turns=9, target="anger", unit="dialogue", **steps):
@@ -59,7 +65,7 @@ def test_persona_prompts_read_well_with_any_steps_off(style, unit, base, backgro
     told = templates.sentence("situation", **given)
     person = given.pop("personas")[0]
     del given["speakers"]
-    asked = templates.sentence("background", **given, persona=Persona(person.speaker, **(BASE if base else {})))
+    asked = templates.sentence("background", **given, persona=Persona(person.speaker, **known(person.speaker, base)))
 
     for text in (final, told, asked):
         assert not re.search(r"None|[{}]|  |,,| [,.](?!\.)|[,:] *\n\n|\n\n\n", text), text

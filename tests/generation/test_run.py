@@ -3,6 +3,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,9 +18,11 @@ from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
 from ercsatz.dialogue import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
+from ercsatz.generation import window
+from ercsatz.generation.output import write_files
 from ercsatz.generation.run import run
 from ercsatz.generators import offline
-from ercsatz.generators.interface import Answer, FinishReason
+from ercsatz.generators.interface import Answer, FinishReason, Identity, RefusedError
 from ercsatz.resources import resource
 
 
@@ -271,6 +274,101 @@ def test_journal_alone_gives_the_same_data_set_again(config, tmp_path, monkeypat
     monkeypatch.setattr(job_module, "build", Changed(gone).build)
     generate(config(path=str(tmp_path / "d")))
     assert contents(tmp_path / "d") == before
+
+
+def test_refused_requests_are_final_and_on_record(config, tmp_path, monkeypatch):
+    asked = []
+
+    async def choosy(server, request):
+        asked.append(request.index)
+        if 20 <= request.index < 24:
+            raise RefusedError(413, "length limit exceeded")
+        return await server.answer(request)
+
+    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(job_module, "build", Changed(choosy).build)
+    made = config(path=str(tmp_path / "d"))
+    generate(made)
+    assert not {"000020", "000021", "000022", "000023"} & kept(tmp_path / "d").keys()
+    assert json.loads((tmp_path / "d/config.json").read_text())["funnel"]["not_kept"]["refused"] == 4
+    asked.clear()
+    generate(made, overwrite=True, split__test=0.2)
+    assert not asked
+
+
+def test_goal_of_kept_dialogues_asks_for_little_more_than_that(config, tmp_path, monkeypatch):
+    asked = set()
+
+    async def with_a_straggler(server, request):
+        asked.add(request.index)
+        await asyncio.sleep(0.5 if request.index == 3 else 0.001)
+        return await server.answer(request)
+
+    monkeypatch.setattr(job_module, "build", Changed(with_a_straggler).build)
+    wanted = config(path=str(tmp_path / "d"))
+    wanted.plan.n_dialogues, wanted.plan.n_kept = None, 40
+    generate(wanted, generator__window=16)
+    assert len(kept(tmp_path / "d")) == 40
+    assert len(asked) < 60
+
+
+def test_another_model_is_another_data_set(config, tmp_path, monkeypatch):
+    models = ["first", "second"]
+
+    async def identify():
+        return Identity(models[0])
+
+    def build(*_):
+        generator = offline.build()
+        server = Wrapped(generator.servers[0], lambda server, request: server.answer(request))
+        server.identify = identify
+        return replace(generator, servers=(server,))
+
+    monkeypatch.setattr(job_module, "build", build)
+    made = config(path=str(tmp_path / "d"))
+    generate(made)
+    models.pop(0)
+    longer = config(path=str(tmp_path / "e"), n_dialogues=80)
+    longer.journal = made.journal
+    with pytest.raises(UserError, match="come from first, but the server has second"):
+        generate(longer)
+    generate(made, overwrite=True)
+    assert {d.provenance["model"] for d in kept(tmp_path / "d").values()} == {"second"}
+
+
+def test_real_files_that_come_later_make_another_data_set(config, tmp_path):
+    made = config(path=str(tmp_path / "d"))
+    generate(made)
+    made.benchmark.path = str(resource("benchmarks") / "mini")
+    made.benchmark.files = {name: f"{name}.jsonl" for name in ("train", "validation", "test")}
+    with pytest.raises(UserError, match=r"checks\.leakage\.with: None there"):
+        generate(made)
+    generate(made, overwrite=True)
+    assert (tmp_path / "d" / "leakage.jsonl").exists()
+
+
+def test_journal_without_answers_binds_nothing(config, tmp_path, monkeypatch):
+    async def gone(server, request):
+        raise UserError("nobody there")
+
+    made = config(path=str(tmp_path / "d"))
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module, "build", Changed(gone).build)
+        with pytest.raises(UserError, match="nobody there"):
+            generate(made)
+    generate(made, seed=7)
+    assert len(kept(tmp_path / "d")) > 50
+
+
+def test_ctrl_c_while_files_are_written_is_heeded_after_them(config, tmp_path, monkeypatch):
+    def slow(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return write_files(*arguments)
+
+    monkeypatch.setattr("ercsatz.generation.make.write_files", slow)
+    with pytest.raises(KeyboardInterrupt, match="is written"):
+        generate(config(path=str(tmp_path / "d")))
+    assert len(kept(tmp_path / "d")) > 50
 
 
 def test_dry_run_shows_prompts_and_numbers_and_writes_nothing(config, tmp_path, capsys):

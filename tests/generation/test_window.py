@@ -298,3 +298,71 @@ def test_error_of_the_first_stop_is_kept():
     window.stop(UserError("first"))
     window.stop(UserError("second"))
     assert str(window.error) == "first"
+
+
+def test_hung_server_is_set_aside_and_its_requests_go_to_another():
+    hung, well = Scripted("hung"), Scripted("well")
+
+    def never(server, request):
+        raise TimedOutError("No answer within 1 s.")
+
+    hung.trouble = never
+    window, state = make(hung, well, size=4, tries=2)
+
+    async def unwell():
+        return False
+
+    hung.healthy = unwell
+    became = ask_all(window, 40)
+    assert set(became.values()) == {f"well {n}" for n in range(40)}
+    assert state.down == ("hung",)
+    assert state.retries["timed out"] <= 8
+
+
+def test_patience_counts_the_time_in_which_no_server_is_up():
+    dead, other = Scripted("dead"), Scripted("other", seconds=0.02)
+    dead.well = False
+    window, _ = make(dead, other, size=2, patience=1.2)
+
+    async def main():
+        first = [asyncio.create_task(window.ask(request(n))) for n in range(60)]
+        await asyncio.sleep(1.5)
+        other.well = False
+        asyncio.get_running_loop().call_later(0.3, setattr, other, "well", True)
+        more = [asyncio.create_task(window.ask(request(n))) for n in range(60, 70)]
+        became = await asyncio.gather(*first, *more, return_exceptions=True)
+        await window.close()
+        return became
+
+    assert all(isinstance(one, tuple) for one in asyncio.run(asyncio.wait_for(main(), 60)))
+    assert window.error is None
+
+
+def test_server_that_is_well_but_does_not_say_who_it_is_is_asked_now_and_then_and_not_for_ever():
+    server = Scripted()
+    asked = []
+
+    def once(server, request):
+        server.well = False
+        asyncio.get_running_loop().call_later(0.1, setattr, server, "well", True)
+        raise FailedError("connection reset")
+
+    async def silent():
+        asked.append(1)
+        raise FailedError("HTTP 502")
+
+    server.trouble, server.identify = once, silent
+    window, _ = make(server, patience=1.0)
+    ask_all(window, 5)
+    assert "down for 1 s" in str(window.error)
+    assert len(asked) < 6
+
+
+def test_refused_request_is_given_up_after_a_few_tries():
+    def refuse(server, request):
+        raise RefusedError(413, "length limit exceeded")
+
+    window, state = make(Scripted(trouble=refuse), tries=10)
+    became = ask_all(window, 1)
+    assert became[0].refused
+    assert state.retries["refused"] == window_module.REFUSED_TRIES

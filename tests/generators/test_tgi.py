@@ -353,6 +353,15 @@ def test_server_says_who_it_is(use):
     assert identity.details["max_total_tokens"] == 4096
 
 
+@pytest.mark.parametrize("said", [None, "128", 0, -1, 12.5, True, [128]])
+def test_limit_that_is_no_number_of_requests_is_not_said(use, said):
+    async def act(server, stand_in):
+        stand_in.info["max_concurrent_requests"] = said
+        return (await server.identify()).limit
+
+    assert use(act) is None
+
+
 def test_model_without_revision_goes_by_its_name(use):
     async def act(server, stand_in):
         stand_in.info["model_sha"] = None

@@ -21,7 +21,7 @@ def dialogue(speakers: Sequence[str] = ("Maya", "Tomas", "Priya"), n_labels: int
 
     The speakers are those of ``speakers`` whom the prompt names (all, if it names none). The number of lines and the
     number of a wanted emotion are looked up in the prompt. ``flaws`` is the share of answers that do not parse.
-    Under a grammar the speakers are A and B, and nothing is flawed.
+    Under a grammar the speakers are Alex and Blair, and nothing is flawed.
     """
 
     def answer(inputs: str, parameters: Mapping[str, Any]) -> str:
@@ -35,7 +35,7 @@ def dialogue(speakers: Sequence[str] = ("Maya", "Tomas", "Priya"), n_labels: int
         if "Situation: ..." in inputs:
             return f"Situation: {words()}" + (f"\nRelation: {words()}" if "Relation: ..." in inputs else "")
         guided = parameters.get("grammar") is not None
-        voices = ["A", "B"] if guided else [name for name in speakers if re.search(rf"\b{name}\b", inputs)]
+        voices = ["Alex", "Blair"] if guided else [name for name in speakers if re.search(rf"\b{name}\b", inputs)]
         asked, wanted = re.search(r"about (\d+) utterances", inputs), re.search(r'emotion "(\w+)"', inputs)
         number = re.search(rf"(\d+) for {wanted[1]}\b", inputs) if wanted else None
         n_turns = 1 if "a single line" in inputs else int(asked[1]) if asked else rng.randint(5, 10)

@@ -17,18 +17,6 @@ FILES = (*(f"{name}.{kind}" for name in SPLITS for kind in ("jsonl", "parquet"))
 LEAKAGE_FILE = "leakage.jsonl"  # only where there was something to compare with
 
 
-def check_shares(validation: float, test: float) -> None:
-    """Refuse shares that leave a split without dialogues, however many there are.
-
-    Raises:
-        UserError: a share is not above 0, or the two leave nothing for training.
-    """
-    if validation <= 0 or test <= 0 or validation + test >= 1:
-        raise UserError(
-            f"split.validation={validation:g} and split.test={test:g}: both must be above 0 and together below 1."
-        )
-
-
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two settings of JSON values, a line for each key that does.
 
@@ -48,7 +36,7 @@ def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
 
     Returns:
         True: it is. False: there is none, or it still lacks answers (``complete`` in its ``config.json`` is false), or
-        it is another one that ``overwrite`` gives up.
+        ``overwrite`` gives up whatever generated data set is there.
 
     Raises:
         UserError: it is another one, or no generated data set at all (which is never replaced).
@@ -56,12 +44,12 @@ def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     found, complete = _read_config(folder)
+    if overwrite:
+        return False
     different = differences(found, settings)
     missing = [f"{name} is missing" for name in FILES if complete and not (folder / name).is_file()]
     if not different and not missing:
         return complete
-    if overwrite:
-        return False
     what = "was made with other settings" if different else "is not whole"
     listed = "\n  ".join(different + missing)
     raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with overwrite=true.")
@@ -92,13 +80,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
         place = folder.resolve()  # where a link leads, so that the link stays one
         place.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        try:
-            new.chmod(0o755)  # mkdtemp makes it private
-            yield new
+        new.chmod(0o755)  # mkdtemp makes it private
+    try:
+        yield new
+        with writing(folder):
             _sync(new)
             _exchange(new, place)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 @contextmanager

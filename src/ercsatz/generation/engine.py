@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from ercsatz.generation.journal import Journal
 from ercsatz.generation.plan import Unit
 from ercsatz.generation.progress import State
-from ercsatz.generation.window import StoppedError, Window
+from ercsatz.generation.window import StoppedError, UnansweredError, Window
 from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators.interface import Answer, Request
 
@@ -21,12 +21,15 @@ class Engine:
         writer: makes requests and reads answers.
         journal: is asked before any server.
         window: sends what is missing.
+        worth: how many units beyond those taken are worth starting, by what is known of the goal.
         ready: called once, with the first request before it is sent, to probe the servers.
         state: is kept up to date for the progress panel.
     """
 
-    def __init__(self, writer: Writer, journal: Journal, window: Window, ready: Ready, state: State) -> None:
-        self._writer, self._journal, self._window, self._state = writer, journal, window, state
+    def __init__(
+        self, writer: Writer, journal: Journal, window: Window, ready: Ready, worth: Callable[[], int], state: State
+    ) -> None:
+        self._writer, self._journal, self._window, self._worth, self._state = writer, journal, window, worth, state
         self._ready, self._is_ready, self._lock = ready, False, asyncio.Lock()
         self._finished: asyncio.Queue[tuple[int, Outcome | BaseException]] = asyncio.Queue()
 
@@ -66,7 +69,9 @@ class Engine:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     def _may_start(self, tasks: dict[int, asyncio.Task[None]], done: dict[int, Outcome]) -> bool:
-        return not self._window.stopping and len(tasks) < self._window.capacity and len(tasks) + len(done) < REACH
+        """Those that wait to be sent again leave their place to others."""
+        busy, ahead = len(tasks) - self._window.pausing, len(tasks) + len(done)
+        return not self._window.stopping and busy < self._window.capacity and ahead < min(REACH, self._worth())
 
     async def _one(self, unit: Unit) -> None:
         try:
@@ -80,8 +85,15 @@ class Engine:
         if answer is not None:
             self._state.replayed += 1
             return answer
+        if self._journal.is_refused(request):
+            raise UnansweredError(refused=True)
         await self._make_ready(request)
-        answer, seconds, server = await self._window.ask(request)
+        try:
+            answer, seconds, server = await self._window.ask(request)
+        except UnansweredError as error:
+            if error.refused:
+                self._journal.add_refusal(request, str(error.__cause__))
+            raise
         self._journal.add(request, answer, seconds, server)
         state = self._state
         state.answered += 1
@@ -93,6 +105,8 @@ class Engine:
         if self._is_ready:
             return
         async with self._lock:
+            if self._window.stopping:
+                raise StoppedError
             if not self._is_ready:
                 await self._ready(request)
                 self._is_ready = True

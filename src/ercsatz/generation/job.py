@@ -6,8 +6,8 @@ from typing import Any
 
 from ercsatz.code import code_sha256
 from ercsatz.config import GenerateConfig, LanguageModel
-from ercsatz.errors import UserError
 from ercsatz.generation import guided
+from ercsatz.generation.leakage import load_reference
 from ercsatz.generation.persona import Inventories
 from ercsatz.generation.plan import is_text, mode_of
 from ercsatz.generation.prompt import Templates
@@ -30,13 +30,12 @@ class Job:
         mode, shape = mode_of(config), config.plan
         self.templates = Templates(mode, Path(config.prompts) if config.prompts is not None else None)
         folder = self.templates.folder / "persona" / "inventory"
+        self.reference = load_reference(config.benchmark, config.checks.leakage)
         self.inventories = Inventories(folder) if mode == "persona" else None
         self.grammar = None
         if isinstance(config.generator, LanguageModel) and config.generator.guided:
             turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
             self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
-        if config.generator.window < 1:
-            raise UserError(f"generator.window={config.generator.window}: let at least one request be in flight.")
         self.generator = build(config.generator, self.grammar)
         self.writer = Writer(config, self.templates, guided=self.grammar is not None)
 
@@ -65,13 +64,15 @@ class Job:
 
     def settings(self) -> dict[str, Any]:
         """All that the data set depends on, and nothing else: equal settings and model, equal dialogues."""
+        real = self.reference
+        compared = {"with": None if isinstance(real, str) else real.sha256}  # the files may come after the data set
         goals = ("n_dialogues", "n_kept", "n_utterances")
         here = Path(__file__).parent
         files = [*(here / f"{module}.py" for module in _CODE), here.parent / "overlap.py"]
         return {
             **self.request_settings(),
             "plan": {key: getattr(self.config.plan, key) for key in (*goals, "attempts")},
-            "checks": asdict(self.config.checks),
+            "checks": {**asdict(self.config.checks), "leakage": {**asdict(self.config.checks.leakage), **compared}},
             "split": vars(self.config.split).copy(),
             "code_sha256": code_sha256(files),
         }

@@ -29,6 +29,10 @@ CREATE TABLE IF NOT EXISTS answers (
     seed INTEGER NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL, prompt_tokens INTEGER, new_tokens INTEGER,
     seconds REAL NOT NULL, server TEXT NOT NULL, parameters INTEGER NOT NULL REFERENCES parameters, at REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusals (
+    key BLOB PRIMARY KEY, dialogue INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL, words TEXT NOT NULL,
+    at REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (dialogue INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
     kind TEXT NOT NULL, words TEXT NOT NULL, server TEXT NOT NULL, at REAL NOT NULL);
 CREATE VIEW IF NOT EXISTS attempts AS
@@ -49,10 +53,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock")
         try:
-            self._lock.acquire(blocking=False)
+            with self._told():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire(blocking=False)
         except Timeout:
             raise UserError(f"{path}: another generate.py is writing it. Wait for that one or stop it.") from None
         try:
@@ -74,6 +79,13 @@ class Journal:
         Path(self._lock.lock_file).unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
         self._lock.release()
 
+    @property
+    def n_answers(self) -> int:
+        """How many answers are in it."""
+        with self._told():
+            (number,) = self._db.execute("SELECT COUNT(*) FROM answers").fetchone()
+        return int(number)
+
     def begin(self, settings: Mapping[str, Any], overwrite: bool) -> None:
         """Say what the answers to come depend on.
 
@@ -82,7 +94,7 @@ class Journal:
         """
         wanted = json.loads(json.dumps(settings))
         begun = self.fact("settings")
-        if begun is not None and begun != wanted and not overwrite:
+        if begun is not None and begun != wanted and not overwrite and self.n_answers:
             listed = "\n  ".join(differences(begun, wanted))
             raise UserError(
                 f"{self._path} was begun with other settings:\n  {listed}\n"
@@ -139,6 +151,18 @@ class Journal:
                 (*row, round(seconds, 3), server, self._parameters, time.time()),
             )
 
+    def is_refused(self, request: Request) -> bool:
+        """Whether the request was given up before because the servers would not take it."""
+        with self._told():
+            row = self._db.execute("SELECT 1 FROM refusals WHERE key = ?", (self._key(request),)).fetchone()
+        return row is not None
+
+    def add_refusal(self, request: Request, words: str) -> None:
+        """Write that the servers will not take a request, so that they are not asked again."""
+        row = (self._key(request), request.index, request.step.value, request.attempt, words, time.time())
+        with self._told():
+            self._db.execute("INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?)", row)
+
     def add_failure(self, request: Request, kind: str, words: str, server: str) -> None:
         """Write that a request got no answer this time."""
         row = (request.index, request.step.value, request.attempt, kind, words, server, time.time())
@@ -154,8 +178,10 @@ class Journal:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except Timeout:  # an OSError too
+            raise
         except (sqlite3.Error, OSError) as error:
             raise UserError(
-                f"The journal {self._path} cannot be used: {error}. What is in it is safe. Mend that and start again, "
-                "or name another file with journal=FILE."
+                f"The journal {self._path} cannot be used: {error}. What was written to it is safe. Mend that and start "
+                "again, or name another file with journal=FILE."
             ) from error

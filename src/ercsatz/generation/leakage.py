@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from ercsatz.benchmarks import file_name, load
 from ercsatz.config import Benchmark, Leakage
-from ercsatz.dialogue import SPLITS, Dialogue, Utterance, atomic_write
+from ercsatz.dialogue import SPLITS, Dialogue, Utterance, atomic_write, fingerprint
 from ercsatz.errors import UserError
 from ercsatz.generation.reasons import Reason
 from ercsatz.overlap import containment, ngrams, normalise
@@ -43,10 +43,15 @@ class Hit:
 
 
 class Reference:
-    """Real dialogues, made ready for comparison: case and punctuation aside, whoever speaks."""
+    """Real dialogues, made ready for comparison: case and punctuation aside, whoever speaks.
+
+    Attributes:
+        sha256: of the dialogues, as ``dialogue.fingerprint``.
+    """
 
     def __init__(self, splits: Mapping[str, Sequence[Dialogue]], leakage: Leakage) -> None:
         self._leakage = leakage
+        self.sha256 = fingerprint(dialogue for dialogues in splits.values() for dialogue in dialogues)
         self._places: list[tuple[str, str]] = []
         self._sizes: list[int] = []
         self._with_utterance: dict[str, list[int]] = {}

@@ -1,8 +1,9 @@
 """Ask for what the journal does not have, keep what is good, write the data set."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import aclosing, closing, contextmanager
+import math
+from contextlib import aclosing, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from rich.console import Console
 from ercsatz.config import GenerateConfig, Served
 from ercsatz.errors import UserError
 from ercsatz.generation import dataset
-from ercsatz.generation.engine import Engine
+from ercsatz.generation.engine import REACH, Engine
 from ercsatz.generation.job import Job
 from ercsatz.generation.journal import Journal
 from ercsatz.generation.keep import Keeper
-from ercsatz.generation.leakage import LeakageReport, load_reference
+from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.output import write_files
 from ercsatz.generation.plan import plan
 from ercsatz.generation.probe import check_grammar, identify, keeps_seed
@@ -24,8 +25,9 @@ from ercsatz.generation.progress import Progress, State
 from ercsatz.generation.stopping import on_signal
 from ercsatz.generation.window import Lane, UnansweredError, Window
 from ercsatz.generation.write import Outcome
-from ercsatz.generators.interface import Request
+from ercsatz.generators.interface import Request, Step
 
+ENOUGH = 20  # units from which the rate of success is taken
 HOPELESS = 500  # units in a row, none of them kept, after which a run without a number of units stops
 
 
@@ -37,24 +39,28 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         KeyboardInterrupt: the user stopped it.
     """
     config, state = job.config, _state(job.config)
-    reference = load_reference(config.benchmark, config.checks.leakage)
     window = _window(job, journal, state)
     try:
         model = await _model(job, journal, window)
         journal.answers_come_from(job.generator.settings, model, job.generator.sent, job.generator.dropped)
-        engine = Engine(job.writer, journal, window, partial(_ready, job, journal, window), state)
-        with dataset.new_folder(folder) as new, _interruptible(window, state):
-            leakage = LeakageReport(reference, new / "leakage.jsonl")
-            with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as keeper:
-                with leakage, Progress(console, state) as progress:
-                    await _collect(job, engine, keeper, state, progress)
-                _check_end(window, keeper, state)
-                sizes = write_files(new, job, keeper, leakage, settings, model, journal.fact("seed_kept"))
+        engine = Engine(
+            job.writer, journal, window, partial(_ready, job, journal, window), partial(_worth, config, state), state
+        )
+        async with on_signal(partial(_drain, window, state)):
+            with dataset.new_folder(folder) as new:
+                leakage = LeakageReport(job.reference, new / "leakage.jsonl")
+                with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as keeper:
+                    with leakage, Progress(console, state) as progress:
+                        await _collect(job, engine, keeper, state, progress)
+                    _check_end(journal, window, keeper, state)
+                    sizes = write_files(new, job, keeper, leakage, settings, model, journal.fact("seed_kept"))
     finally:
         await window.close()
     _tell(console, config, keeper, leakage, state)
     listed = ", ".join(f"{name} {size.dialogues}" for name, size in sizes.items())
     console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True)
+    if window.stopping:
+        raise KeyboardInterrupt("The data set was complete and is written.")
 
 
 def _tell(console: Console, config: GenerateConfig, keeper: Keeper, leakage: LeakageReport, state: State) -> None:
@@ -92,7 +98,7 @@ async def _model(job: Job, journal: Journal, window: Window) -> str:
     Raises:
         UserError: the servers have another one than the journal, and ``overwrite`` is not given.
     """
-    before: str | None = journal.fact("model")
+    before: str | None = journal.fact("model") if journal.n_answers else None
     if before is not None and not job.config.overwrite:
         return before
     try:
@@ -124,6 +130,7 @@ async def _ready(job: Job, journal: Journal, window: Window, request: Request) -
         return
     try:
         if journal.fact("probed") != model:
+            request = replace(request, step=Step.dialogue)  # the grammar holds for dialogues only
             journal.set_fact("seed_kept", await keeps_seed(window, request))
             if job.grammar is not None:
                 await check_grammar(window, request, job.grammar)
@@ -135,14 +142,18 @@ async def _ready(job: Job, journal: Journal, window: Window, request: Request) -
 async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progress: Progress) -> None:
     """Take outcomes until the goal is reached or the plan is at its end."""
     beat = asyncio.create_task(progress.beat())
-    idle = 0
+    idle = answered = 0
     try:
         async with aclosing(engine.outcomes(plan(job.config, job.inventories))) as outcomes:
             async for outcome in outcomes:
-                idle = 0 if keeper.take(outcome) else idle + 1
+                if keeper.take(outcome):
+                    idle, answered = 0, state.answered
+                else:
+                    idle += 1
                 _count(outcome, keeper, state)
                 progress.tick()
-                if job.config.plan.n_dialogues is None and (state.reached >= (state.goal or 0) or idle >= HOPELESS):
+                hopeless = min(idle, state.answered - answered) >= HOPELESS
+                if job.config.plan.n_dialogues is None and (hopeless or state.reached >= (state.goal or 0)):
                     return
     finally:
         beat.cancel()
@@ -152,31 +163,33 @@ def _count(outcome: Outcome, keeper: Keeper, state: State) -> None:
     state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
     state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
     reached = {"dialogues": outcome.unit.index + 1, "dialogues kept": state.kept, "utterances kept": state.utterances}
-    state.reached = reached[state.goal_of]
+    state.taken, state.reached = outcome.unit.index + 1, reached[state.goal_of]
 
 
-def _check_end(window: Window, keeper: Keeper, state: State) -> None:
+def _worth(config: GenerateConfig, state: State) -> int:
+    """How many more units are worth starting: what is missing to the goal, at the rate of success so far."""
+    plan = config.plan
+    if state.goal is None or plan.n_dialogues is not None:
+        return REACH
+    missing = state.goal - state.reached
+    one = 1 if plan.n_utterances is None else (plan.min_turns + plan.max_turns) / 2  # unless there is more to go by
+    rate = state.reached / state.taken if state.taken >= ENOUGH else one
+    return math.ceil(1.1 * missing / rate) + 1 if rate else REACH
+
+
+def _check_end(journal: Journal, window: Window, keeper: Keeper, state: State) -> None:
+    goes_on = f"{journal.n_answers} answers are in the journal; the same command goes on from there."
     if window.error is not None:
-        raise UserError(f"{window.error}\n{_kept_so_far(state)}") from window.error
+        raise UserError(f"{window.error}\n{goes_on}") from window.error
     if window.stopping:
-        raise KeyboardInterrupt(_kept_so_far(state))
+        raise KeyboardInterrupt(goes_on)
     if not len(keeper.shelf):
         (reason, count), *_ = keeper.funnel.by_frequency()
         raise UserError(f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times).")
     if state.reached < (state.goal or 0):
-        raise UserError(f"The last {HOPELESS} dialogues were all rejected, so the run stopped. {_kept_so_far(state)}")
+        raise UserError(f"The last {HOPELESS} dialogues were all rejected, so the run stopped. {goes_on}")
 
 
-def _kept_so_far(state: State) -> str:
-    answers = state.answered + state.replayed
-    return f"{answers} answers are in the journal; the same command goes on from there."
-
-
-@contextmanager
-def _interruptible(window: Window, state: State) -> Iterator[None]:
-    def drain() -> None:
-        window.stop()
-        state.note = f"stopping: waiting for {window.in_flight} answers; Ctrl-C again stops at once"
-
-    with on_signal(drain):
-        yield
+def _drain(window: Window, state: State) -> None:
+    window.stop()
+    state.note = f"stopping: waiting for {window.in_flight} answers; Ctrl-C again stops at once"

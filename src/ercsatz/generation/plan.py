@@ -10,6 +10,7 @@ from ercsatz.errors import UserError
 from ercsatz.generation.persona import Inventories, Persona, Situation
 from ercsatz.generation.seeds import derive
 
+PAIR = {"M": "male", "F": "female"}
 # How often two, three and four of the cast talk to each other; roughly what scripted multi-party corpora have.
 GROUP_SIZES = {2: 50, 3: 32, 4: 18}
 
@@ -75,38 +76,6 @@ def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Un
         yield unit if inventories is None else _with_personas(unit, config, inventories)
 
 
-def check_plan(config: GenerateConfig) -> None:
-    """Refuse counts that make no sense.
-
-    Raises:
-        UserError: names the key and what it must be.
-    """
-    plan, benchmark = config.plan, config.benchmark
-    goals = {key: getattr(plan, key) for key in ("n_dialogues", "n_kept", "n_utterances")}
-    given = {key: value for key, value in goals.items() if value is not None}
-    if len(given) != 1:
-        said = " and ".join(f"plan.{key}={value}" for key, value in given.items()) or "None of them"
-        raise UserError(
-            f"{said} given: give one of plan.n_dialogues, plan.n_kept and plan.n_utterances, and null for the others."
-        )
-    ((key, value),) = given.items()
-    if value < 1:
-        raise UserError(f"plan.{key}={value}: ask for at least one.")
-    if plan.attempts < 1:
-        raise UserError(f"plan.attempts={plan.attempts}: every dialogue is asked for once at least.")
-    if not 2 <= plan.min_turns <= plan.max_turns:
-        raise UserError(
-            f"plan.min_turns={plan.min_turns} and plan.max_turns={plan.max_turns}: "
-            "a dialogue has at least 2 turns, and the minimum may not exceed the maximum."
-        )
-    if len(benchmark.speakers) < 2:
-        raise UserError(f"benchmark.speakers of {benchmark.name} names {len(benchmark.speakers)}; a dialogue needs 2.")
-    if benchmark.style is PromptStyle.pair and list(benchmark.speakers) != ["M", "F"]:
-        raise UserError(f"benchmark.speakers of {benchmark.name} must be [M, F], as benchmark.style is pair.")
-    if config.persona.base is PersonaStep.write:
-        raise UserError("persona.base=write: base personas come from the inventories. Choose sample or off.")
-
-
 def _speakers(rng: random.Random, config: GenerateConfig) -> tuple[str, ...]:
     cast = tuple(config.benchmark.speakers)
     if is_text(config):
@@ -121,15 +90,16 @@ def _speakers(rng: random.Random, config: GenerateConfig) -> tuple[str, ...]:
 def _with_personas(unit: Unit, config: GenerateConfig, inventories: Inventories) -> Unit:
     """Each step draws from a generator of its own, so that switching one off leaves the others as they are."""
     steps, genders = config.persona, dict(config.benchmark.genders)
-    if config.benchmark.style is PromptStyle.pair:
-        genders = {"M": "male", "F": "female"}
+    pair = config.benchmark.style is PromptStyle.pair
+    if pair:
+        genders = PAIR
 
     def rng(*name: str | int) -> random.Random:
         return random.Random(derive(config.seed, config.data.name, unit.index, *name))
 
     personas = []
     for place, speaker in enumerate(unit.speakers):
-        persona = Persona(speaker)
+        persona = Persona(speaker, gender=PAIR.get(speaker) if pair else None)
         if steps.base is PersonaStep.sample:
             persona = inventories.base(rng("base", place), speaker, genders.get(speaker))
         if steps.background is PersonaStep.sample:

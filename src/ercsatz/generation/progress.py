@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -72,6 +73,7 @@ class State:
         goal_of: ``dialogues``, ``dialogues kept`` or ``utterances kept``.
         labels: of the benchmark, in its order.
         reached: of the goal.
+        taken: dialogues of which it is known what became of them, and of all before them.
         asked: dialogues begun.
         answered: answers that servers gave.
         replayed: answers found in the journal.
@@ -93,6 +95,7 @@ class State:
     goal_of: str
     labels: tuple[str, ...]
     reached: int = 0
+    taken: int = 0
     asked: int = 0
     answered: int = 0
     replayed: int = 0
@@ -177,7 +180,8 @@ class Progress:
             await asyncio.sleep(BEAT_EVERY)
 
     def _print_line(self) -> None:
-        print(json.dumps(_record(self._state, self._pace)), file=self._console.file, flush=True)
+        with suppress(OSError):  # a run goes on when nobody listens any more
+            print(json.dumps(_record(self._state, self._pace)), file=self._console.file, flush=True)
 
     def _panel(self) -> Panel:
         size = self._console.size

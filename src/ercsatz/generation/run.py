@@ -12,7 +12,7 @@ from ercsatz.generation.dry_run import dry_run
 from ercsatz.generation.job import Job
 from ercsatz.generation.journal import Journal
 from ercsatz.generation.make import make
-from ercsatz.generation.plan import check_plan
+from ercsatz.generation.validate import validate
 
 
 def run(config: GenerateConfig) -> None:
@@ -22,8 +22,7 @@ def run(config: GenerateConfig) -> None:
         UserError: the configuration cannot be run, the place cannot be written, or no dialogue was kept.
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
-    check_plan(config)
-    dataset.check_shares(config.split.validation, config.split.test)
+    validate(config)
     job, console = Job(config), Console()
     if config.dry_run:
         dry_run(job, console)

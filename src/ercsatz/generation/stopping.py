@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Slurm and other schedulers send the latter
 
 
-@contextmanager
-def on_signal(drain: Callable[[], None]) -> Iterator[None]:
+@asynccontextmanager
+async def on_signal(drain: Callable[[], None]) -> AsyncIterator[None]:
     """Call ``drain`` on the first Ctrl-C and cancel the running task on the second, while the context is open.
 
     Does nothing outside the main thread, where signals do not arrive.
@@ -29,6 +29,7 @@ def on_signal(drain: Callable[[], None]) -> Iterator[None]:
         loop.add_signal_handler(number, handle)
     try:
         yield
+        await asyncio.sleep(0.01)  # for a signal that came while the loop stood still
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

@@ -27,6 +27,7 @@ from ercsatz.generators.interface import (
 
 SHRINK = 0.75  # the bound's factor on 429 and time-outs
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a failed request is sent again; doubles with every failure
+REFUSED_TRIES = 4  # of one request; proxies refuse now and then what they take a second later
 REFUSALS = 5  # different requests refused in a row, after which the run stops
 FATAL = (401, 403, 404)  # the answer to every request
 KINDS = {
@@ -91,6 +92,7 @@ class Window:
         model: what a server that comes back must still have.
         error: why the window was stopped, where the user did not do it.
         starved: set when no more requests are to come.
+        pausing: how many requests wait to be sent again.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class Window:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._refused: set[tuple[int, str, int]] = set()
         self._stopping = asyncio.Event()
-        self._pausing = 0
+        self.pausing = 0
+        self._dark_since: float | None = None
         self._watches: dict[Lane, asyncio.Task[None]] = {}
         self.starved = False
 
@@ -145,9 +148,10 @@ class Window:
             StoppedError: the window was stopped before the request was sent (again).
             UnansweredError: it failed too often.
         """
-        failures = 0
+        failures = refusals = 0
+        lane: Lane | None = None
         while True:
-            lane = await self._free_lane()
+            lane = await self._free_lane(lane)
             try:
                 result = await self._send(lane, request)
             finally:
@@ -155,7 +159,8 @@ class Window:
             if not isinstance(result, ServerError):
                 return result
             failures += not isinstance(result, BusyError)
-            if failures >= self._tries:
+            refusals += isinstance(result, RefusedError)
+            if failures >= self._tries or refusals >= REFUSED_TRIES:
                 raise UnansweredError(isinstance(result, RefusedError)) from result
             await self._pause(failures)
 
@@ -189,7 +194,7 @@ class Window:
             asyncio.get_running_loop().call_later(error.retry_after, self._wake)
         if isinstance(error, UnreachableError):
             self._set_up(lane, False)
-        if isinstance(error, FailedError | UnreachableError):
+        if isinstance(error, TimedOutError | FailedError | UnreachableError):
             self.watch(lane)
         if isinstance(error, RefusedError):
             self._refused.add((request.index, request.step.value, request.attempt))
@@ -202,47 +207,55 @@ class Window:
             self._watches[lane] = asyncio.create_task(self._watch(lane))
 
     async def _watch(self, lane: Lane) -> None:
-        since, delay = time.monotonic(), 0.5
-        while not await lane.server.healthy():
+        delay = 0.5
+        while not await self._is_well(lane):
             self._set_up(lane, False)
-            if time.monotonic() - since > self._patience and not any(other.up for other in self.lanes):
+            if self._dark_since is not None and time.monotonic() - self._dark_since > self._patience:
                 self.stop(UserError(f"{lane.server.name} has been down for {self._patience:g} s (generator.patience)."))
             await asyncio.sleep(delay)
             delay = min(delay * 1.5, 10.0)
         del self._watches[lane]
         if not lane.up:
-            await self._welcome(lane)
+            lane.bound = max(1.0, lane.bound / 2)
+            self._set_up(lane, True)
         self._wake()
 
-    async def _welcome(self, lane: Lane) -> None:
-        """Let a server that is back do its share, if it is still the same."""
+    async def _is_well(self, lane: Lane) -> bool:
+        """Whether a server can do its share; one that is back must still be the same."""
+        if not await lane.server.healthy():
+            return False
+        if lane.up:
+            return True
         try:
             model = (await lane.server.identify()).model
         except ServerError:
-            self.watch(lane)
-            return
+            return False
         except UserError as error:
             self.stop(error)
-            return
+            return False
         if self.model not in (None, model):
             name = lane.server.name
             self.stop(UserError(f"{name} came back with another model: {model}, before it was {self.model}."))
-        lane.bound = max(1.0, lane.bound / 2)
-        self._set_up(lane, True)
+        return True
 
     def _set_up(self, lane: Lane, up: bool) -> None:
         lane.up = up
-        self._state.down = tuple(lane.server.name for lane in self.lanes if not lane.up)
+        if any(other.up for other in self.lanes):
+            self._dark_since = None
+        elif self._dark_since is None:
+            self._dark_since = time.monotonic()
+        self._state.down = tuple(other.server.name for other in self.lanes if not other.up)
         self._mark()
 
-    async def _free_lane(self) -> Lane:
+    async def _free_lane(self, failed: Lane | None) -> Lane:
+        """The server with the most room; another one than that where the request has just failed, if there is one."""
         while True:
             if self.stopping:
                 raise StoppedError
             now = time.monotonic()
             free = [lane for lane in self.lanes if lane.free(now)]
             if free:
-                lane = min(free, key=lambda lane: lane.in_flight / lane.bound)
+                lane = min(free, key=lambda lane: (lane is failed, lane.in_flight / lane.bound))
                 lane.in_flight += 1
                 self._mark()
                 return lane
@@ -267,13 +280,13 @@ class Window:
 
     async def _pause(self, failures: int) -> None:
         longest = min(FIRST_PAUSE * 2 ** max(failures - 1, 0), LONGEST_PAUSE)
-        self._pausing += 1
+        self.pausing += 1
         try:
             await asyncio.wait_for(self._stopping.wait(), longest * random.uniform(0.5, 1.0))
         except TimeoutError:
             pass
         finally:
-            self._pausing -= 1
+            self.pausing -= 1
 
     def _mark(self) -> None:
         """Note what time is spent on from now."""
@@ -283,7 +296,7 @@ class Window:
             kind = "full"
         elif state.down:
             kind = "server_down"
-        elif self._pausing:
+        elif self.pausing:
             kind = "backing_off"
         else:
             kind = "tail" if self.starved else "own_work"

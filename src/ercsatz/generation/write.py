@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ercsatz.config import GenerateConfig, PersonaStep
+from ercsatz.config import GenerateConfig, PersonaStep, PromptStyle
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.generation.check import check
-from ercsatz.generation.guided import PLACEHOLDERS, rename
+from ercsatz.generation.guided import PLACEHOLDERS, rename, rename_text
 from ercsatz.generation.parse import parse
 from ercsatz.generation.persona import Persona, Situation, read_background, read_situation
 from ercsatz.generation.plan import Unit, is_text, mode_of
@@ -119,8 +119,14 @@ class Writer:
         }
         if self._mode == "persona":
             provenance["personas"] = [asdict(persona) for persona in outcome.personas]
-            provenance["situation"] = None if outcome.situation is None else asdict(outcome.situation)
+            provenance["situation"] = None if outcome.situation is None else self._told(outcome.situation, unit)
         return Dialogue(f"{unit.index:06d}", outcome.result, provenance)
+
+    def _told(self, situation: Situation, unit: Unit) -> dict[str, str | None]:
+        told: dict[str, str | None] = asdict(situation)
+        if not self._guided:
+            return told
+        return {key: text if text is None else rename_text(text, unit.speakers) for key, text in told.items()}
 
     async def _write_persona(self, outcome: Outcome, ask: Ask) -> None:
         steps, unit = self._config.persona, outcome.unit
@@ -166,7 +172,8 @@ class Writer:
             if reason := check(turns, request, self._plan):
                 return reason
             outcome.stage = "accepted"
-            return rename(turns, outcome.unit.speakers) if self._guided else turns
+            named = self._config.benchmark.style is PromptStyle.cast
+            return rename(turns, outcome.unit.speakers, in_texts=named) if self._guided else turns
 
         return judge
 

@@ -58,6 +58,7 @@ def build(config: config.OpenAI, grammar: str | None = None) -> interface.Genera
         "sampling": sent,
         "dropped": dropped,
         "flavour": config.flavour.value,
+        "model": config.model,
         "chat_template": config.chat_template.value,
         "grammar": grammar,
     }

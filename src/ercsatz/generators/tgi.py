@@ -96,7 +96,9 @@ class TgiServer:
         model, sha = info["model_id"], info.get("model_sha")
         if self._wrap is None:
             self._wrap = _model_template(model, sha)
-        return interface.Identity(f"{model}@{sha}" if sha else model, info.get("max_concurrent_requests"), info)
+        most = info.get("max_concurrent_requests")
+        limit = most if type(most) is int and most >= 1 else None
+        return interface.Identity(f"{model}@{sha}" if sha else model, limit, info)
 
     async def healthy(self) -> bool:
         """Whether ``/health`` says so within a few seconds."""

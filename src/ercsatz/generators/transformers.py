@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -44,6 +45,7 @@ def build(config: config.Transformers) -> interface.Generator:
         "dropped": dropped,
         "chat_template": config.chat_template.value,
         "dtype": dtype_name(dtype),
+        "model": Path(config.model).name if Path(config.model).is_dir() else config.model,
     }
     return interface.Generator("transformers", profile, settings, (server,), sent, dropped)
 
