@@ -19,7 +19,7 @@ test-all: $(INSTALLED)  ## all tests
 	$(BIN)/pytest -m "slow or not slow"
 
 test-transformers5:  ## the tests that need no text-generation client, on transformers 5
-	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,dev TRANSFORMERS=5.23.0
+	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,serving,dev TRANSFORMERS=5.23.0
 	.venv5/bin/pytest -m "not slow and not tgi"
 
 lint: $(INSTALLED)  ## ruff and mypy --strict
@@ -29,6 +29,8 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 
 bench: $(INSTALLED)  ## speed, as ratios measured in one run
 	$(BIN)/python benchmarks/batching.py
+	$(BIN)/python benchmarks/generators.py
+	$(BIN)/python benchmarks/generation.py
 
 EXTRAS ?= tgi,openai,dev
 $(INSTALLED): pyproject.toml constraints.txt

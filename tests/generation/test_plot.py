@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from ercsatz.generation.plot import label_plot
+from ercsatz.generation.plot import label_plot, main
 
 LABELS = ["neutral", "joy", "fear"]
 REAL, MADE = {"neutral": 4710, "joy": 1743, "fear": 268}, {"neutral": 900, "joy": 1000}
@@ -59,7 +60,7 @@ def test_formulas_in_names_are_shown_as_they_are(drawn):
 def test_bytes_are_equal_in_another_process_and_say_no_time(tmp_path):
     label_plot(tmp_path / "a.png", LABELS, {"org": REAL, "bal": MADE}, "MELD")
     script = (
-        "import sys; from pathlib import Path; from ercsatz.generation.plot import label_plot;"
+        "import sys; from pathlib import Path; from ercsatz.generation.plot import label_plot, main;"
         f"label_plot(Path(sys.argv[1]), {LABELS!r}, {{'org': {REAL!r}, 'bal': {MADE!r}}}, 'MELD')"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path), "TZ": "Asia/Tokyo"}
@@ -72,3 +73,37 @@ def test_pyplot_is_left_alone():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+def folder(path, data, title="MELD", labels=("joy", "fear")):
+    path.mkdir()
+    settings = {"data": data, "benchmark": {"title": title, "labels": list(labels)}}
+    counts = {"benchmark": {"joy": 50, "fear": 5}, "data": {"joy": 30, "fear": 20}}
+    (path / "config.json").write_text(json.dumps({"settings": settings, "labels": counts}))
+    return str(path)
+
+
+def test_data_sets_of_one_benchmark_are_drawn_together(tmp_path, capsys):
+    folders = [folder(tmp_path / name, name) for name in ("meld_nat", "meld_bal")]
+    assert main([*folders, "--output", str(tmp_path / "labels.png")]) == 0
+    assert (tmp_path / "labels.png").read_bytes().startswith(b"\x89PNG")
+    assert "labels.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([("iemocap_nat", "IEMOCAP")], "different benchmarks (MELD, IEMOCAP)"),
+        ([(f"meld_{n}", "MELD") for n in range(5)], "too many"),
+    ],
+)
+def test_what_does_not_fit_one_picture_is_refused(tmp_path, capsys, others, words):
+    folders = [folder(tmp_path / name, name, title) for name, title in [("meld_nat", "MELD"), *others]]
+    assert main([*folders, "--output", str(tmp_path / "labels.png")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "labels.png").exists()
+
+
+def test_folder_that_is_no_data_set_is_told(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 1
+    assert "config.json" in capsys.readouterr().err

@@ -187,6 +187,8 @@ def test_a_line_has_all_counts(clock):
         "replayed": 7,
         "in_flight": 60,
         "limit": 64,
+        "down": [],
+        "note": "",
         "new_tokens": 117_780,
         "tokens_per_s": 0,
         "retries": {"busy": 12, "timed out": 3},

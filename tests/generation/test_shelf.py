@@ -164,7 +164,7 @@ import resource, sys
 from pathlib import Path
 n, limit, stage, scratch, folder, here = sys.argv[1:]
 sys.path.insert(0, here)
-from test_shelf import Shelf, UserError, dialogue, new_folder
+from test_shelf import Shelf, UserError, dialogue, new_folder, writing
 
 def reach(now):
     print(now)
@@ -179,7 +179,8 @@ try:
         reach("shelved")
         shelf.write_splits(new, 0.1, 0.1, seed=0)
         reach("split")
-        (new / "README.md").write_text("new" * 100_000)
+        with writing(folder):
+            (new / "README.md").write_text("new" * 100_000)
 except UserError as error:
     print(error)
 """

@@ -173,7 +173,7 @@ def test_pair_is_a_man_and_a_woman(changed):
 
 
 def test_genders_are_words_for_those_who_speak(config):
-    settings = config()
+    settings = config(variant="per")
     for genders in ({}, {"Maya": "female", "Sam": "nonbinary"}):
         settings.benchmark.genders = genders
         validate(settings)
@@ -181,6 +181,9 @@ def test_genders_are_words_for_those_who_speak(config):
     assert told(settings) == (
         "benchmark.genders.Joey=male: must be of one of benchmark.speakers; leave it out with ~benchmark.genders.Joey."
     )
+    ours = config(variant="nat")
+    ours.benchmark.genders = {"Joey": "male"}
+    validate(ours)
     settings.benchmark.genders = {"Maya": " "}
     assert told(settings) == "benchmark.genders.Maya=' ': must be female, male or another word."
 

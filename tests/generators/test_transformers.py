@@ -439,7 +439,13 @@ def test_a_device_that_is_not_there_is_named(folder: Path) -> None:
 def test_settings_tell_all_that_answers_depend_on() -> None:
     generator = build(settings("anything", dtype="bfloat16"))
     sent = {"temperature": 0.7, "top_k": 10000, "typical_p": 0.995, "max_new_tokens": 24}
-    assert generator.settings == {"sampling": sent, "dropped": {}, "chat_template": "model", "dtype": "bfloat16"}
+    assert generator.settings == {
+        "sampling": sent,
+        "dropped": {},
+        "chat_template": "model",
+        "dtype": "bfloat16",
+        "model": "anything",
+    }
     assert generator.sent == sent
     assert json.dumps(generator.settings)
 

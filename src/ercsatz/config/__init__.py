@@ -103,6 +103,9 @@ def register(config_folders: Iterable[Path]) -> None:
     """
     OmegaConf.register_new_resolver("ercsatz_package", lambda: str(Path(__file__).parents[1]), replace=True)
     store = ConfigStore.instance()
+    # Hydra copies its repository for each of the hundred config groups that --help looks through, and with it all that
+    # is stored here, two thirds of the time --help takes. Nothing changes what is stored, so one will do.
+    vars(store)["__deepcopy__"] = lambda _: store
     for name, node in {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}.items():
         store.store(name=f"{name}_schema", node=node)
     store.store(group="classifier", name="compm_schema", node=CoMPM)

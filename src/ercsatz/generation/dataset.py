@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ercsatz.dialogue import SPLITS, read_text
 from ercsatz.errors import UserError
 
@@ -71,23 +73,41 @@ def check_writable(folder: Path) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give a hidden neighbour to write into, and put it in the place of ``folder`` at the end.
 
-    On any error the neighbour is removed and ``folder`` is as it was. A killed process leaves ``.NAME.xxxxxxxx``.
+    On any error the neighbour is removed and ``folder`` is as it was. A killed process leaves ``.NAME.new``, which the
+    next one clears away.
 
     Raises:
-        UserError: it could not be written.
+        UserError: it could not be written, or another process is at it.
     """
-    with writing(folder):
-        place = folder.resolve()  # where a link leads, so that the link stays one
-        place.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        new.chmod(0o755)  # mkdtemp makes it private
-    try:
-        yield new
+    place = folder.resolve()  # where a link leads, so that the link stays one
+    new = place.with_name(f".{place.name}.new")
+    with _alone(folder, place.with_name(f".{place.name}.lock")):
         with writing(folder):
-            _sync(new)
-            _exchange(new, place)
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+        try:
+            yield new
+            with writing(folder):
+                _sync(new)
+                _exchange(new, place)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path, file: Path) -> Iterator[None]:
+    lock = FileLock(file)
+    with writing(folder):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(f"{folder}: another generate.py is writing it. Wait for that one or stop it.") from None
+    try:
+        yield
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        file.unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
+        lock.release()
 
 
 @contextmanager
@@ -113,7 +133,8 @@ def _exchange(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.rename(folder)
         return
-    old = new.with_name(f"{new.name}.old")
+    old = new.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)
     try:
         new.rename(folder)

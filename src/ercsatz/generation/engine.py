@@ -60,6 +60,7 @@ class Engine:
                     raise result
                 else:
                     done[index] = result
+                    self._state.finished += 1
                 while not cut and reached in done:
                     yield done.pop(reached)
                     reached += 1

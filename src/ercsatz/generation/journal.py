@@ -182,6 +182,6 @@ class Journal:
             raise
         except (sqlite3.Error, OSError) as error:
             raise UserError(
-                f"The journal {self._path} cannot be used: {error}. What was written to it is safe. Mend that and start "
-                "again, or name another file with journal=FILE."
+                f"The journal {self._path} cannot be used: {error}. What was written to it is safe. "
+                "Mend that and start again, or name another file with journal=FILE."
             ) from error

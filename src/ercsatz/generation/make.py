@@ -162,7 +162,7 @@ async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progr
 def _count(outcome: Outcome, keeper: Keeper, state: State) -> None:
     state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
     state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
-    reached = {"dialogues": outcome.unit.index + 1, "dialogues kept": state.kept, "utterances kept": state.utterances}
+    reached = {"dialogues": state.finished, "dialogues kept": state.kept, "utterances kept": state.utterances}
     state.taken, state.reached = outcome.unit.index + 1, reached[state.goal_of]
 
 

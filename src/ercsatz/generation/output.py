@@ -34,6 +34,7 @@ def write_files(
         UserError: a split would be empty, or the disk is full.
     """
     config, generator = job.config, job.generator
+    labels = list(config.benchmark.labels)
     splits = keeper.shelf.write_splits(folder, config.split.validation, config.split.test, config.seed)
     published = _label_counts(config.benchmark)
     facts = CardFacts(
@@ -54,6 +55,7 @@ def write_files(
         "settings": settings,
         "model": model,
         "complete": keeper.unanswered == 0,
+        "labels": {"benchmark": published, "data": {label: keeper.shelf.labels[label] for label in labels}},
         "funnel": {
             **keeper.funnel.stages,
             "not_kept": {reason.name: count for reason, count in keeper.funnel.by_frequency()},
@@ -64,7 +66,7 @@ def write_files(
     with writing(folder):
         label_plot(
             folder / "labels.png",
-            list(config.benchmark.labels),
+            labels,
             {name: of for name, of in counts.items() if of},
             f"Utterances by emotion: {config.data.name}",
         )

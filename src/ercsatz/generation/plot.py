@@ -1,12 +1,23 @@
-"""How often each label occurs, as a picture: data sets side by side on a log axis."""
+"""How often each label occurs, as a picture: data sets side by side on a log axis.
 
+python -m ercsatz.generation.plot data/meld_nat data/meld_bal --output labels.png
+"""
+
+import argparse
+import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ercsatz.dialogue import read_text
+from ercsatz.errors import UserError
+from ercsatz.generation.dataset import CONFIG_FILE
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the first, grey, is for the benchmark.
 _COLOURS = ("#777777", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -49,6 +60,54 @@ def label_plot(path: Path, labels: Sequence[str], counts: Mapping[str, Mapping[s
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Draw the data sets in folders beside their benchmark, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m ercsatz.generation.plot", description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="made by generate.py; up to five")
+    parser.add_argument("--output", type=Path, default=Path("labels.png"), metavar="FILE.png")
+    given = parser.parse_args(arguments)
+    try:
+        compare(given.folders, given.output)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"Wrote {given.output}.")
+    return 0
+
+
+def compare(folders: Sequence[Path], path: Path) -> None:
+    """Draw data sets of one benchmark beside its training split.
+
+    Args:
+        folders: one to five, made by ``generate.py``.
+        path: of the PNG file.
+
+    Raises:
+        UserError: a folder holds no such data set, they are of different benchmarks, or there are too many.
+    """
+    if len(folders) >= len(_COLOURS):
+        raise UserError(f"{len(folders)} data sets are too many for one picture: give {len(_COLOURS) - 1} at most.")
+    found = [_read(folder) for folder in folders]
+    benchmarks = {json.dumps(each["settings"]["benchmark"]): each for each in found}
+    if len(benchmarks) > 1:
+        titles = ", ".join(each["settings"]["benchmark"]["title"] for each in benchmarks.values())
+        raise UserError(f"Data sets of different benchmarks ({titles}) have no labels in common: draw them apart.")
+    (first, *_) = found
+    title = first["settings"]["benchmark"]["title"]
+    counts = {f"{title}, train": first["labels"]["benchmark"]} if first["labels"]["benchmark"] else {}
+    counts |= {each["settings"]["data"]: each["labels"]["data"] for each in found}
+    label_plot(path, first["settings"]["benchmark"]["labels"], counts, f"Utterances by emotion: {title}")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = json.loads(read_text(folder / CONFIG_FILE))
+        stored["settings"]["benchmark"]["labels"], stored["labels"]["data"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{folder / CONFIG_FILE} is not one that generate.py writes.") from None
+    return stored
+
+
 def _limits(numbers: Sequence[int]) -> tuple[float, float]:
     """A power of ten below the least number, so that its bar is seen, and room above the greatest for what it says."""
     low, high = (min(numbers), max(numbers)) if numbers else (1, 1)
@@ -67,3 +126,7 @@ def _name(axes: Axes, labels: Sequence[str], handles: list[Artist], names: Seque
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8, zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

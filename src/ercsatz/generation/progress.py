@@ -73,7 +73,8 @@ class State:
         goal_of: ``dialogues``, ``dialogues kept`` or ``utterances kept``.
         labels: of the benchmark, in its order.
         reached: of the goal.
-        taken: dialogues of which it is known what became of them, and of all before them.
+        taken: those that are kept or not for good: finished, as all before them.
+        finished: dialogues of which it is known what became of them.
         asked: dialogues begun.
         answered: answers that servers gave.
         replayed: answers found in the journal.
@@ -96,6 +97,7 @@ class State:
     labels: tuple[str, ...]
     reached: int = 0
     taken: int = 0
+    finished: int = 0
     asked: int = 0
     answered: int = 0
     replayed: int = 0
@@ -258,6 +260,8 @@ def _record(state: State, pace: _Pace) -> Mapping[str, object]:
         "replayed": state.replayed,
         "in_flight": state.in_flight,
         "limit": state.limit,
+        "down": state.down,
+        "note": state.note,
         "new_tokens": state.new_tokens,
         "tokens_per_s": round(pace.tokens, 1),
         "retries": dict(state.retries),

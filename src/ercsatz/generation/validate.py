@@ -24,6 +24,7 @@ from ercsatz.config import (
 from ercsatz.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse, printable
+from ercsatz.generation.plan import mode_of
 from ercsatz.generators.interface import Answer, FinishReason
 
 # A turn as the prompt asks for it, and as the tolerant reading has to take it
@@ -62,6 +63,8 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
     yield from _split_rules(config.split, config.plan)
     yield from _label_rules(config.benchmark.labels)
     yield from _speaker_rules(config.benchmark)
+    if mode_of(config) == "persona":
+        yield from _gender_rules(config.benchmark)
     base = config.persona.base
     yield "persona.base", base, base is not PersonaStep.write, "sample or off: base personas come from the inventories"
     yield from _generator_rules(config.generator)
@@ -127,9 +130,12 @@ def _speaker_rules(benchmark: Benchmark) -> Iterator[Rule]:
         yield f"benchmark.speakers[{place}]", repr(name), carried, wanted
     pair = benchmark.style is not PromptStyle.pair or list(speakers) == ["M", "F"]
     yield "benchmark.speakers", list(speakers), pair, "[M, F], as benchmark.style is pair"
+
+
+def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:
     for name, gender in benchmark.genders.items():
         key = f"benchmark.genders.{name}"
-        yield key, gender, name in speakers, f"of one of benchmark.speakers; leave it out with ~{key}"
+        yield key, gender, name in benchmark.speakers, f"of one of benchmark.speakers; leave it out with ~{key}"
         yield key, repr(gender), _is_plain(gender), "female, male or another word"
 
 
@@ -163,7 +169,8 @@ def _place_rules(config: GenerateConfig) -> Iterator[Rule]:
     yield "journal", config.journal, _can_be_file(journal), "a file, in a folder that can be made and written"
     if config.push_to_hub is not None:
         possible = _is_repository(config.push_to_hub)
-        yield "push_to_hub", config.push_to_hub, possible, "NAME/REPOSITORY, of letters, digits, -, _ and ."
+        wanted = "NAME/REPOSITORY, of letters, digits, dashes, underscores and dots"
+        yield "push_to_hub", config.push_to_hub, possible, wanted
 
 
 def _differ(names: Sequence[str]) -> bool:
