@@ -60,7 +60,7 @@ class Engine:
                     raise result
                 else:
                     done[index] = result
-                    self._state.finished += 1
+                    self._state.finish()
                 while not cut and reached in done:
                     yield done.pop(reached)
                     reached += 1

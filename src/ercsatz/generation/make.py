@@ -128,6 +128,7 @@ async def _ready(job: Job, journal: Journal, window: Window, request: Request) -
             window.watch(lane)
     if not job.generator.real:
         return
+    window.probing = True
     try:
         if journal.fact("probed") != model:
             request = replace(request, step=Step.dialogue)  # the grammar holds for dialogues only
@@ -137,6 +138,8 @@ async def _ready(job: Job, journal: Journal, window: Window, request: Request) -
             journal.set_fact("probed", model)
     except UnansweredError as error:
         raise UserError(f"The server does not answer the start-up probe. It says: {error.__cause__}") from error
+    finally:
+        window.probing = False
 
 
 async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progress: Progress) -> None:
@@ -162,8 +165,9 @@ async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progr
 def _count(outcome: Outcome, keeper: Keeper, state: State) -> None:
     state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
     state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
-    reached = {"dialogues": state.finished, "dialogues kept": state.kept, "utterances kept": state.utterances}
-    state.taken, state.reached = outcome.unit.index + 1, reached[state.goal_of]
+    state.taken = outcome.unit.index + 1
+    kept = {"dialogues kept": state.kept, "utterances kept": state.utterances}
+    state.reached = kept.get(state.goal_of, state.reached)
 
 
 def _worth(config: GenerateConfig, state: State) -> int:

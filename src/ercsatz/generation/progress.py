@@ -32,6 +32,7 @@ UNKNOWN = "\N{EM DASH}"
 
 WAITS = {
     "full": "window full",
+    "probe": "start-up probe",
     "server_down": "a server was down",
     "backing_off": "pausing after failures",
     "tail": "nothing left to ask",
@@ -113,6 +114,12 @@ class State:
     down: tuple[str, ...] = ()
     note: str = ""
     waits: Waits = field(default_factory=Waits)
+
+    def finish(self) -> None:
+        """Count one dialogue of which it is known what became of it."""
+        self.finished += 1
+        if self.goal_of == "dialogues":
+            self.reached = self.finished
 
     def summary(self) -> Table:
         """For the terminal at the end: what was asked, what came, and where the time went."""

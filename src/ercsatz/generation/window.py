@@ -91,6 +91,7 @@ class Window:
         lanes: a lane for each server.
         model: what a server that comes back must still have.
         error: why the window was stopped, where the user did not do it.
+        probing: set while only the start-up probe is sent.
         starved: set when no more requests are to come.
         pausing: how many requests wait to be sent again.
     """
@@ -113,7 +114,7 @@ class Window:
         self.pausing = 0
         self._dark_since: float | None = None
         self._watches: dict[Lane, asyncio.Task[None]] = {}
-        self.starved = False
+        self.starved = self.probing = False
 
     @property
     def in_flight(self) -> int:
@@ -292,7 +293,9 @@ class Window:
         """Note what time is spent on from now."""
         state = self._state
         state.in_flight, state.limit = self.in_flight, self.bound
-        if state.in_flight >= state.limit > 0:
+        if self.probing:
+            kind = "probe"
+        elif state.in_flight >= state.limit > 0:
             kind = "full"
         elif state.down:
             kind = "server_down"
