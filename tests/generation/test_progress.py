@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from ercsatz.generation.progress import DRAW_EVERY, LINE_EVERY, Progress, State, Waits
+from ercsatz.generation.progress import DRAW_EVERY, LINE_EVERY, WAITS, Progress, State, Waits
 from ercsatz.generation.reasons import Reason
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
