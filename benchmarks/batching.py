@@ -8,6 +8,7 @@ Both train the same tiny encoder on the same dialogues of ``mini``; only the rat
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,11 @@ def main() -> None:
         "one target a step": [[Segment(s.dialogue, s.tokens, (t,), 1)] for s in all_segments for t in s.targets],
         "token budget": [[all_segments[i] for i in batch] for batch in _sampler(all_segments)],
     }
-    result = {"machine": platform.platform(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    result = {
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
     result["dialogues"] = len(dialogues)
     for name, batches in ways.items():
         torch.manual_seed(0)

@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     result = {
-        "machine": platform.platform(),
-        "cpus": os.cpu_count(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "python": platform.python_version(),
         "slots": slots_kept_busy(),
         "small": cost(arguments.small),

@@ -12,6 +12,7 @@ give nearly flat distributions, where rounding changes far more tokens than with
 import argparse
 import asyncio
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def main() -> None:
     network = _network(SHAPES[arguments.size])
     model = Model(arguments.size, network, _tokenizer(network.config.vocab_size), ChatTemplate.raw)
     result: dict[str, Any] = {
-        "machine": platform.platform(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": library.__version__,

@@ -18,11 +18,11 @@ from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
 from ercsatz.dialogue import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
-from ercsatz.generation import window
+from ercsatz.generation import make, window
 from ercsatz.generation.output import write_files
 from ercsatz.generation.run import run
 from ercsatz.generators import offline
-from ercsatz.generators.interface import Answer, FinishReason, Identity, RefusedError
+from ercsatz.generators.interface import Answer, FailedError, FinishReason, Identity, RefusedError
 from ercsatz.resources import resource
 
 
@@ -152,6 +152,53 @@ def test_goal_that_cannot_be_reached_ends_the_run(config, tmp_path, monkeypatch)
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 10
     with pytest.raises(UserError, match="No dialogue was kept"):
         generate(wanted)
+
+
+def test_server_that_breaks_for_good_ends_a_run_for_kept_dialogues(config, tmp_path, monkeypatch):
+    async def breaks(server, request):
+        if request.index >= 20:
+            raise FailedError("HTTP 500: out of order")
+        return await server.answer(request)
+
+    monkeypatch.setattr(make, "HOPELESS", 30)
+    monkeypatch.setattr(job_module, "build", Changed(breaks).build)
+    wanted = config(path=str(tmp_path / "d"))
+    wanted.plan.n_dialogues, wanted.plan.n_kept = None, 100
+    with pytest.raises(UserError, match="the run stopped"):
+        generate(wanted)
+
+
+def test_refusals_of_a_server_out_of_order_are_not_held_against_the_requests(config, tmp_path, monkeypatch):
+    order = [False]
+
+    async def refuses(server, request):
+        if not order[0] and request.index >= 20:
+            raise RefusedError(422, "out of order")
+        return await server.answer(request)
+
+    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(job_module, "build", Changed(refuses).build)
+    made = config(path=str(tmp_path / "d"))
+    with pytest.raises(UserError, match="out of order"):
+        generate(made, generator__window=2)
+    order[0] = True
+    generate(made, generator__window=2)
+    assert set(kept(tmp_path / "d")) >= {f"{n:06d}" for n in range(20, 26)}
+
+
+def test_templates_are_tried_before_anything_is_asked(config, tmp_path):
+    made = config(path=str(tmp_path / "d"))
+    made.prompts = str(tmp_path / "mine")
+    with pytest.raises(UserError, match=r"task\.j2"):
+        generate(made)
+    shutil.copytree(resource("prompts"), tmp_path / "mine")
+    (tmp_path / "mine/natural/structure.j2").write_bytes(b"\xff {{ n_turns }}")
+    with pytest.raises(UserError, match=r"structure\.j2"):
+        generate(made)
+    (tmp_path / "mine/natural/structure.j2").write_text('{{ n_turns + "x" }}')
+    with pytest.raises(UserError, match=r"structure\.j2"):
+        generate(made)
+    assert not (tmp_path / "d.journal.sqlite").exists()
 
 
 def test_goal_of_utterances_is_reached_by_the_shortest_plan(config, tmp_path):

@@ -164,7 +164,8 @@ import resource, sys
 from pathlib import Path
 n, limit, stage, scratch, folder, here = sys.argv[1:]
 sys.path.insert(0, here)
-from test_shelf import Shelf, UserError, dialogue, new_folder, writing
+from ercsatz.generation.dataset import writing
+from test_shelf import Shelf, UserError, dialogue, new_folder
 
 def reach(now):
     print(now)

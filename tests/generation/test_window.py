@@ -77,7 +77,7 @@ def hasty(monkeypatch):
 
 def make(*servers, size=8, tries=10, patience=60.0, failed=lambda *_: None):
     state = State(goal=1, goal_of="dialogues", labels=("neutral", "joy"))
-    lanes = [Lane(server, cap=size, bound=float(size)) for server in servers]
+    lanes = [Lane(server, size) for server in servers]
     return Window(lanes, tries, patience, failed, state), state
 
 
@@ -366,3 +366,48 @@ def test_refused_request_is_given_up_after_a_few_tries():
     became = ask_all(window, 1)
     assert became[0].refused
     assert state.retries["refused"] == window_module.REFUSED_TRIES
+
+
+def test_time_is_told_apart():
+    first = iter([True, True])
+
+    def fails_at_first(server, request):
+        if next(first, False):
+            raise FailedError("HTTP 500")
+
+    window, state = make(Scripted(trouble=fails_at_first, seconds=0.01), size=1)
+    ask_all(window, 5, workers=1)
+    spent = state.waits.seconds()
+    assert spent["full"] > 0.04
+    assert spent["backing_off"] > 0.001
+
+
+def test_no_server_holds_a_run_back_for_days(monkeypatch):
+    first = iter([True])
+
+    def busy_once(server, request):
+        if next(first, False):
+            raise BusyError("later", retry_after=86400.0)
+
+    monkeypatch.setattr(window_module, "LONGEST_HOLD", 0.05)
+    window, _ = make(Scripted(trouble=busy_once))
+    assert len(ask_all(window, 3)) == 3
+
+
+def test_server_that_comes_back_says_how_many_it_takes():
+    server = Scripted()
+
+    def once(server, request):
+        if not server.answered:
+            server.trouble = lambda *_: None
+            server.well = False
+            asyncio.get_running_loop().call_later(0.1, setattr, server, "well", True)
+            raise FailedError("connection reset")
+
+    async def smaller():
+        return Identity("m", limit=2)
+
+    server.trouble, server.identify = once, smaller
+    window, _ = make(server, size=8)
+    ask_all(window, 60)
+    assert window.lanes[0].cap == 2

@@ -75,7 +75,7 @@ class Generator:
 
 @dataclass
 class LanguageModel(Generator):
-    """What all language models have; ``guided`` lets one fixed grammar hold for every answer."""
+    """What all language models have; ``guided`` lets one fixed grammar hold for every dialogue."""
 
     sampling: Sampling = field(default_factory=Sampling)
     on_unsupported: OnUnsupported = OnUnsupported.error

@@ -85,6 +85,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         with writing(folder):
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
+            old = new.with_suffix(".old")
+            if old.exists() and not place.exists():  # a process was killed between the two steps of the exchange
+                old.rename(place)
         try:
             yield new
             with writing(folder):

@@ -10,7 +10,7 @@ from ercsatz.generation.window import StoppedError, UnansweredError, Window
 from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators.interface import Answer, Request
 
-Ready = Callable[[Request], Awaitable[None]]
+Ready = Callable[[], Awaitable[None]]
 REACH = 4096  # units that may be done before one that is not; bounds memory when one takes very long
 
 
@@ -22,7 +22,7 @@ class Engine:
         journal: is asked before any server.
         window: sends what is missing.
         worth: how many units beyond those taken are worth starting, by what is known of the goal.
-        ready: called once, with the first request before it is sent, to probe the servers.
+        ready: called once, before the first request is sent, to probe the servers.
         state: is kept up to date for the progress panel.
     """
 
@@ -31,6 +31,7 @@ class Engine:
     ) -> None:
         self._writer, self._journal, self._window, self._worth, self._state = writer, journal, window, worth, state
         self._ready, self._is_ready, self._lock = ready, False, asyncio.Lock()
+        self._refusals: list[tuple[Request, str]] = []
         self._finished: asyncio.Queue[tuple[int, Outcome | BaseException]] = asyncio.Queue()
 
     async def outcomes(self, units: Iterator[Unit]) -> AsyncGenerator[Outcome, None]:
@@ -41,16 +42,18 @@ class Engine:
         """
         tasks: dict[int, asyncio.Task[None]] = {}
         done: dict[int, Outcome] = {}
-        reached, cut = 0, False
+        reached, cut, exhausted = 0, False, False
         try:
             while True:
-                while not self._window.starved and self._may_start(tasks, done):
+                while not exhausted and self._may_start(tasks, done):
                     unit = next(units, None)
-                    self._window.starved = unit is None
+                    exhausted = unit is None
                     if unit is not None:
                         self._state.asked += 1
                         tasks[unit.index] = asyncio.create_task(self._one(unit))
+                self._window.starved = exhausted or len(tasks) + len(done) >= self._most()
                 if not tasks:
+                    self._record_refusals()
                     return
                 index, result = await self._finished.get()
                 del tasks[index]
@@ -71,8 +74,12 @@ class Engine:
 
     def _may_start(self, tasks: dict[int, asyncio.Task[None]], done: dict[int, Outcome]) -> bool:
         """Those that wait to be sent again leave their place to others."""
-        busy, ahead = len(tasks) - self._window.pausing, len(tasks) + len(done)
-        return not self._window.stopping and busy < self._window.capacity and ahead < min(REACH, self._worth())
+        busy = len(tasks) - self._window.pausing
+        return not self._window.stopping and busy < self._window.capacity and len(tasks) + len(done) < self._most()
+
+    def _most(self) -> int:
+        """Units that may be begun before the first of them is done with."""
+        return min(REACH, self._worth())
 
     async def _one(self, unit: Unit) -> None:
         try:
@@ -88,13 +95,15 @@ class Engine:
             return answer
         if self._journal.is_refused(request):
             raise UnansweredError(refused=True)
-        await self._make_ready(request)
+        await self._make_ready()
         try:
             answer, seconds, server = await self._window.ask(request)
         except UnansweredError as error:
+            self._state.given_up += 1
             if error.refused:
-                self._journal.add_refusal(request, str(error.__cause__))
+                self._refusals.append((request, str(error.__cause__)))
             raise
+        self._record_refusals()
         self._journal.add(request, answer, seconds, server)
         state = self._state
         state.answered += 1
@@ -102,12 +111,19 @@ class Engine:
         state.new_tokens += answer.new_tokens or 0
         return answer
 
-    async def _make_ready(self, request: Request) -> None:
+    def _record_refusals(self) -> None:
+        """Refusals are final once something else was answered: then they were about the request, not the server."""
+        if self._window.error is None:
+            for request, words in self._refusals:
+                self._journal.add_refusal(request, words)
+            self._refusals.clear()
+
+    async def _make_ready(self) -> None:
         if self._is_ready:
             return
         async with self._lock:
             if self._window.stopping:
                 raise StoppedError
             if not self._is_ready:
-                await self._ready(request)
+                await self._ready()
                 self._is_ready = True

@@ -21,11 +21,16 @@ def grammar(n_labels: int, min_turns: int, max_turns: int) -> str:
     >>> print(grammar(2, 1, 1))
     (Alex|Blair|Casey|Dana): [A-Za-z][A-Za-z0-9 ,.!?'-]{1,199} \((1|2)\)
     """
-    numbers = "|".join(str(number) for number in range(1, n_labels + 1))
-    line = rf"({'|'.join(PLACEHOLDERS)}): [A-Za-z][A-Za-z0-9 ,.!?'-]{{1,{MAX_CHARACTERS - 1}}} \(({numbers})\)"
+    line = line_grammar(n_labels)
     if max_turns == 1:
         return line
     return rf"({line}\n){{{min_turns - 1},{max_turns - 1}}}{line}"
+
+
+def line_grammar(n_labels: int) -> str:
+    """The regular expression of one line."""
+    numbers = "|".join(str(number) for number in range(1, n_labels + 1))
+    return rf"({'|'.join(PLACEHOLDERS)}): [A-Za-z][A-Za-z0-9 ,.!?'-]{{1,{MAX_CHARACTERS - 1}}} \(({numbers})\)"
 
 
 def rename(turns: Sequence[Utterance], speakers: Sequence[str], in_texts: bool) -> tuple[Utterance, ...]:

@@ -9,17 +9,24 @@ from ercsatz.config import GenerateConfig, LanguageModel
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
 from ercsatz.generation.persona import Inventories
-from ercsatz.generation.plan import is_text, mode_of
+from ercsatz.generation.plan import is_text, mode_of, plan
 from ercsatz.generation.prompt import Templates
-from ercsatz.generation.write import Writer
+from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators import build
+from ercsatz.generators.interface import Request
 
 # The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
-_CODE = ("check", "duplicates", "guided", "keep", "leakage", "parse", "persona", "plan", "prompt", "seeds", "shelf")
+_CODE = (
+    *("check", "duplicates", "guided", "keep", "leakage", "parse"),
+    *("persona", "plan", "prompt", "seeds", "shelf", "write"),
+)
 
 
 class Job:
     """One data set to be made.
+
+    Attributes:
+        example: a request like those for dialogues, for the start-up probe.
 
     Raises:
         UserError: templates, inventories or generator do not fit the configuration.
@@ -38,6 +45,16 @@ class Job:
             self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
         self.generator = build(config.generator, self.grammar)
         self.writer = Writer(config, self.templates, guided=self.grammar is not None)
+        self.example = self._example()
+
+    def _example(self) -> Request:
+        """The dialogue's request of the first unit, without what a model would write; renders all templates once."""
+        first = Outcome(next(plan(self.config, self.inventories)))
+        first.personas, first.situation = first.unit.personas, first.unit.situation
+        if self.inventories is not None:
+            self.writer.background_request(first.unit, 0, 0)
+            self.writer.situation_request(first, 0)
+        return self.writer.dialogue_request(first, 0)
 
     def request_settings(self) -> dict[str, Any]:
         """All that the requests depend on, and nothing else; the model that answers comes on top."""
@@ -46,7 +63,6 @@ class Job:
             "data": config.data.name,
             "mode": mode_of(config),
             "benchmark": {
-                "title": benchmark.title,
                 "labels": list(benchmark.labels),
                 "speakers": list(benchmark.speakers),
                 "style": benchmark.style.value,
@@ -69,8 +85,10 @@ class Job:
         goals = ("n_dialogues", "n_kept", "n_utterances")
         here = Path(__file__).parent
         files = [*(here / f"{module}.py" for module in _CODE), here.parent / "overlap.py"]
+        requests = self.request_settings()
         return {
-            **self.request_settings(),
+            **requests,
+            "benchmark": {"title": self.config.benchmark.title, **requests["benchmark"]},
             "plan": {key: getattr(self.config.plan, key) for key in (*goals, "attempts")},
             "checks": {**asdict(self.config.checks), "leakage": {**asdict(self.config.checks.leakage), **compared}},
             "split": vars(self.config.split).copy(),

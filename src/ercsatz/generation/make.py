@@ -1,9 +1,9 @@
 """Ask for what the journal does not have, keep what is good, write the data set."""
 
 import asyncio
+import json
 import math
 from contextlib import aclosing, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from ercsatz.generation.progress import Progress, State
 from ercsatz.generation.stopping import on_signal
 from ercsatz.generation.window import Lane, UnansweredError, Window
 from ercsatz.generation.write import Outcome
-from ercsatz.generators.interface import Request, Step
 
 ENOUGH = 20  # units from which the rate of success is taken
 HOPELESS = 500  # units in a row, none of them kept, after which a run without a number of units stops
@@ -48,7 +47,7 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         )
         async with on_signal(partial(_drain, window, state)):
             with dataset.new_folder(folder) as new:
-                leakage = LeakageReport(job.reference, new / "leakage.jsonl")
+                leakage = LeakageReport(job.reference, new / dataset.LEAKAGE_FILE)
                 with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as keeper:
                     with leakage, Progress(console, state) as progress:
                         await _collect(job, engine, keeper, state, progress)
@@ -58,7 +57,7 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         await window.close()
     _tell(console, config, keeper, leakage, state)
     listed = ", ".join(f"{name} {size.dialogues}" for name, size in sizes.items())
-    console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True)
+    console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True, markup=False)
     if window.stopping:
         raise KeyboardInterrupt("The data set was complete and is written.")
 
@@ -87,7 +86,7 @@ def _state(config: GenerateConfig) -> State:
 
 def _window(job: Job, journal: Journal, state: State) -> Window:
     generator = job.config.generator
-    lanes = [Lane(server, cap=generator.window, bound=float(generator.window)) for server in job.generator.servers]
+    lanes = [Lane(server, generator.window) for server in job.generator.servers]
     tries, patience = (generator.tries, generator.patience) if isinstance(generator, Served) else (1, 0.0)
     return Window(lanes, tries, patience, journal.add_failure, state)
 
@@ -112,7 +111,7 @@ async def _model(job: Job, journal: Journal, window: Window) -> str:
     return model
 
 
-async def _ready(job: Job, journal: Journal, window: Window, request: Request) -> None:
+async def _ready(job: Job, journal: Journal, window: Window) -> None:
     """Before the first request is sent: are the servers there, and are they what they should be?"""
     model, details = await identify(window.lanes)
     before = journal.fact("model")
@@ -126,36 +125,53 @@ async def _ready(job: Job, journal: Journal, window: Window, request: Request) -
     for lane in window.lanes:
         if not lane.up:
             window.watch(lane)
-    if not job.generator.real:
+    if job.generator.real:
+        await _probe(job, journal, window, model)
+
+
+async def _probe(job: Job, journal: Journal, window: Window, model: str) -> None:
+    """Try out seed and grammar on every server that is up, once for the same model and settings."""
+    made = json.loads(json.dumps([model, job.generator.settings]))
+    if journal.fact("probed") == made:
         return
     window.probing = True
     try:
-        if journal.fact("probed") != model:
-            request = replace(request, step=Step.dialogue)  # the grammar holds for dialogues only
-            journal.set_fact("seed_kept", await keeps_seed(window, request))
-            if job.grammar is not None:
-                await check_grammar(window, request, job.grammar)
-            journal.set_fact("probed", model)
-    except UnansweredError as error:
-        raise UserError(f"The server does not answer the start-up probe. It says: {error.__cause__}") from error
+        lanes = [lane for lane in window.lanes if lane.up]
+        kept = await asyncio.gather(*(_probe_lane(job, window, lane) for lane in lanes))
     finally:
         window.probing = False
+    if not any(answer is not None for answer in kept):
+        raise UserError(f"No server answers the start-up probe. The last words: {window.last_words}")
+    journal.set_fact("seed_kept", all(answer is not False for answer in kept))
+    journal.set_fact("probed", made)
+
+
+async def _probe_lane(job: Job, window: Window, lane: Lane) -> bool | None:
+    """Whether a server keeps the seed; ``None`` if it does not answer."""
+    try:
+        kept = await keeps_seed(window, job.example, lane)
+        if job.grammar is not None:
+            await check_grammar(window, job.example, lane, len(job.config.benchmark.labels))
+    except UnansweredError:
+        return None
+    return kept
 
 
 async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progress: Progress) -> None:
     """Take outcomes until the goal is reached or the plan is at its end."""
     beat = asyncio.create_task(progress.beat())
-    idle = answered = 0
+    idle = before = 0
     try:
         async with aclosing(engine.outcomes(plan(job.config, job.inventories))) as outcomes:
             async for outcome in outcomes:
+                sent = state.answered + state.given_up
                 if keeper.take(outcome):
-                    idle, answered = 0, state.answered
+                    idle, before = 0, sent
                 else:
                     idle += 1
                 _count(outcome, keeper, state)
                 progress.tick()
-                hopeless = min(idle, state.answered - answered) >= HOPELESS
+                hopeless = min(idle, sent - before) >= HOPELESS  # what the journal has is taken to its end first
                 if job.config.plan.n_dialogues is None and (hopeless or state.reached >= (state.goal or 0)):
                     return
     finally:

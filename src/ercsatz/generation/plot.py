@@ -95,7 +95,10 @@ def compare(folders: Sequence[Path], path: Path) -> None:
     (first, *_) = found
     title = first["settings"]["benchmark"]["title"]
     counts = {f"{title}, train": first["labels"]["benchmark"]} if first["labels"]["benchmark"] else {}
-    counts |= {each["settings"]["data"]: each["labels"]["data"] for each in found}
+    names = [each["settings"]["data"] for each in found]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    counts |= {name: each["labels"]["data"] for name, each in zip(names, found, strict=True)}
     label_plot(path, first["settings"]["benchmark"]["labels"], counts, f"Utterances by emotion: {title}")
 
 

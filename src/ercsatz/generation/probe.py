@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ercsatz.errors import UserError
+from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.window import Lane, Window
 from ercsatz.generators.interface import FinishReason, Identity, Request, ServerError
 
@@ -30,8 +31,7 @@ async def identify(lanes: Sequence[Lane]) -> tuple[str, dict[str, object]]:
         name = lane.server.name
         if isinstance(identity, Identity):
             models[name], details[name] = identity.model, dict(identity.details)
-            lane.cap = min(lane.cap, identity.limit or lane.cap)
-            lane.bound = float(lane.cap)
+            lane.apply(identity)
         elif isinstance(identity, ServerError):
             silent.append(f"{name}: {identity}")
         else:
@@ -46,38 +46,43 @@ async def identify(lanes: Sequence[Lane]) -> tuple[str, dict[str, object]]:
     return next(iter(models.values())), details
 
 
-async def keeps_seed(window: Window, request: Request) -> bool:
-    """Whether the same seed gives the same text.
+async def keeps_seed(window: Window, request: Request, lane: Lane) -> bool:
+    """Whether the same seed gives the same text on one server.
 
     Args:
         window: of the run.
-        request: any of the run's.
+        request: like any of the run's.
+        lane: of the server.
 
     Raises:
         UserError: all seeds give the same text, so that the server does not sample.
+        UnansweredError: the server does not answer.
     """
     seeds = [request.seed, *(request.seed ^ number for number in range(SEEDS))]
     texts = []
     for seed in seeds:  # one after the other: some servers keep a seed only as long as nothing else is running
-        answer, _, _ = await window.ask(replace(request, seed=seed, max_new_tokens=TOKENS))
+        answer, _, _ = await window.ask(replace(request, seed=seed, max_new_tokens=TOKENS), lane)
         texts.append(answer.text)
     if len(set(texts)) == 1 and texts[0]:
         raise UserError(
-            f"{SEEDS} seeds gave the same {TOKENS} tokens: the server does not sample. Give its model a "
+            f"{lane.server.name}: {SEEDS} seeds gave the same {TOKENS} tokens, so it does not sample. Give its model a "
             "generation_config.json with do_sample=true, or raise generator.sampling.temperature."
         )
     return texts[0] == texts[1]
 
 
-async def check_grammar(window: Window, request: Request, grammar: str) -> None:
-    """Make sure that an answer is held to the grammar; some servers take one and ignore it.
+async def check_grammar(window: Window, request: Request, lane: Lane, n_labels: int) -> None:
+    """Make sure that one server holds an answer to the grammar; some take one and ignore it.
 
     Raises:
-        UserError: the answer does not match.
+        UserError: a line of the answer does not match; of one that was cut off, the last line does not count.
+        UnansweredError: the server does not answer.
     """
-    answer, _, _ = await window.ask(request)
-    whole = answer.finish_reason is FinishReason.stop
-    if whole and not re.fullmatch(grammar, answer.text.strip()):
+    answer, _, _ = await window.ask(request, lane)
+    lines = answer.text.strip().split("\n")
+    if answer.finish_reason is FinishReason.length and len(lines) > 1:
+        lines.pop()
+    if not all(re.fullmatch(line_grammar(n_labels), line) for line in lines):
         raise UserError(
-            f"The server ignores the grammar; it answered {answer.text[:200]!r}. Choose generator.guided=false."
+            f"{lane.server.name} ignores the grammar; it answered {answer.text[:200]!r}. Choose generator.guided=false."
         )

@@ -79,6 +79,7 @@ class State:
         asked: dialogues begun.
         answered: answers that servers gave.
         replayed: answers found in the journal.
+        given_up: requests that got no answer, however often they were sent.
         kept: dialogues.
         utterances: in kept dialogues.
         kept_labels: utterances in kept dialogues by emotion.
@@ -102,6 +103,7 @@ class State:
     asked: int = 0
     answered: int = 0
     replayed: int = 0
+    given_up: int = 0
     kept: int = 0
     utterances: int = 0
     kept_labels: Counter[str] = field(default_factory=Counter)

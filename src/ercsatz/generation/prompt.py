@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
@@ -42,7 +42,7 @@ class Templates:
         file = f"{self._mode}/{name}.j2"
         try:
             return self._environment.get_template(file).render(**variables).strip()
-        except TemplateError as error:
+        except Exception as error:  # a template can do what it likes
             raise UserError(f"{self.folder / file}: {type(error).__name__}: {error}") from error
 
     @property

@@ -29,7 +29,7 @@ def run(config: GenerateConfig) -> None:
         return
     folder, settings = Path(config.data.path), job.settings()
     if dataset.is_done(folder, settings, config.overwrite):
-        console.print(f"{folder} is there, made with these settings. Nothing to do.", soft_wrap=True)
+        console.print(f"{folder} is there, made with these settings. Nothing to do.", soft_wrap=True, markup=False)
     else:
         dataset.check_writable(folder)
         with closing(Journal(Path(config.journal))) as journal:
@@ -41,4 +41,4 @@ def run(config: GenerateConfig) -> None:
     if config.push_to_hub is not None:
         from ercsatz.generation.hub import push
 
-        console.print(f"Uploaded to {push(folder, config.push_to_hub)}.", soft_wrap=True)
+        console.print(f"Uploaded to {push(folder, config.push_to_hub)}.", soft_wrap=True, markup=False)

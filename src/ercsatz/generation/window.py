@@ -17,6 +17,7 @@ from ercsatz.generators.interface import (
     Answer,
     BusyError,
     FailedError,
+    Identity,
     RefusedError,
     Request,
     Server,
@@ -27,6 +28,7 @@ from ercsatz.generators.interface import (
 
 SHRINK = 0.75  # the bound's factor on 429 and time-outs
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a failed request is sent again; doubles with every failure
+LONGEST_HOLD = 900.0  # seconds; whatever Retry-After says
 REFUSED_TRIES = 4  # of one request; proxies refuse now and then what they take a second later
 REFUSALS = 5  # different requests refused in a row, after which the run stops
 FATAL = (401, 403, 404)  # the answer to every request
@@ -56,12 +58,21 @@ class Lane:
     """A server and what is in flight on it."""
 
     server: Server
-    cap: int
-    bound: float
+    wanted: int
+    cap: int = 0
+    bound: float = 0.0
     in_flight: int = 0
     up: bool = True
     not_before: float = 0.0
     shrunk_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.cap, self.bound = self.wanted, float(self.wanted)
+
+    def apply(self, identity: Identity) -> None:
+        """Keep to what the server takes at a time."""
+        self.cap = min(self.wanted, identity.limit or self.wanted)
+        self.bound = min(self.bound, float(self.cap))
 
     def free(self, now: float) -> bool:
         """Whether it may be given another request."""
@@ -90,9 +101,10 @@ class Window:
     Attributes:
         lanes: a lane for each server.
         model: what a server that comes back must still have.
+        last_words: of the last failure.
         error: why the window was stopped, where the user did not do it.
         probing: set while only the start-up probe is sent.
-        starved: set when no more requests are to come.
+        starved: set while there is nothing more to be asked.
         pausing: how many requests wait to be sent again.
     """
 
@@ -106,6 +118,7 @@ class Window:
     ) -> None:
         self.lanes = lanes
         self.model: str | None = None
+        self.last_words = ""
         self.error: UserError | None = None
         self._tries, self._patience, self._failed, self._state = tries, patience, failed, state
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -142,17 +155,21 @@ class Window:
         """Whether nothing more is sent."""
         return self._stopping.is_set()
 
-    async def ask(self, request: Request) -> tuple[Answer, float, str]:
+    async def ask(self, request: Request, only: Lane | None = None) -> tuple[Answer, float, str]:
         """An answer, the seconds it took, and the server it is from.
+
+        Args:
+            request: to be answered.
+            only: the server that is to answer it; any if left out.
 
         Raises:
             StoppedError: the window was stopped before the request was sent (again).
-            UnansweredError: it failed too often.
+            UnansweredError: it failed too often, or the only server is down.
         """
         failures = refusals = 0
         lane: Lane | None = None
         while True:
-            lane = await self._free_lane(lane)
+            lane = await self._free_lane([only] if only else self.lanes, lane)
             try:
                 result = await self._send(lane, request)
             finally:
@@ -180,6 +197,7 @@ class Window:
         except ServerError as error:
             self._state.retries[KINDS[type(error)]] += 1
             self._failed(request, KINDS[type(error)], str(error), lane.server.name)
+            self.last_words = f"{lane.server.name}: {error}"
             self._react(error, request, lane, sent_at)
             return error
         lane.grow()
@@ -191,8 +209,9 @@ class Window:
         if isinstance(error, BusyError | TimedOutError):
             lane.shrink(sent_at, now)
         if isinstance(error, BusyError) and error.retry_after:
-            lane.not_before = max(lane.not_before, now + error.retry_after)
-            asyncio.get_running_loop().call_later(error.retry_after, self._wake)
+            hold = min(error.retry_after, LONGEST_HOLD)
+            lane.not_before = max(lane.not_before, now + hold)
+            asyncio.get_running_loop().call_later(hold, self._wake)
         if isinstance(error, UnreachableError):
             self._set_up(lane, False)
         if isinstance(error, TimedOutError | FailedError | UnreachableError):
@@ -228,15 +247,16 @@ class Window:
         if lane.up:
             return True
         try:
-            model = (await lane.server.identify()).model
+            identity = await lane.server.identify()
         except ServerError:
             return False
         except UserError as error:
             self.stop(error)
             return False
-        if self.model not in (None, model):
+        if self.model not in (None, identity.model):
             name = lane.server.name
-            self.stop(UserError(f"{name} came back with another model: {model}, before it was {self.model}."))
+            self.stop(UserError(f"{name} came back with another model: {identity.model}, before it was {self.model}."))
+        lane.apply(identity)
         return True
 
     def _set_up(self, lane: Lane, up: bool) -> None:
@@ -248,13 +268,15 @@ class Window:
         self._state.down = tuple(other.server.name for other in self.lanes if not other.up)
         self._mark()
 
-    async def _free_lane(self, failed: Lane | None) -> Lane:
+    async def _free_lane(self, lanes: Sequence[Lane], failed: Lane | None) -> Lane:
         """The server with the most room; another one than that where the request has just failed, if there is one."""
         while True:
             if self.stopping:
                 raise StoppedError
             now = time.monotonic()
-            free = [lane for lane in self.lanes if lane.free(now)]
+            if len(lanes) < len(self.lanes) and not lanes[0].up:
+                raise UnansweredError(refused=False)
+            free = [lane for lane in lanes if lane.free(now)]
             if free:
                 lane = min(free, key=lambda lane: (lane is failed, lane.in_flight / lane.bound))
                 lane.in_flight += 1
@@ -282,6 +304,7 @@ class Window:
     async def _pause(self, failures: int) -> None:
         longest = min(FIRST_PAUSE * 2 ** max(failures - 1, 0), LONGEST_PAUSE)
         self.pausing += 1
+        self._mark()
         try:
             await asyncio.wait_for(self._stopping.wait(), longest * random.uniform(0.5, 1.0))
         except TimeoutError:
@@ -299,8 +322,8 @@ class Window:
             kind = "full"
         elif state.down:
             kind = "server_down"
-        elif self.pausing:
+        elif self.pausing or any(lane.not_before > time.monotonic() for lane in self.lanes):
             kind = "backing_off"
         else:
-            kind = "tail" if self.starved else "own_work"
+            kind = "tail" if self.starved or self.stopping else "own_work"
         state.waits.switch(kind)

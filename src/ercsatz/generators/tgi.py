@@ -13,6 +13,7 @@ from ercsatz import config
 from ercsatz.errors import UserError
 from ercsatz.generators import capabilities, chat, interface
 from ercsatz.generators.urls import urls
+from ercsatz.generators.words import first_line
 
 if TYPE_CHECKING:
     from ercsatz.generators.tgi_client import PooledClient
@@ -138,7 +139,7 @@ def _model_template(name: str, revision: str | None) -> Callable[[str], str]:
         first = tokenizer.encode("a")[0]
     except Exception as error:  # whatever a broken or missing tokenizer leads to
         raise UserError(
-            f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]} Give one that has the chat "
+            f"The tokenizer of {name} cannot be loaded: {first_line(error)} Give one that has the chat "
             "template with generator.tokenizer=NAME_OR_FOLDER, or choose generator.chat_template=vicuna or raw."
         ) from error
     render = chat.wrapper(config.ChatTemplate.model, lambda: tokenizer)

@@ -138,7 +138,7 @@ def _failure(response: ClientResponse, body: bytes) -> ServerError:
     words = _words(response, body.decode(errors="replace"))
     if response.status == 429:
         return BusyError(words, retry_after(response.headers.get("Retry-After", "")))
-    if response.status == 424 or response.status >= 500:
+    if response.status in (408, 409, 424) or response.status >= 500:
         return FailedError(f"HTTP {response.status}: {words}")
     return RefusedError(response.status, words)
 

@@ -15,6 +15,7 @@ from ercsatz import config
 from ercsatz.errors import UserError
 from ercsatz.generators import chat, interface
 from ercsatz.generators.transformers_sampling import Noise, Stopped, warpers
+from ercsatz.generators.words import first_line
 
 # cuDNN's attention makes a plan for every new shape, and here the shape is another with every token.
 torch.backends.cuda.enable_cudnn_sdp(False)
@@ -153,7 +154,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype, template: config.C
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"generator.device={device}: {_first_line(error)} Choose generator.device=auto.") from None
+        raise UserError(f"generator.device={device}: {first_line(error)} Choose generator.device=auto.") from None
     try:
         tokenizer = _AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         if not set(tokenizer("a b").input_ids) - set(tokenizer.all_special_ids):  # made where its files are missing
@@ -165,7 +166,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype, template: config.C
             raise ValueError(f"its weights lack {missing[0]} and {len(missing) - 1} more")
     except Exception as error:  # whatever broken or missing files lead to
         raise UserError(
-            f"generator.model={name} cannot be loaded: {_first_line(error)} Give the hub name of a causal language "
+            f"generator.model={name} cannot be loaded: {first_line(error)} Give the hub name of a causal language "
             "model, which needs a network or a filled cache, or a folder with its config.json, tokenizer and weights."
         ) from error
     try:
@@ -176,11 +177,6 @@ def load(name: str, device: torch.device, dtype: torch.dtype, template: config.C
             "Take a smaller model, another generator.device, or generator.dtype=bfloat16."
         ) from None
     return Model(_identified(name), network, tokenizer, template)
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0].strip()
-    return line if line.endswith(".") else f"{line}."
 
 
 def _identified(name: str) -> str:

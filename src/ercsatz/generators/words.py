@@ -12,6 +12,12 @@ def short(text: str) -> str:
     return " ".join(text[: 10 * MOST].split())[:MOST]
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, in its first line, as a sentence; its name if it says nothing."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0].strip()
+    return line if line.endswith(".") else f"{line}."
+
+
 def retry_after(text: str) -> float | None:
     """How long a ``Retry-After`` header asks to wait: a number of seconds, or a date.
 
