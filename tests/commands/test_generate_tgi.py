@@ -69,7 +69,7 @@ def start(environment, script):
 
 
 def test_killed_again_and_again_it_writes_what_one_run_writes(command, start, tmp_path):
-    kill_and_compare(command, start, tmp_path, kills=6, n=120)
+    kill_and_compare(command, start, tmp_path, kills=4, n=80)
 
 
 @pytest.mark.slow
@@ -115,10 +115,10 @@ def test_a_third_of_all_requests_failing_loses_and_doubles_nothing(command, tmp_
     (tmp_path / "calm").mkdir()
     (tmp_path / "rough").mkdir()
     with serving("--latency", "lognormal:0.02") as url:
-        calm = command(tmp_path / "calm", "generate.py", *settings(url, 300, window=32))
+        calm = command(tmp_path / "calm", "generate.py", *settings(url, 200, window=32))
         assert calm.returncode == 0, calm.stderr
     with serving("--latency", "lognormal:0.02", "--faults", 0.3, "--kinds", kinds) as url:
-        done = command(tmp_path / "rough", "generate.py", *settings(url, 300, window=32))
+        done = command(tmp_path / "rough", "generate.py", *settings(url, 200, window=32))
     assert done.returncode == 0, done.stdout + done.stderr
     assert contents(tmp_path / "rough/data/mini_bal") == contents(tmp_path / "calm/data/mini_bal")
     with closing(sqlite3.connect(tmp_path / "rough/data/mini_bal.journal.sqlite")) as db:
