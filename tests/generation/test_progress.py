@@ -76,6 +76,17 @@ def test_panel_shows_every_count(clock):
         assert f"{label:8} {count:5,} ━" in shown
 
 
+def test_dialogues_kept_are_shown_against_the_goal_of_each_emotion(clock):
+    targets = Counter(neutral=143, joy=70)
+    lines = draw(clock, busy(clock, target_goal=143, kept_targets=targets))
+    neutral, joy, fear = (next(line for line in lines if f" {label}" in line) for label in ("neutral", "joy", "fear"))
+    assert "143 of 143" in neutral
+    assert " 70 of 143" in joy
+    assert " 0 of 143" in fear
+    assert abs(neutral.count("\u2501") - 2 * joy.count("\u2501")) <= 2
+    assert fear.count("\u2501") == 0
+
+
 def test_bars_are_as_long_as_their_counts(clock):
     lines = draw(clock, make_state(clock, labels=("joy", "fear", "none"), kept_labels=Counter(joy=100, fear=50)))
     joy, fear, none = (sum(line.count("━") for line in lines if label in line) for label in ("joy", "fear", "none"))
@@ -193,6 +204,7 @@ def test_a_line_has_all_counts(clock):
         "tokens_per_s": 0,
         "retries": {"busy": 12, "timed out": 3},
         "rejected": {"no_target": 31, "duplicate": 6, "cut_off": 2},
+        "kept_targets": {},
         "kept_labels": busy(clock).kept_labels,
         "eta_s": None,
     }

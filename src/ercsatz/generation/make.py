@@ -19,7 +19,7 @@ from ercsatz.generation.journal import Journal
 from ercsatz.generation.keep import Keeper
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.output import write_files
-from ercsatz.generation.plan import plan
+from ercsatz.generation.plan import mode_of, plan
 from ercsatz.generation.probe import check_grammar, identify, keeps_seed
 from ercsatz.generation.progress import Progress, State
 from ercsatz.generation.stopping import on_signal
@@ -81,7 +81,9 @@ def _state(config: GenerateConfig) -> State:
         "utterances kept": plan.n_utterances,
     }
     goal_of, goal = next((name, goal) for name, goal in goals.items() if goal is not None)
-    return State(goal=goal, goal_of=goal_of, labels=tuple(config.benchmark.labels))
+    labels = tuple(config.benchmark.labels)
+    wanted = mode_of(config) != "natural" and plan.n_utterances is None
+    return State(goal, goal_of, labels, target_goal=math.ceil(goal / len(labels)) if wanted else None)
 
 
 def _window(job: Job, journal: Journal, state: State) -> Window:
@@ -167,6 +169,7 @@ async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progr
                 sent = state.answered + state.given_up
                 if keeper.take(outcome):
                     idle, before = 0, sent
+                    state.kept_targets[outcome.unit.target or ""] += 1
                 else:
                     idle += 1
                 _count(outcome, keeper, state)

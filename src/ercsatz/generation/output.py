@@ -33,47 +33,43 @@ def write_files(
     Raises:
         UserError: a split would be empty, or the disk is full.
     """
-    config, generator = job.config, job.generator
-    labels = list(config.benchmark.labels)
+    config = job.config
+    labels, published = list(config.benchmark.labels), _label_counts(config.benchmark)
     splits = keeper.shelf.write_splits(folder, config.split.validation, config.split.test, config.seed)
-    published = _label_counts(config.benchmark)
     facts = CardFacts(
         settings=settings,
         splits=splits,
         funnel=keeper.funnel,
-        profile=generator.profile,
+        profile=job.generator.profile,
         model=model,
-        sent=generator.sent,
-        dropped=generator.dropped,
+        sent=job.generator.sent,
+        dropped=job.generator.dropped,
         seed_kept=seed_kept,
         example_prompt=keeper.example_prompt,
         tokens=keeper.tokens if any(keeper.tokens) else None,
         benchmark_labels=published,
         leakage=Compared(leakage.unchecked is None, leakage.left_out, leakage.hits),
     )
-    stored = {
-        "settings": settings,
-        "model": model,
-        "complete": keeper.unanswered == 0,
-        "labels": {"benchmark": published, "data": {label: keeper.shelf.labels[label] for label in labels}},
-        "funnel": {
-            **keeper.funnel.stages,
-            "not_kept": {reason.name: count for reason, count in keeper.funnel.by_frequency()},
-            "rejected_answers": {reason.name: count for reason, count in keeper.funnel.rejected.most_common()},
-        },
-    }
-    counts = {f"{config.benchmark.title}, train": published, config.data.name: keeper.shelf.labels}
+    made = {label: keeper.shelf.labels[label] for label in labels}
+    stored = {"settings": settings, "model": model, "labels": {"benchmark": published, "data": made}, **_counts(keeper)}
+    drawn = {f"{config.benchmark.title}, train": published, config.data.name: made}
     with writing(folder):
-        label_plot(
-            folder / "labels.png",
-            labels,
-            {name: of for name, of in counts.items() if of},
-            f"Utterances by emotion: {config.data.name}",
-        )
+        title = f"Utterances by emotion: {config.data.name}"
+        label_plot(folder / "labels.png", labels, {name: of for name, of in drawn.items() if of}, title)
         for name, text in (("README.md", card(facts)), (CONFIG_FILE, json.dumps(stored, indent=2) + "\n")):
             with atomic_write(folder / name) as file:
                 file.write(text)
     return splits
+
+
+def _counts(keeper: Keeper) -> dict[str, Any]:
+    """What became of the requests, and whether all were answered."""
+    funnel = {
+        **keeper.funnel.stages,
+        "not_kept": {reason.name: count for reason, count in keeper.funnel.by_frequency()},
+        "rejected_answers": {reason.name: count for reason, count in keeper.funnel.rejected.most_common()},
+    }
+    return {"complete": keeper.unanswered == 0, "funnel": funnel}
 
 
 def _label_counts(benchmark: Benchmark) -> dict[str, int]:

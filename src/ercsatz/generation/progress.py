@@ -83,6 +83,8 @@ class State:
         kept: dialogues.
         utterances: in kept dialogues.
         kept_labels: utterances in kept dialogues by emotion.
+        kept_targets: kept dialogues by the emotion that was asked for.
+        target_goal: how many of these are wanted of each; ``None``: no emotion is asked for, or none is counted.
         retries: failed requests by kind.
         rejected: answers by why they could not be used.
         prompt_tokens: of answered requests, where servers count them.
@@ -107,6 +109,8 @@ class State:
     kept: int = 0
     utterances: int = 0
     kept_labels: Counter[str] = field(default_factory=Counter)
+    kept_targets: Counter[str] = field(default_factory=Counter)
+    target_goal: int | None = None
     retries: Counter[str] = field(default_factory=Counter)
     rejected: Counter[Reason] = field(default_factory=Counter)
     prompt_tokens: int = 0
@@ -275,6 +279,7 @@ def _record(state: State, pace: _Pace) -> Mapping[str, object]:
         "tokens_per_s": round(pace.tokens, 1),
         "retries": dict(state.retries),
         "rejected": {reason.name: count for reason, count in state.rejected.items()},
+        "kept_targets": dict(state.kept_targets),
         "kept_labels": {label: state.kept_labels[label] for label in state.labels},
         "eta_s": None if left is None else round(left),
     }
@@ -301,18 +306,26 @@ def _goal(state: State, width: int) -> Text:
 
 
 def _labels(state: State, width: int, height: int) -> Iterator[Text]:
-    """A bar for each label; where there is no room for all, the last line is for the rest."""
-    counts = [(label, state.kept_labels[label]) for label in state.labels]
+    """A bar for each label; where there is no room for all, the last line is for the rest.
+
+    Utterances, as parts of the most frequent label's; where an emotion was asked for, also dialogues, against the goal.
+    """
+    rows = [(label, state.kept_labels[label], state.kept_targets[label], 1) for label in state.labels]
     room = max(height, 2)
-    if len(counts) > room:
-        rest = counts[room - 1 :]
-        counts[room - 1 :] = [(f"{len(rest)} others", sum(count for _, count in rest))]
-    most = max(count for _, count in counts)
-    name_width = min(max(cell_len(name) for name, _ in counts), LABEL_WIDTH)
+    if len(rows) > room:
+        rest = rows[room - 1 :]
+        utterances, dialogues = sum(row[1] for row in rest), sum(row[2] for row in rest)
+        rows[room - 1 :] = [(f"{len(rest)} others", utterances, dialogues, len(rest))]
+    most = max(count for _, count, _, _ in rows)
+    name_width = min(max(cell_len(name) for name, *_ in rows), LABEL_WIDTH)
     digits = len(f"{most:,}")
-    for name, count in counts:
-        start = f"{set_cell_size(name, name_width)} {count:>{digits},} "
-        yield Text.assemble(start, (_bar(count / most if most else 0.0, width - name_width - digits - 2), "cyan"))
+    for name, count, dialogues, labels in rows:
+        start, share = f"{set_cell_size(name, name_width)} {count:>{digits},} ", count / most if most else 0.0
+        if state.target_goal is not None:
+            goal = labels * state.target_goal
+            start += f"{f'{dialogues:,} of {goal:,}':>{2 * len(f'{goal:,}') + 4}} "
+            share = min(dialogues / goal, 1.0)
+        yield Text.assemble(start, (_bar(share, width - cell_len(start)), "cyan"))
 
 
 def _rows(state: State, pace: _Pace) -> Iterator[tuple[str, str, str]]:

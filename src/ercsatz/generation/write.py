@@ -75,7 +75,6 @@ class Writer:
         try:
             if self._mode == "persona":
                 await self._write_persona(outcome, ask)
-            outcome.stage = "asked"
             request = partial(self.dialogue_request, outcome)
             outcome.result = await self._attempts(outcome, ask, request, self._judge(outcome))
         except _RejectedError as rejected:
