@@ -111,19 +111,19 @@ def wait_for(condition, seconds: float = 60.0) -> None:
 
 
 def test_a_third_of_all_requests_failing_loses_and_doubles_nothing(command, tmp_path):
-    kinds = "424,429,429 proxy,500,502,503,504,422,413,drop,reset,garbage"
+    kinds = "424,429,429 proxy,500,502,503,504,422,413,drop,reset,garbage,hang"
     (tmp_path / "calm").mkdir()
     (tmp_path / "rough").mkdir()
     with serving("--latency", "lognormal:0.02") as url:
         calm = command(tmp_path / "calm", "generate.py", *settings(url, 200, window=32))
         assert calm.returncode == 0, calm.stderr
     with serving("--latency", "lognormal:0.02", "--faults", 0.3, "--kinds", kinds) as url:
-        done = command(tmp_path / "rough", "generate.py", *settings(url, 200, window=32))
+        done = command(tmp_path / "rough", "generate.py", *settings(url, 200, window=32), "generator.timeout=3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert contents(tmp_path / "rough/data/mini_bal") == contents(tmp_path / "calm/data/mini_bal")
     with closing(sqlite3.connect(tmp_path / "rough/data/mini_bal.journal.sqlite")) as db:
         failures = dict(db.execute("SELECT kind, COUNT(*) FROM failures GROUP BY 1").fetchall())
-    assert failures.keys() >= {"busy", "failed", "refused"}
+    assert failures.keys() >= {"busy", "failed", "refused", "timed out"}
 
 
 def test_server_that_dies_and_comes_back_costs_nothing(start, tmp_path):
