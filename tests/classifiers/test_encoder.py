@@ -83,6 +83,8 @@ def test_padding_and_chunks_do_not_change_a_vector(config, pooling):
     sequences = random_sequences([3, longest, 1, 7, 2, longest, 12, 3])
     with torch.no_grad():
         vectors = encoder(pad_sequences(sequences, 1))
+        together = encoder(pad_sequences(sequences, 1, worth=MAX_PADDED_TOKENS))
+        torch.testing.assert_close(vectors, together, atol=1e-5, rtol=0)
         for vector, sequence in zip(vectors, sequences, strict=True):
             states = encoder.model(input_ids=torch.tensor([sequence])).last_hidden_state[0]
             alone = states[0] if pooling == Pooling.first else states.mean(0)
@@ -111,6 +113,13 @@ def test_chunks_hold_each_sequence_once_with_little_padding(lengths):
     for ids, mask in zip(padded.ids, padded.masks, strict=True):
         assert (ids[mask == 0] == 1).all()
         assert len(ids) == 1 or ids.numel() <= min(MAX_PADDED_TOKENS, MAX_PADDING * mask.sum())
+
+
+def test_padding_that_costs_no_more_than_a_call_saves_the_call():
+    sequences = random_sequences([100, 50, 10, 1])
+    assert len(pad_sequences(sequences, 1).ids) == 4
+    assert len(pad_sequences(sequences, 1, worth=239).ids) == 1
+    assert len(pad_sequences(sequences, 1, worth=238).ids) == 2
 
 
 def test_sequences_of_one_length_are_one_chunk():

@@ -92,8 +92,8 @@ class CoMPM(nn.Module):
                 at.append((row, len(earlier) - 1))
         longest = max(map(len, rows), default=1)
         return Batch(
-            contexts=pad_sequences(contexts, self._pad),
-            memories=pad_sequences(memories, self._pad) if memories else None,
+            contexts=pad_sequences(contexts, self._pad, self.context.worth),
+            memories=pad_sequences(memories, self._pad, self.memory.worth) if memories else None,
             speaker_turns=torch.tensor([row + [0] * (longest - len(row)) for row in rows], dtype=torch.long),
             memory_at=torch.tensor([-1 if a is None else a[0] * longest + a[1] for a in at]),
             labels=torch.tensor(labels),

@@ -15,11 +15,12 @@ from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.errors import UserError
 
 # cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
-# on an H200 that was half the training time. PyTorch's own kernels take any shape.
+# on an H200 that was four fifths of a training step (benchmarks/chunks.py). PyTorch's own kernels take any shape.
 torch.backends.cuda.enable_cudnn_sdp(False)
 
 MAX_PADDED_TOKENS = 16384  # one encoder call at the most
 MAX_PADDING = 1.15  # padded over real tokens of a call
+GPU_CALL = 4096  # tokens that a GPU encodes in the time in which Python calls the encoder once; benchmarks/chunks.py
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,16 @@ class Sequences:
         return Sequences(move(self.ids), move(self.masks), self.order.to(device, non_blocking=True))
 
 
-def pad_sequences(sequences: Sequence[Sequence[int]], pad_id: int) -> Sequences:
+def pad_sequences(sequences: Sequence[Sequence[int]], pad_id: int, worth: int = 0) -> Sequences:
     """Sort by length and cut into chunks with little padding.
 
-    A chunk holds at most 16384 padded tokens and 15 % padding, unless it is one sequence.
+    A chunk holds at most 16384 padded tokens, and 15 % padding or ``worth`` tokens of it, whichever is more; unless it
+    is one sequence.
+
+    Args:
+        sequences: of tokens.
+        pad_id: the padding token.
+        worth: how many tokens of padding cost no more than another call of the encoder.
     """
     by_length = sorted(range(len(sequences)), key=lambda i: len(sequences[i]), reverse=True)
     chunks: list[list[int]] = []
@@ -186,7 +193,7 @@ def pad_sequences(sequences: Sequence[Sequence[int]], pad_id: int) -> Sequences:
     for i in by_length:
         length = len(sequences[i])
         padded = longest * (len(chunks[-1]) + 1) if chunks else 0
-        if not chunks or padded > min(MAX_PADDED_TOKENS, MAX_PADDING * (real + length)):
+        if not chunks or padded > min(MAX_PADDED_TOKENS, max(MAX_PADDING * (real + length), real + length + worth)):
             chunks.append([])
             real, longest = 0, length
         chunks[-1].append(i)
@@ -215,6 +222,11 @@ class Encoder(nn.Module):
     def width(self) -> int:
         """Length of a vector."""
         return int(self.model.config.hidden_size)
+
+    @property
+    def worth(self) -> int:
+        """How many tokens of padding cost no more than another call; see ``pad_sequences``."""
+        return GPU_CALL if next(self.parameters()).is_cuda else 0
 
     def forward(self, sequences: Sequences) -> Tensor:
         """Encode; padding is masked.
