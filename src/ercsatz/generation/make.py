@@ -167,12 +167,9 @@ async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progr
         async with aclosing(engine.outcomes(plan(job.config, job.inventories))) as outcomes:
             async for outcome in outcomes:
                 sent = state.answered + state.given_up
-                if keeper.take(outcome):
-                    idle, before = 0, sent
-                    state.kept_targets[outcome.unit.target or ""] += 1
-                else:
-                    idle += 1
-                _count(outcome, keeper, state)
+                kept = keeper.take(outcome)
+                idle, before = (0, sent) if kept else (idle + 1, before)
+                _count(outcome, kept, keeper, state)
                 progress.tick()
                 hopeless = min(idle, sent - before) >= HOPELESS  # what the journal has is taken to its end first
                 if job.config.plan.n_dialogues is None and (hopeless or state.reached >= (state.goal or 0)):
@@ -181,12 +178,14 @@ async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progr
         beat.cancel()
 
 
-def _count(outcome: Outcome, keeper: Keeper, state: State) -> None:
+def _count(outcome: Outcome, kept: bool, keeper: Keeper, state: State) -> None:
     state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
     state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
+    if kept and outcome.unit.target is not None:
+        state.kept_targets[outcome.unit.target] += 1
     state.taken = outcome.unit.index + 1
-    kept = {"dialogues kept": state.kept, "utterances kept": state.utterances}
-    state.reached = kept.get(state.goal_of, state.reached)
+    counted = {"dialogues kept": state.kept, "utterances kept": state.utterances}
+    state.reached = counted.get(state.goal_of, state.reached)
 
 
 def _worth(config: GenerateConfig, state: State) -> int:
