@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(dialogues, _console(options.color))
         sys.stdout.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
