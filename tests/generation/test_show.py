@@ -135,7 +135,8 @@ def test_what_is_not_there_is_an_error(folder, capsys, options, message):
 def test_a_folder_without_a_data_set_is_an_error(tmp_path):
     done = run(tmp_path / "nowhere")
     assert done.returncode == 1
-    assert done.stderr.decode().startswith(f"error: {tmp_path / 'nowhere'} has no train.jsonl and no validation.jsonl and no")
+    missing = f"{tmp_path / 'nowhere'} has no train.jsonl and no validation.jsonl and no"
+    assert done.stderr.decode().startswith(f"error: {missing}")
     assert b"Traceback" not in done.stderr
 
 
