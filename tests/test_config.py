@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-from ercsatz import config
+from ercsatz import cli, config
 from ercsatz.config import VARIANTS, Phase
 from ercsatz.resources import resource
 
@@ -162,6 +162,14 @@ def test_a_benchmark_with_an_unknown_key_is_refused_by_file_and_key(tmp_path):
     message = refusal("train", "data=odd_org", search)
     assert "'benchmark/odd'" in message
     assert "lables" in message
+
+
+def test_a_label_gets_its_sentiment_on_the_command_line():
+    override = "+benchmark.sentiments.glad=positive"
+
+    assert cli._undeclared([override], [CONF]) is None
+    assert cli._undeclared(["+benchmark.sentiment.glad=positive"], [CONF]) is not None
+    assert compose("train", ["data=mini_org", override]).benchmark.sentiments.glad == "positive"
 
 
 def test_data_and_cache_folders_come_from_the_environment(monkeypatch):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ercsatz.dialogue import (
+    SENTIMENTS,
     Corpus,
     Dialogue,
+    Knowledge,
     Utterance,
     atomic_write,
     fingerprint,
@@ -22,10 +25,11 @@ from ercsatz.dialogue import (
 from ercsatz.errors import UserError
 
 LABELS = ("neutral", "joy")
-A_DIALOGUE = Dialogue("1", (Utterance("Maya", "You're early.", "joy"), Utterance("Leo", "Am I?")), {"prompt": 7})
+FIRST, SECOND = Utterance("Maya", "You're early.", "joy"), Utterance("Leo", "Am I?")
+A_DIALOGUE = Dialogue("1", (FIRST, SECOND), {"prompt": 7})
 
 said = st.text(min_size=1).filter(str.strip)
-utterances = st.builds(Utterance, said, said, st.none() | st.text())
+utterances = st.builds(Utterance, said, said, st.none() | st.text(), st.none() | st.sampled_from(SENTIMENTS))
 dialogues = st.builds(
     Dialogue,
     st.text(),
@@ -65,6 +69,21 @@ def test_a_file_with_windows_ends_and_a_byte_order_mark_is_read(tmp_path):
     assert [dialogue.id for dialogue in read_jsonl(tmp_path / "a.jsonl")] == ["a", "b"]
 
 
+def test_a_sentiment_is_written_only_where_there_is_one():
+    annotated = replace(A_DIALOGUE, utterances=(replace(FIRST, sentiment="positive"), SECOND))
+
+    assert to_json(annotated)["utterances"] == [
+        {"speaker": "Maya", "text": "You're early.", "emotion": "joy", "sentiment": "positive"},
+        {"speaker": "Leo", "text": "Am I?", "emotion": None},
+    ]
+
+
+def test_a_null_sentiment_is_none():
+    read = from_json(json.loads(turn(text="Hi.", emotion=None, sentiment=None)), "line 1")
+
+    assert read.utterances[1] == Utterance("Leo", "Hi.")
+
+
 def line(**changes) -> str:
     return json.dumps(to_json(A_DIALOGUE) | changes)
 
@@ -92,7 +111,17 @@ def turn(**changes) -> str:
         (turn(text=3, emotion=None), "turn 2: 'text' must be a string that is not empty"),
         (turn(text="Hi.", emotion=None, speaker=None), "turn 2: 'speaker' must be a string that is not empty"),
         (turn(text="Hi.", emotion=2), "turn 2: 'emotion' must be a label or null"),
-        (turn(text="Hi.", emotion=None, mood="joy"), "turn 2: unknown key 'mood'"),
+        (
+            turn(text="Hi.", emotion=None, mood="joy"),
+            "turn 2: unknown key 'mood'; known are emotion, sentiment, speaker, text",
+        ),
+        *(
+            (
+                turn(text="Hi.", emotion=None, sentiment=bad),
+                "turn 2: 'sentiment' must be negative, neutral, positive or null",
+            )
+            for bad in ("mixed", "Positive", "", 1, ["positive"])
+        ),
     ],
 )
 def test_a_bad_line_is_refused_with_its_place(tmp_path, bad, message):
@@ -142,7 +171,12 @@ def test_write_jsonl_leaves_no_file_when_a_dialogue_cannot_be_written(tmp_path):
 
 
 OTHER = Dialogue("2", (Utterance("Maya", "No.", "neutral"),))
-FIRST, SECOND = A_DIALOGUE.utterances
+KNOWN = Knowledge(("to be on time",), ("to please Leo",), b"\0\0\x80?")
+
+
+def with_first(**changes) -> tuple[Dialogue, Dialogue]:
+    """Both dialogues, with changes to the first turn."""
+    return replace(A_DIALOGUE, utterances=(replace(FIRST, **changes), SECOND)), OTHER
 
 
 @pytest.mark.parametrize(
@@ -157,10 +191,40 @@ FIRST, SECOND = A_DIALOGUE.utterances
         (replace(A_DIALOGUE, utterances=(replace(FIRST, speaker="Leo"), SECOND)), OTHER),
         (replace(A_DIALOGUE, utterances=(replace(FIRST, text="You're early"), SECOND)), OTHER),
         (replace(A_DIALOGUE, utterances=(FIRST, SECOND, *OTHER.utterances)),),
+        with_first(sentiment="neutral"),
+        with_first(knowledge=Knowledge()),
+        with_first(knowledge=KNOWN),
     ],
 )
 def test_fingerprint_changes_with_the_content(changed):
     assert fingerprint(changed) != fingerprint((A_DIALOGUE, OTHER))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sentiment": "negative"},
+        {"sentiment": None},
+        {"knowledge": None},
+        {"knowledge": replace(KNOWN, retrieved=("to be late",))},
+        {"knowledge": replace(KNOWN, retrieved=KNOWN.generated, generated=KNOWN.retrieved)},
+        {"knowledge": replace(KNOWN, generated=())},
+        {"knowledge": replace(KNOWN, vectors=b"")},
+    ],
+)
+def test_fingerprint_changes_with_what_is_known_of_a_turn(change):
+    known = {"sentiment": "positive", "knowledge": KNOWN}
+
+    assert fingerprint(with_first(**known | change)) != fingerprint(with_first(**known))
+
+
+def test_fingerprint_of_turns_without_sentiment_and_knowledge_is_as_ever():
+    """Stages and data sets that were made before turns could have either stay valid."""
+    lines = [
+        '["1", [["Maya", "You\'re early.", "joy"], ["Leo", "Am I?", null]]]',
+        '["2", [["Maya", "No.", "neutral"]]]',
+    ]
+    assert fingerprint((A_DIALOGUE, OTHER)) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_fingerprint_does_not_change_with_provenance():

@@ -1,4 +1,4 @@
-"""The commands: ``ercsatz train | generate | rank | fetch | show``, and the scripts of the same names.
+"""The commands: ``ercsatz train | generate | rank | knowledge | fetch | show``, and the scripts of the same names.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -20,7 +20,9 @@ from ercsatz.resources import resource
 CONF = str(resource("conf"))
 
 # Mappings that a benchmark's YAML fills, to which a user may add.
-_OPEN = tuple(f"benchmark.{name}." for name in ("label_names", "options", "published", "files", "downloads"))
+_OPEN = tuple(
+    f"benchmark.{name}." for name in ("label_names", "sentiments", "options", "published", "files", "downloads")
+)
 
 
 def train() -> None:
@@ -36,6 +38,11 @@ def generate() -> None:
 def rank() -> None:
     """Rank finished sweeps or a table of scores: ``python rank.py scores=FILE.csv``."""
     _run(_rank)
+
+
+def knowledge() -> None:
+    """Find commonsense about utterances: ``python knowledge.py data=meld_org retrieve.atomic=FILE.csv``."""
+    _run(_knowledge)
 
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
@@ -61,6 +68,15 @@ def _rank(cfg: DictConfig) -> None:
         rank_command(settings)
 
 
+@hydra.main(config_path=CONF, config_name="knowledge", version_base="1.3")
+def _knowledge(cfg: DictConfig) -> None:
+    with _reported():
+        settings = sweep.to_object(cfg)
+        from ercsatz.knowledge.run import run
+
+        run(settings)
+
+
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
@@ -74,7 +90,7 @@ def _reported() -> Iterator[None]:
 def main() -> None:
     """The console command: the first argument names what to do, the rest is Hydra's."""
     commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank}
-    commands |= {"fetch": _fetch, "show": _show}
+    commands |= {"knowledge": knowledge, "fetch": _fetch, "show": _show}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in commands:
         print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)

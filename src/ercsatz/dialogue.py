@@ -4,7 +4,9 @@ A line of the JSONL form is a dialogue::
 
     {"id": "12", "utterances": [{"speaker": "Maya", "text": "You're early.", "emotion": "surprise"}, ...]}
 
-``emotion`` is null where a turn is context only. Generated dialogues also carry ``provenance``, a flat mapping.
+``emotion`` is null where a turn is context only. A turn may also have a ``sentiment`` (negative, neutral or positive),
+where its benchmark was annotated with it. Generated dialogues also carry ``provenance``, a flat mapping. Knowledge
+about a turn is in a file beside the dialogues; see ``ercsatz.knowledge``.
 """
 
 import hashlib
@@ -22,16 +24,34 @@ from typing import IO, Any
 from ercsatz.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+SENTIMENTS = ("negative", "neutral", "positive")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Commonsense about a turn: what its speaker wanted, how the speaker feels, how the listeners feel.
+
+    Attributes:
+        retrieved: statements found in a knowledge base, the best first.
+        generated: statements a language model wrote.
+        vectors: in place of generated statements, float32 vectors of xIntent, xReact and oReact one after the other.
+    """
+
+    retrieved: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
+    vectors: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
-    """One turn: who said what, and the emotion it was labelled with (``None``: context only)."""
+    """One turn: who said what, and what it was labelled with (emotion ``None``: context only)."""
 
     speaker: str
     text: str
     emotion: str | None = None
+    sentiment: str | None = None
+    knowledge: Knowledge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +122,28 @@ def label_counts(dialogues: Iterable[Dialogue]) -> Counter[str]:
 
 
 def fingerprint(dialogues: Iterable[Dialogue]) -> str:
-    """SHA-256 (hex) of ids, speakers, texts and labels, in order; provenance does not count."""
+    """SHA-256 (hex) of ids, speakers, texts, labels and knowledge, in order; provenance does not count."""
     digest = hashlib.sha256()
     for dialogue in dialogues:
-        turns = [[turn.speaker, turn.text, turn.emotion] for turn in dialogue.utterances]
+        turns = [[turn.speaker, turn.text, turn.emotion, *_extras(turn)] for turn in dialogue.utterances]
         digest.update(json.dumps([dialogue.id, turns], ensure_ascii=False).encode())
     return digest.hexdigest()
 
 
+def _extras(turn: Utterance) -> list[Any]:
+    """What few turns have; nothing for the others, whose fingerprint it leaves alone."""
+    known = turn.knowledge
+    said = [] if known is None else [known.retrieved, known.generated, hashlib.sha256(known.vectors).hexdigest()]
+    return said if turn.sentiment is None else [turn.sentiment, *said]
+
+
 def to_json(dialogue: Dialogue) -> dict[str, Any]:
     """The JSON object of one line of the JSONL form."""
-    turns = [{"speaker": turn.speaker, "text": turn.text, "emotion": turn.emotion} for turn in dialogue.utterances]
+    turns = [
+        {"speaker": turn.speaker, "text": turn.text, "emotion": turn.emotion}
+        | ({} if turn.sentiment is None else {"sentiment": turn.sentiment})
+        for turn in dialogue.utterances
+    ]
     line: dict[str, Any] = {"id": dialogue.id, "utterances": turns}
     return line | {"provenance": dict(dialogue.provenance)} if dialogue.provenance else line
 
@@ -213,7 +244,7 @@ def _check_unicode(dialogue: Dialogue, place: str) -> None:
 
 
 def _turn(turn: object, where: str) -> Utterance:
-    _expect_keys(turn, {"speaker", "text", "emotion"}, set(), where)
+    _expect_keys(turn, {"speaker", "text", "emotion"}, {"sentiment"}, where)
     assert isinstance(turn, dict)
     speaker, text, emotion = turn["speaker"], turn["text"], turn["emotion"]
     for key, value in (("speaker", speaker), ("text", text)):
@@ -221,7 +252,10 @@ def _turn(turn: object, where: str) -> Utterance:
             raise UserError(f"{where}: {key!r} must be a string that is not empty.")
     if emotion is not None and not isinstance(emotion, str):
         raise UserError(f"{where}: 'emotion' must be a label or null.")
-    return Utterance(speaker, text, emotion)
+    sentiment = turn.get("sentiment")
+    if sentiment is not None and sentiment not in SENTIMENTS:
+        raise UserError(f"{where}: 'sentiment' must be {', '.join(SENTIMENTS)} or null.")
+    return Utterance(speaker, text, emotion, sentiment)
 
 
 def _expect_keys(value: object, needed: set[str], allowed: set[str], where: str) -> None:

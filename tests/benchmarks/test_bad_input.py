@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -5,7 +6,7 @@ from omegaconf import MISSING, OmegaConf
 
 from ercsatz.benchmarks import find, load
 from ercsatz.config import Counts, Download
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.dialogue import Dialogue, Utterance, to_json
 from ercsatz.errors import UserError
 
 HEADER = "Dialogue_ID,Speaker,Utterance,Emotion\n"
@@ -38,9 +39,31 @@ def test_label_names_map_and_null_makes_context(small):
     assert [turn.emotion for turn in load(benchmark).split("train")[0].utterances] == ["cross", None]
 
 
+SENTIMENT_HEADER = HEADER.replace("Emotion", "Emotion,Sentiment")
+
+
+def test_a_sentiment_column_is_read_in_lower_case_and_an_empty_one_is_none(small):
+    rows = "0,Ann,Hi.,calm, Positive\n0,Bo,Oh.,,negative\n0,Ann,So.,cross,\n"
+    turns = load(small(SENTIMENT_HEADER + rows)).split("train")[0].utterances
+
+    assert [turn.sentiment for turn in turns] == ["positive", "negative", None]
+    assert [turn.emotion for turn in turns] == ["calm", None, "cross"]
+
+
+def test_our_own_form_keeps_its_sentiments(small):
+    said = Dialogue("1", (Utterance("Ann", "Hi.", "calm", "neutral"), Utterance("Bo", "Hi.", "calm")))
+
+    assert load(small(json.dumps(to_json(said)), "jsonl", ".jsonl")).split("train") == (said,)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        pytest.param(
+            SENTIMENT_HEADER + "0,Ann,Hi.,calm,neutral\n0,Bo,Hm.,calm,Mixed\n",
+            "line 3: unknown sentiment 'Mixed'; known are: negative, neutral, positive",
+            id="sentiment",
+        ),
         pytest.param("", "the column 'Dialogue_ID' is missing; the file has: no header", id="empty file"),
         pytest.param(HEADER, "split train: no dialogues", id="empty split"),
         pytest.param("Dialogue_ID,Speaker,Text,Emotion\n", "line 1: the column 'Utterance' is missing", id="column"),
@@ -189,6 +212,29 @@ def test_a_split_without_a_file_is_refused(small, files):
 def test_labels_that_repeat_or_that_no_reader_could_meet_are_refused(small, labels, message):
     with pytest.raises(UserError, match=re.escape(message)):
         load(small(labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("sentiments", "message"),
+    [
+        (
+            {"calm": "neutral", "angry": "negative"},
+            "benchmark.sentiments.angry: not one of benchmark.labels, which are: calm, cross. Leave it out with "
+            "~benchmark.sentiments.angry.",
+        ),
+        ({"calm": "good"}, "benchmark.sentiments.calm=good: must be negative, neutral, positive, or null: it depends"),
+        ({"calm": "Neutral"}, "benchmark.sentiments.calm=Neutral: must be negative, neutral, positive, or null"),
+        ({"calm": ""}, "benchmark.sentiments.calm=: must be negative, neutral, positive, or null"),
+    ],
+)
+def test_sentiments_of_unknown_labels_and_of_another_kind_are_refused(small, sentiments, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        load(small(sentiments=sentiments))
+
+
+@pytest.mark.parametrize("sentiments", [{}, {"cross": "negative"}, {"cross": "negative", "calm": None}])
+def test_sentiments_may_be_left_out(small, sentiments):
+    assert load(small(sentiments=sentiments)).labels == ("calm", "cross")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "../up", "caf\u00e9", "a\n"])

@@ -39,3 +39,6 @@ def test_the_example_reads_the_data_below_it(name, tmp_path, monkeypatch):
 
     for dialogues in load(benchmark).splits.values():
         assert [[turn.emotion for turn in d.utterances] for d in dialogues] == EXPECTED[name]
+        sentiments = {turn.sentiment for d in dialogues for turn in d.utterances}
+        assert sentiments == ({"negative", "neutral"} if name == "meld_tab" else {None})
+    assert benchmark.sentiments.keys() == (set(benchmark.labels) if name == "meld_tab" else set())

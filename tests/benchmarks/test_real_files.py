@@ -1,4 +1,5 @@
 import shutil
+from collections import Counter
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -19,6 +20,13 @@ TEST_LABELS = {
     "meld": [1256, 402, 281, 345, 208, 68, 50],
     "emorynlp": [349, 282, 182, 113, 159, 145, 98],
     "emorynlp_small": [288, 217, 116, 86, 111, 96, 70],
+}
+
+
+MELD_SENTIMENTS = {  # train, validation, test
+    "neutral": (4710, 470, 1256),
+    "negative": (2945, 406, 833),
+    "positive": (2334, 233, 521),
 }
 
 
@@ -63,6 +71,40 @@ def test_meld_keeps_ids_order_and_typographic_apostrophes(shared):
     assert "60" not in {dialogue.id for dialogue in corpus.split("train")}
 
 
+def test_meld_has_the_annotated_sentiments(shared):
+    corpus = read(shared, "meld")
+    by_split = [
+        Counter(turn.sentiment for d in dialogues for turn in d.utterances) for dialogues in corpus.splits.values()
+    ]
+    train = Counter((turn.emotion, turn.sentiment) for d in corpus.split("train") for turn in d.utterances)
+
+    assert [dict(counts) for counts in by_split] == [
+        {sentiment: counts[split] for sentiment, counts in MELD_SENTIMENTS.items()} for split in range(3)
+    ]
+    assert {key: n for key, n in train.items() if key[0] == "surprise"} == {
+        ("surprise", "negative"): 614,
+        ("surprise", "positive"): 591,
+    }
+
+
+def test_melds_other_labels_are_annotated_with_their_sentiment_throughout(shared):
+    groups = settings("meld", [resource("conf")]).sentiments
+    pairs = {
+        (turn.emotion, turn.sentiment)
+        for dialogues in read(shared, "meld").splits.values()
+        for d in dialogues
+        for turn in d.utterances
+    }
+
+    assert {pair for pair in pairs if pair[0] != "surprise"} == {pair for pair in groups.items() if pair[1]}
+    assert {sentiment for emotion, sentiment in pairs if emotion == "surprise"} == {"negative", "positive"}
+
+
+@pytest.mark.parametrize("name", ["emorynlp", "emorynlp_small"])
+def test_emorynlp_has_no_annotated_sentiments(shared, name):
+    assert {turn.sentiment for d in read(shared, name).split("train") for turn in d.utterances} == {None}
+
+
 def test_the_two_cuts_of_emorynlp_agree_on_ids_and_on_who_speaks_together(shared):
     full, small = (
         {d.id: {turn.text: turn.speaker for turn in d.utterances} for d in read(shared, name).split("test")}
@@ -84,7 +126,7 @@ def test_a_clone_of_the_publishers_repository_is_read_as_it_is(shared, tmp_path)
 def test_a_table_of_columns_reads_meld_just_as_its_own_reader_does(shared):
     own = settings("meld", [resource("conf")], shared(FOLDERS["meld"]))
     columns = {"dialogue": "Dialogue_ID", "speaker": "Speaker", "text": "Utterance", "emotion": "Emotion"}
-    own.reader, own.options = "table", {"columns": columns | {"order": "Utterance_ID"}}
+    own.reader, own.options = "table", {"columns": columns | {"order": "Utterance_ID", "sentiment": "Sentiment"}}
 
     assert load(own) == read(shared, "meld")
 
@@ -95,6 +137,13 @@ def test_a_composed_configuration_is_read(shared):
         config = compose("train", ["data=meld_org", f"benchmark.path={shared(FOLDERS['meld'])}"])
 
     assert len(load(config.benchmark).split("validation")) == 114
+
+
+@pytest.mark.parametrize("name", ["meld", "emorynlp", "emorynlp_small", "iemocap", "mini"])
+def test_every_label_has_a_sentiment_in_the_label_order(name):
+    benchmark = settings(name, [resource("conf")])
+
+    assert list(benchmark.sentiments) == benchmark.labels
 
 
 @pytest.mark.parametrize("name", ["meld", "emorynlp", "emorynlp_small", "iemocap"])

@@ -29,10 +29,20 @@ def test_tab_fills_the_text_with_surplus_fields_and_ignores_extra_blank_lines(sm
 
 
 def test_tab_passes_over_other_columns_and_header_lines(small):
-    options = {"columns": ["speaker", "text", "emotion", "sentiment"], "skip": 2}
-    dialogues = train(small("Who\tWhat\n\nAnn\tHi\tthere\tcalm\tneutral\n", "tab", ".txt", options=options))
+    options = {"columns": ["speaker", "text", "emotion", "season"], "skip": 2}
+    dialogues = train(small("Who\tWhat\n\nAnn\tHi\tthere\tcalm\t3\n", "tab", ".txt", options=options))
 
     assert dialogues[0].utterances == (Utterance("Ann", "Hi there", "calm"),)
+
+
+def test_tab_reads_a_sentiment(small):
+    options = {"columns": ["speaker", "text", "emotion", "sentiment"]}
+    dialogues = train(small("Ann\tHi\tthere\tcalm\tPositive\nBo\tHm.\tcross\t\n", "tab", ".txt", options=options))
+
+    assert dialogues[0].utterances == (
+        Utterance("Ann", "Hi there", "calm", "positive"),
+        Utterance("Bo", "Hm.", "cross"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,6 +50,11 @@ def test_tab_passes_over_other_columns_and_header_lines(small):
     [
         ("Ann\tHi.\n", {}, "train.txt, line 1: 2 fields where there are 3 columns"),
         ("Ann\tHi.\tcalm\nBo\tHm.\tglad\n", {}, "train.txt, line 2: unknown label 'glad'"),
+        (
+            "Ann\tHi.\tcalm\tgood\n",
+            {"columns": ["speaker", "text", "emotion", "sentiment"]},
+            "train.txt, line 1: unknown sentiment 'good'",
+        ),
         ("Ann\tHi.\tcalm\n", {"columns": ["speaker", "text"]}, "benchmark.options.columns: emotion must be among them"),
         ("\n\n", {}, "split train: no dialogues"),
         ("", {"skip": "two"}, "benchmark.options.skip='two': must be a whole number"),
@@ -76,6 +91,34 @@ def test_an_order_column_sorts_by_number(small):
 
     dialogue = train(small(json.dumps(records), "table", ".json", options=options))[0]
     assert [turn.text for turn in dialogue.utterances] == ["2", "9", "10"]
+
+
+SAID = {"d": "x", "s": "Ann", "t": "Hi.", "e": "calm"}
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "options"),
+    [
+        ("d,s,t,e,m\nx,Ann,Hi.,calm,Negative\nx,Ann,Hi.,calm,\n", ".csv", ROWS),
+        (json.dumps([SAID | {"m": "negative"}, SAID | {"m": None}]), ".json", ROWS),
+        (json.dumps([SAID | {"m": "negative"}, SAID]), ".json", ROWS),
+        (json.dumps([{"turns": [SAID | {"m": "NEGATIVE"}, SAID | {"m": ""}]}]), ".json", NESTED),
+        (
+            '{"t": ["Hi.", "Hi."], "e": ["calm", "calm"], "m": ["negative", null]}',
+            ".jsonl",
+            LISTS | {"alternate": ["Ann"]},
+        ),
+    ],
+)
+def test_a_sentiment_column_is_read_from_every_format(small, content, suffix, options):
+    columns = options["columns"] | {"sentiment": "m"}
+    benchmark = small(content, "table", suffix, options=options | {"columns": columns})
+    benchmark.files = dict.fromkeys(benchmark.files, f"train{suffix}")
+
+    assert train(benchmark)[0].utterances == (
+        Utterance("Ann", "Hi.", "calm", "negative"),
+        Utterance("Ann", "Hi.", "calm"),
+    )
 
 
 def test_parallel_lists_alternate_between_two_speakers(small):
@@ -133,6 +176,24 @@ def test_parallel_lists_alternate_between_two_speakers(small):
             "train.jsonl: the key 'e' is missing; the file has: s, t, mood",
         ),
         ('[{"t": ["a"], "mood": ["calm"]}]', ".json", LISTS, "record 1: 'e' is missing; there are: t, mood"),
+        (
+            '[{"d": 1, "s": "Ann", "t": "Hi.", "e": "calm"}, {"d": 1, "s": "Bo", "t": "Yo.", "e": "calm"}]',
+            ".json",
+            {"columns": ROWS["columns"] | {"sentiment": "m"}},
+            "train.json: the key 'm' is missing; the file has: d, s, t, e. Mend benchmark.options.columns.sentiment",
+        ),
+        (
+            '[{"d": 1, "s": "Ann", "t": "Hi.", "e": "calm", "m": 1}]',
+            ".json",
+            {"columns": ROWS["columns"] | {"sentiment": "m"}},
+            "record 1: unknown sentiment '1'",
+        ),
+        (
+            '[{"t": ["a"], "e": ["calm"]}]',
+            ".json",
+            LISTS | {"columns": LISTS["columns"] | {"sentiment": "m"}},
+            "record 1: 'm' is missing; there are: t, e",
+        ),
         ('[{"t": ["\\ud83d"], "e": ["calm"]}]', ".json", LISTS, "turn 1: the text has half a surrogate pair"),
     ],
 )

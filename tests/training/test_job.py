@@ -45,7 +45,7 @@ class Place:
             composed = compose("train", [*folders, *MICRO, f"benchmark.labels={LABELS}", *overrides])
         cfg = OmegaConf.to_object(composed)
         assert isinstance(cfg, TrainConfig)
-        return replace(cfg, benchmark=replace(cfg.benchmark, published={}))
+        return replace(cfg, benchmark=replace(cfg.benchmark, published={}, sentiments={}))
 
     def run(self, *overrides: str) -> dict[str, Any]:
         return run_job(self.settings(*overrides), overrides, self.root / "job")

@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue
 from ercsatz.benchmarks.parsing import Source
 from ercsatz.benchmarks.readers import READERS
 from ercsatz.config import Benchmark, Counts
-from ercsatz.dialogue import SPLITS, Corpus, Dialogue, label_counts
+from ercsatz.dialogue import SENTIMENTS, SPLITS, Corpus, Dialogue, label_counts
 from ercsatz.errors import UserError
 
 
@@ -100,6 +100,13 @@ def _check_settings(benchmark: Benchmark) -> None:
             raise UserError(f"benchmark.labels: {label!r} must be written {read!r}, as labels are read in lower case.")
         if count > 1:
             raise UserError(f"benchmark.labels: {label!r} occurs twice. Every label must be there once.")
+    for label, sentiment in benchmark.sentiments.items():
+        key = f"benchmark.sentiments.{label}"
+        if label not in benchmark.labels:
+            known = ", ".join(benchmark.labels)
+            raise UserError(f"{key}: not one of benchmark.labels, which are: {known}. Leave it out with ~{key}.")
+        if sentiment is not None and sentiment not in SENTIMENTS:
+            raise UserError(f"{key}={sentiment}: must be {', '.join(SENTIMENTS)}, or null: it depends on the turn.")
 
 
 def _missing(benchmark: Benchmark, folder: Path, name: str) -> str:

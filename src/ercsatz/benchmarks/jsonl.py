@@ -1,7 +1,7 @@
 """Our own form, which ``ercsatz.dialogue`` describes: of ``mini`` and of generated data."""
 
 from ercsatz.benchmarks.parsing import Source
-from ercsatz.dialogue import Dialogue, read_jsonl
+from ercsatz.dialogue import Dialogue, Utterance, read_jsonl
 
 
 def read(source: Source) -> list[Dialogue]:
@@ -15,10 +15,14 @@ def read(source: Source) -> list[Dialogue]:
         Dialogue(
             dialogue.id,
             tuple(
-                source.turn(turn.speaker, turn.text, turn.emotion or "", f"{source.path}, {dialogue.id}, turn {number}")
+                _mapped(source, turn, f"{source.path}, {dialogue.id}, turn {number}")
                 for number, turn in enumerate(dialogue.utterances, 1)
             ),
             dialogue.provenance,
         )
         for dialogue in read_jsonl(source.path)
     ]
+
+
+def _mapped(source: Source, turn: Utterance, where: str) -> Utterance:
+    return source.turn(turn.speaker, turn.text, turn.emotion or "", where, turn.sentiment or "")

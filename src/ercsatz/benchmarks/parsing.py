@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ercsatz.dialogue import Dialogue, Utterance, read_text
+from ercsatz.dialogue import SENTIMENTS, Dialogue, Utterance, read_text
 from ercsatz.errors import UserError
 
 _KINDS = {
@@ -39,11 +39,11 @@ class Source:
     label_names: Mapping[str, str | None]
     options: Mapping[str, Any]
 
-    def turn(self, speaker: str, text: str, emotion: str, where: str) -> Utterance:
+    def turn(self, speaker: str, text: str, emotion: str, where: str, sentiment: str = "") -> Utterance:
         """A turn with tidied text and a canonical label; an empty ``emotion`` makes it context only.
 
         Raises:
-            UserError: the speaker or the text is empty, or the label is unknown.
+            UserError: the speaker or the text is empty, or the label or the sentiment is unknown.
         """
         speaker, text = tidy(speaker), tidy(text)
         for key, value in (("speaker", speaker), ("text", text)):
@@ -57,7 +57,11 @@ class Source:
                 f"{where}: unknown label {emotion.strip()!r}; known are: {known}. "
                 f"Mend the file, or name the label in benchmark.labels or benchmark.label_names."
             )
-        return Utterance(speaker, text, label)
+        polarity = sentiment.strip().lower() or None
+        if polarity is not None and polarity not in SENTIMENTS:
+            known = ", ".join(SENTIMENTS)
+            raise UserError(f"{where}: unknown sentiment {sentiment.strip()!r}; known are: {known}. Mend the file.")
+        return Utterance(speaker, text, label, polarity)
 
     def choices(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
         """The options, with defaults for those not given.

@@ -8,9 +8,9 @@ from ercsatz.errors import UserError
 def read(source: Source) -> list[Dialogue]:
     """Read one split; dialogues are numbered from 1 in the order of the file.
 
-    Options: ``columns`` names the fields in order, ``speaker``, ``text`` and ``emotion`` among them (others are passed
-    over); ``skip`` is the number of header lines. A line with more fields than columns has tabs in its text: the
-    surplus belongs to ``text``.
+    Options: ``columns`` names the fields in order, ``speaker``, ``text`` and ``emotion`` among them (``sentiment`` is
+    read, too, others are passed over); ``skip`` is the number of header lines. A line with more fields than columns has
+    tabs in its text: the surplus belongs to ``text``.
 
     Raises:
         UserError: a line has too few fields, or an option is wrong.
@@ -37,4 +37,4 @@ def _turn(source: Source, line: str, columns: list[str], where: str) -> Utteranc
     start = columns.index("text")
     stop = start + 1 + len(fields) - len(columns)
     row = dict(zip(columns, [*fields[:start], " ".join(fields[start:stop]), *fields[stop:]], strict=True))
-    return source.turn(row["speaker"], row["text"], row["emotion"], where)
+    return source.turn(row["speaker"], row["text"], row["emotion"], where, row.get("sentiment", ""))

@@ -11,7 +11,7 @@ from ercsatz.benchmarks.parsing import Source, csv_rows, json_value
 from ercsatz.dialogue import Dialogue, read_text
 from ercsatz.errors import UserError
 
-_COLUMNS = ("dialogue", "speaker", "text", "emotion", "order")
+_COLUMNS = ("dialogue", "speaker", "text", "emotion", "sentiment", "order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ def read(source: Source) -> list[Dialogue]:
     """Read one split; the file's suffix says which of the formats it is.
 
     Options:
-        columns: column or key of ``text`` and ``emotion``, and as far as there are any, ``dialogue``, ``speaker`` and
-            ``order`` (a number to sort the turns of a dialogue by; without it the order of the file counts).
+        columns: column or key of ``text`` and ``emotion``, and as far as there are any, ``dialogue``, ``speaker``,
+            ``sentiment`` (negative, neutral or positive) and ``order`` (a number to sort the turns of a dialogue by;
+            without it the order of the file counts).
         turns: JSON only: a record is a dialogue, and its turns are the list under this key.
         alternate: speakers in turn, where no column names the speaker.
 
@@ -47,18 +48,19 @@ def read(source: Source) -> list[Dialogue]:
     dialogues: dict[str, list[_Row]] = {}
     for row in _rows(source.path, columns, options["turns"]):
         dialogues.setdefault(row.dialogue, []).append(row)
-    _check_emotion_key(source.path, columns["emotion"], itertools.chain.from_iterable(dialogues.values()))
+    _check_optional_keys(source.path, columns, itertools.chain.from_iterable(dialogues.values()))
     return [_dialogue(source, name, rows, columns, options["alternate"]) for name, rows in dialogues.items()]
 
 
-def _check_emotion_key(path: Path, key: str, rows: Iterable[_Row]) -> None:
-    """A single record may lack the key, as a turn may have no label; in all of them it is misnamed."""
+def _check_optional_keys(path: Path, columns: Mapping[str, str], rows: Iterable[_Row]) -> None:
+    """A single record may lack such a key, as a turn may have no label; in all of them it is misnamed."""
     found = list(dict.fromkeys(itertools.chain.from_iterable(row.fields for row in rows)))
-    if found and key not in found:
-        raise UserError(
-            f"{path}: the key {key!r} is missing; the file has: {', '.join(found)}. "
-            "Mend benchmark.options.columns.emotion."
-        )
+    for name in ("emotion", "sentiment"):
+        if found and name in columns and columns[name] not in found:
+            raise UserError(
+                f"{path}: the key {columns[name]!r} is missing; the file has: {', '.join(found)}. "
+                f"Mend benchmark.options.columns.{name}."
+            )
 
 
 def _dialogue(
@@ -70,8 +72,8 @@ def _dialogue(
     for row, speaker in zip(rows, itertools.cycle(alternate or [""]), strict=False):
         named = _field(row.fields, columns["speaker"], row.where) if "speaker" in columns else speaker
         text = _field(row.fields, columns["text"], row.where)
-        emotion = row.fields.get(columns["emotion"])
-        turns.append(source.turn(named, text, "" if emotion is None else str(emotion), row.where))
+        emotion, sentiment = (_optional(row.fields, columns.get(name)) for name in ("emotion", "sentiment"))
+        turns.append(source.turn(named, text, emotion, row.where, sentiment))
     return Dialogue(name, tuple(turns))
 
 
@@ -79,6 +81,11 @@ def _field(fields: Mapping[str, Any], key: str, where: str) -> str:
     if fields.get(key) is None:
         raise UserError(f"{where}: {key!r} is missing.")
     return str(fields[key])
+
+
+def _optional(fields: Mapping[str, Any], key: str | None) -> str:
+    value = None if key is None else fields.get(key)
+    return "" if value is None else str(value)
 
 
 def _number(row: _Row, key: str) -> float:
@@ -136,7 +143,7 @@ def _turns(
         return nested
     if not isinstance(record.get(columns["text"]), list):
         return None
-    keys = [columns[name] for name in ("speaker", "text", "emotion", "order") if name in columns]
+    keys = [columns[name] for name in ("speaker", "text", "emotion", "sentiment", "order") if name in columns]
     if absent := [key for key in keys if key not in record]:
         raise UserError(f"{where}: {absent[0]!r} is missing; there are: {', '.join(record)}.")
     lists = [record[key] for key in keys]

@@ -55,8 +55,9 @@ class Benchmark:
     """A real corpus with its label set, speakers and published splits.
 
     ``files`` and ``downloads`` go by split. ``label_names`` maps lower-case published names to ``labels``; null makes
-    a turn context only. ``genders`` (female or male, by speaker) is for personas. What a reader
-    takes as ``options`` is in docs/add-a-benchmark.md.
+    a turn context only. ``sentiments`` maps ``labels`` to negative, neutral or positive; null: it depends on the turn.
+    ``genders`` (female or male, by speaker) is for personas. What a reader takes as ``options`` is in
+    docs/add-a-benchmark.md.
     """
 
     name: str = MISSING
@@ -65,6 +66,7 @@ class Benchmark:
     path: str = MISSING
     labels: list[str] = MISSING
     label_names: dict[str, str | None] = field(default_factory=dict)
+    sentiments: dict[str, str | None] = field(default_factory=dict)
     speakers: list[str] = MISSING
     style: PromptStyle = MISSING
     genders: dict[str, str] = field(default_factory=dict)
