@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ercsatz.classifiers.batching import Segment, segments, tokenise
+from ercsatz.classifiers.batching import Segment
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder import Pretrained, open_backbone, train_tokenizer
+from ercsatz.classifiers.vectors import with_vectors
 from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.dialogue import Dialogue, Utterance
 
@@ -92,9 +93,12 @@ def bert_folder(tmp_path: Path) -> Callable[..., Path]:
 def cut() -> Callable[..., list[Segment]]:
     """Dialogues as segments for a classifier: a dialogue is one segment unless a budget is given."""
 
-    def make(classifier: ErcClassifier, dialogues: Sequence[Dialogue], budget: int = 10**9) -> list[Segment]:
-        tokenised = tokenise(dialogues, classifier.labels, classifier.pretrained.tokenizer)
-        return segments(tokenised, classifier.module.max_tokens, budget)
+    def make(
+        classifier: ErcClassifier, dialogues: Sequence[Dialogue], budget: int = 10**9, every_turn: bool = False
+    ) -> list[Segment]:
+        module = classifier.module
+        tokenised = module.tokeniser.tokenise(dialogues, classifier.labels, None, every_turn)
+        return module.segments(with_vectors(module, tokenised, torch.device("cpu"), None), budget)
 
     return make
 

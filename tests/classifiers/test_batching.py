@@ -5,20 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.classifiers.batching import TokenBudgetSampler, TokenisedDialogue, segments, tokenise
+from ercsatz.classifiers.batching import TokenBudgetSampler, prefix_segments, single_targets, whole_segments
+from ercsatz.classifiers.tokens import TokenisedDialogue, Tokeniser
 from ercsatz.dialogue import Dialogue, Utterance
 
 LABELS = ("neutral", "joy", "anger")
 
 
-def characters(texts: Sequence[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
+def characters(texts: Sequence[str], **_: object) -> dict[str, list[list[int]]]:
     """A tokenizer for which a character is a token."""
-    assert not add_special_tokens
     return {"input_ids": [list(map(ord, text)) for text in texts]}
-
-
-def text_of(tokens: Sequence[int]) -> str:
-    return "".join(map(chr, tokens))
 
 
 said = st.text("abc ?", min_size=1, max_size=12)
@@ -30,49 +26,7 @@ dialogues = st.builds(Dialogue, st.text(), labelled.map(tuple))
 
 
 def tokenised(*dialogues: Dialogue) -> list[TokenisedDialogue]:
-    return tokenise(dialogues, LABELS, characters)
-
-
-# Tokens
-
-
-@given(dialogues)
-def test_speakers_are_numbered_by_first_appearance(dialogue):
-    (tokens,) = tokenised(dialogue)
-    order = list(dict.fromkeys(turn.speaker for turn in dialogue.utterances))
-    assert tokens.speakers == tuple(order.index(turn.speaker) for turn in dialogue.utterances)
-
-
-@given(dialogues)
-def test_the_whole_dialogue_is_its_turns_with_speaker_tags_and_spaces(dialogue):
-    (tokens,) = tokenised(dialogue)
-    order = list(dict.fromkeys(turn.speaker for turn in dialogue.utterances))
-    assert [text_of(turn) for turn in tokens.turns] == [turn.text for turn in dialogue.utterances]
-    assert text_of([token for turn in tokens.tagged for token in turn]) == " ".join(
-        f"<s{order.index(turn.speaker) + 1}> {turn.text}" for turn in dialogue.utterances
-    )
-
-
-@given(dialogues)
-def test_labels_are_indices_and_none_for_context(dialogue):
-    (tokens,) = tokenised(dialogue)
-    assert [None if i is None else LABELS[i] for i in tokens.labels] == [turn.emotion for turn in dialogue.utterances]
-
-
-@given(dialogues, st.integers(1, 200), st.data())
-def test_the_context_is_the_end_of_the_dialogue_up_to_the_turn(dialogue, max_tokens, data):
-    (tokens,) = tokenised(dialogue)
-    turn = data.draw(st.integers(0, len(dialogue.utterances) - 1))
-    whole = [token for tagged in tokens.tagged[: turn + 1] for token in tagged]
-    assert tokens.context(turn, max_tokens) == whole[-max_tokens:]
-
-
-@given(dialogues, st.data())
-def test_earlier_turns_are_the_speakers_own_oldest_first(dialogue, data):
-    (tokens,) = tokenised(dialogue)
-    turn = data.draw(st.integers(0, len(dialogue.utterances) - 1))
-    speakers = [turn.speaker for turn in dialogue.utterances]
-    assert tokens.earlier_turns(turn) == [i for i, name in enumerate(speakers[:turn]) if name == speakers[turn]]
+    return Tokeniser(characters, characters).tokenise(dialogues, LABELS, None)
 
 
 # Segments
@@ -80,7 +34,7 @@ def test_earlier_turns_are_the_speakers_own_oldest_first(dialogue, data):
 
 @given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
 def test_segments_hold_each_labelled_turn_once_and_no_other(corpus, max_tokens, budget):
-    found = [(s.dialogue, turn) for s in segments(tokenised(*corpus), max_tokens, budget) for turn in s.targets]
+    found = [(s.dialogue, turn) for s in prefix_segments(tokenised(*corpus), max_tokens, budget) for turn in s.targets]
     assert found == [
         (number, i)
         for number, d in enumerate(corpus)
@@ -91,15 +45,30 @@ def test_segments_hold_each_labelled_turn_once_and_no_other(corpus, max_tokens, 
 
 @given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
 def test_a_segment_costs_its_context_tokens_and_keeps_the_budget(corpus, max_tokens, budget):
-    for segment in segments(tokenised(*corpus), max_tokens, budget):
+    for segment in prefix_segments(tokenised(*corpus), max_tokens, budget):
         assert segment.cost == sum(len(segment.tokens.context(turn, max_tokens)) for turn in segment.targets)
         assert segment.cost <= budget or len(segment.targets) == 1
 
 
 def test_an_ample_budget_keeps_a_dialogue_whole():
     dialogue = Dialogue("1", tuple(Utterance("Ann", "a", "joy") for _ in range(9)))
-    (segment,) = segments(tokenised(dialogue), 512, 10_000)
+    (segment,) = prefix_segments(tokenised(dialogue), 512, 10_000)
     assert segment.targets == tuple(range(9))
+
+
+@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 20))
+def test_a_whole_segment_costs_its_turns(corpus, max_tokens):
+    for segment, dialogue in zip(whole_segments(tokenised(*corpus), max_tokens), corpus, strict=True):
+        assert segment.cost == sum(min(len(turn.text), max_tokens) for turn in dialogue.utterances)
+        assert segment.targets == segment.tokens.targets
+
+
+@given(st.lists(dialogues, min_size=1, max_size=4))
+def test_single_targets_are_all_targets_at_one_each(corpus):
+    cut = prefix_segments(tokenised(*corpus), 50, 100)
+    single = single_targets(cut)
+    assert [(s.dialogue, *s.targets) for s in single] == [(s.dialogue, turn) for s in cut for turn in s.targets]
+    assert {segment.cost for segment in single} == {1}
 
 
 # Batches

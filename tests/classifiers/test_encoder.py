@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,22 +25,16 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.encoder import (
-    MAX_PADDED_TOKENS,
-    MAX_PADDING,
-    Pretrained,
-    open_backbone,
-    pad_sequences,
-    train_tokenizer,
-)
+from ercsatz.classifiers import checkpoint, stack
+from ercsatz.classifiers.encoder import Pretrained, open_backbone, train_tokenizer
+from ercsatz.classifiers.sequences import MAX_PADDED_TOKENS, pack
 from ercsatz.config import Backbone, CoMPM, Pooling
 from ercsatz.errors import UserError
 
 SMALL = {
     "vocab_size": 50,
     "hidden_size": 16,
-    "num_hidden_layers": 1,
+    "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "intermediate_size": 32,
     "max_position_embeddings": 24,
@@ -65,9 +61,9 @@ def local(folder: Path | str) -> Pretrained:
     return open_backbone(backbone(folder), [])
 
 
-def random_sequences(lengths: list[int], vocabulary: int = 50) -> list[list[int]]:
+def random_sequences(lengths: list[int], vocabulary: int = 50) -> list[np.ndarray]:
     draw = random.Random(0)
-    return [[draw.randrange(5, vocabulary) for _ in range(length)] for length in lengths]
+    return [np.array([draw.randrange(5, vocabulary) for _ in range(length)]) for length in lengths]
 
 
 # Vectors
@@ -75,55 +71,68 @@ def random_sequences(lengths: list[int], vocabulary: int = 50) -> list[list[int]
 
 @pytest.mark.parametrize("pooling", Pooling)
 @pytest.mark.parametrize("config", FAMILIES, ids=lambda config: config.model_type)
-def test_padding_and_chunks_do_not_change_a_vector(config, pooling):
+def test_a_vector_is_what_transformers_computes_for_the_sequence_alone(config, pooling):
     torch.manual_seed(0)
     pretrained = Pretrained(config, None, None, pooling)
     encoder = pretrained.encoder().eval()
     longest = pretrained.max_length(10_000)
     sequences = random_sequences([3, longest, 1, 7, 2, longest, 12, 3])
+    marks = torch.tensor([2, 0, 0, 6, 1, 5, 4, 0])
     with torch.no_grad():
-        vectors = encoder(pad_sequences(sequences, 1))
-        together = encoder(pad_sequences(sequences, 1, worth=MAX_PADDED_TOKENS))
+        vectors, marked = encoder(pack(sequences)), encoder(pack(sequences), marks)
+        together = encoder(pack(sequences, worth=MAX_PADDED_TOKENS))
         torch.testing.assert_close(vectors, together, atol=1e-5, rtol=0)
-        for vector, sequence in zip(vectors, sequences, strict=True):
-            states = encoder.model(input_ids=torch.tensor([sequence])).last_hidden_state[0]
+        for i, sequence in enumerate(sequences):
+            states = encoder.model(input_ids=torch.from_numpy(sequence)[None]).last_hidden_state[0]
             alone = states[0] if pooling == Pooling.first else states.mean(0)
-            torch.testing.assert_close(vector, alone, atol=1e-5, rtol=0)
+            torch.testing.assert_close(vectors[i], alone, atol=1e-5, rtol=0)
+            at = states[marks[i]] if pooling == Pooling.first else states[marks[i] :].mean(0)
+            torch.testing.assert_close(marked[i], at, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+@pytest.mark.parametrize("config", FAMILIES, ids=lambda config: config.model_type)
+def test_gradients_are_those_of_the_sequences_alone(config, pooling):
+    torch.manual_seed(0)
+    encoder = Pretrained(config, None, None, pooling).encoder().eval()
+    sequences = random_sequences([3, 9, 1, 7, 2, 9])
+    weights = torch.randn(len(sequences), encoder.width)
+    (encoder(pack(sequences, worth=9)) * weights).sum().backward()
+    found = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+    encoder.zero_grad()
+    for sequence, weight in zip(sequences, weights, strict=True):
+        states = encoder.model(input_ids=torch.from_numpy(sequence)[None]).last_hidden_state[0]
+        ((states[0] if pooling == Pooling.first else states.mean(0)) * weight).sum().backward()
+    expected = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
+    assert found.keys() >= expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_relative_positions_are_left_to_transformers():
+    config = BertConfig(**SMALL)
+    config.position_embedding_type = "relative_key"
+    assert stack.is_plain(Pretrained(BertConfig(**SMALL), None, None, Pooling.mean).encoder().model)
+    assert not stack.is_plain(SimpleNamespace(config=config))
+
+
+def test_dropout_is_drawn_in_training_and_not_in_evaluation(tiny):
+    pretrained = tiny()
+    pretrained.config.hidden_dropout_prob = pretrained.config.attention_probs_dropout_prob = 0.3
+    encoder, sequences = pretrained.encoder(), pack(random_sequences([4, 9]))
+    encoder.train()
+    assert not torch.equal(encoder(sequences), encoder(sequences))
+    encoder.eval()
+    assert torch.equal(encoder(sequences), encoder(sequences))
 
 
 def test_first_and_mean_pooling_differ(tiny):
-    sequences = pad_sequences(random_sequences([4, 9]), 1)
+    sequences = pack(random_sequences([4, 9]))
     vectors = []
     for pooling in Pooling:
         torch.manual_seed(0)
         vectors.append(tiny(pooling=pooling).encoder().eval()(sequences))
     assert (vectors[0] - vectors[1]).abs().min() > 0
-
-
-@given(st.lists(st.integers(1, 600), min_size=1, max_size=120))
-def test_chunks_hold_each_sequence_once_with_little_padding(lengths):
-    sequences = [[number] * length for number, length in enumerate(lengths, 2)]
-    padded = pad_sequences(sequences, 1)
-    rows = [
-        ids[mask.bool()]
-        for chunk, masks in zip(padded.ids, padded.masks, strict=True)
-        for ids, mask in zip(chunk, masks, strict=True)
-    ]
-    assert [rows[row].tolist() for row in padded.order.tolist()] == sequences
-    for ids, mask in zip(padded.ids, padded.masks, strict=True):
-        assert (ids[mask == 0] == 1).all()
-        assert len(ids) == 1 or ids.numel() <= min(MAX_PADDED_TOKENS, MAX_PADDING * mask.sum())
-
-
-def test_padding_that_costs_no_more_than_a_call_saves_the_call():
-    sequences = random_sequences([100, 50, 10, 1])
-    assert len(pad_sequences(sequences, 1).ids) == 4
-    assert len(pad_sequences(sequences, 1, worth=239).ids) == 1
-    assert len(pad_sequences(sequences, 1, worth=238).ids) == 2
-
-
-def test_sequences_of_one_length_are_one_chunk():
-    assert [tuple(ids.shape) for ids in pad_sequences(random_sequences([6] * 40), 1).ids] == [(40, 6)]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +195,7 @@ def test_a_local_checkpoint_opens_with_its_weights(bert_folder):
 
 def test_a_half_precision_checkpoint_is_trained_and_saved_in_float32(bert_folder, tmp_path):
     pretrained = local(bert_folder(lambda model: model.half()))
-    classifier = checkpoint.build(CoMPM("compm", 32, 1, 0.0), pretrained, ["a", "b"])
+    classifier = checkpoint.build(CoMPM("compm", 32, memory_layers=1, memory_dropout=0.0), pretrained, ["a", "b"])
     checkpoint.save(classifier, tmp_path / "saved")
     for module in (classifier.module, checkpoint.load(tmp_path / "saved").module):
         assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
@@ -198,7 +207,7 @@ def test_a_published_half_precision_checkpoint_opens_as_float32(shared):
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     texts = ["I am so happy today!", "What a happy day this is.", "The train leaves at nine."]
     with torch.no_grad():
-        vectors = encoder(pad_sequences(pretrained.tokenizer(texts)["input_ids"], pretrained.tokenizer.pad_token_id))
+        vectors = encoder(pack([np.array(ids) for ids in pretrained.tokenizer(texts)["input_ids"]]))
     near, far = torch.cosine_similarity(vectors[0], vectors[1:])
     assert near > 0.5 > 0.2 > far
 

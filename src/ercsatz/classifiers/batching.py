@@ -1,48 +1,24 @@
-"""Tokenised dialogues, and batches of them by token budget."""
+"""Segments of dialogues, and batches of them by token budget."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.data import Sampler
 
-from ercsatz.dialogue import Dialogue
-
-
-@dataclass(frozen=True)
-class TokenisedDialogue:
-    """A dialogue as token ids.
-
-    Attributes:
-        turns: the tokens of each turn's text alone.
-        tagged: the tokens of each turn with its speaker tag before it; concatenated, they are the whole dialogue.
-        speakers: who speaks each turn, numbered by first appearance.
-        labels: class index of each turn, or None where the turn is context only.
-    """
-
-    turns: tuple[tuple[int, ...], ...]
-    tagged: tuple[tuple[int, ...], ...]
-    speakers: tuple[int, ...]
-    labels: tuple[int | None, ...]
-
-    def context(self, turn: int, max_tokens: int) -> list[int]:
-        """The last ``max_tokens`` tokens of the dialogue up to and with a turn."""
-        pieces: list[int] = []
-        for tokens in reversed(self.tagged[: turn + 1]):
-            pieces[:0] = tokens
-            if len(pieces) >= max_tokens:
-                return pieces[-max_tokens:]
-        return pieces
-
-    def earlier_turns(self, turn: int) -> list[int]:
-        """The earlier turns of a turn's speaker, oldest first."""
-        return [i for i in range(turn) if self.speakers[i] == self.speakers[turn]]
+from ercsatz.classifiers.tokens import TokenisedDialogue
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Some labelled turns of one dialogue, next to each other, that are classified in one batch."""
+    """Some turns of one dialogue that are classified in one batch.
+
+    Attributes:
+        dialogue: its place in the split.
+        tokens: the dialogue.
+        targets: the turns, in order.
+        cost: tokens that the encoder reads for them.
+    """
 
     dialogue: int
     tokens: TokenisedDialogue
@@ -50,45 +26,17 @@ class Segment:
     cost: int
 
 
-def tokenise(dialogues: Sequence[Dialogue], labels: Sequence[str], tokenizer: Any) -> list[TokenisedDialogue]:
-    """Tokenise each turn once.
+def prefix_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, budget: int) -> list[Segment]:
+    """Cut each dialogue's targets into segments of at most ``budget`` tokens of context (at least one target).
 
-    A speaker tag is the text ``<s1>``, ``<s2>``, ... by order of first appearance (Lee and Lee 2022), so any number of
-    speakers works with any tokenizer.
+    A target's context is the dialogue up to it, at most ``max_tokens``.
     """
-    index = {label: i for i, label in enumerate(labels)}
-    result = []
-    for dialogue in dialogues:
-        speakers = _number_speakers([turn.speaker for turn in dialogue.utterances])
-        texts = [turn.text for turn in dialogue.utterances]
-        tagged = [f"{' ' if i else ''}<s{s + 1}> {t}" for i, (s, t) in enumerate(zip(speakers, texts, strict=True))]
-        encoded = tokenizer(texts + tagged, add_special_tokens=False)["input_ids"]
-        result.append(
-            TokenisedDialogue(
-                turns=tuple(map(tuple, encoded[: len(texts)])),
-                tagged=tuple(map(tuple, encoded[len(texts) :])),
-                speakers=speakers,
-                labels=tuple(None if turn.emotion is None else index[turn.emotion] for turn in dialogue.utterances),
-            )
-        )
-    return result
-
-
-def _number_speakers(names: Sequence[str]) -> tuple[int, ...]:
-    numbers: dict[str, int] = {}
-    return tuple(numbers.setdefault(name, len(numbers)) for name in names)
-
-
-def segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, budget: int) -> list[Segment]:
-    """Cut each dialogue's labelled turns into segments of at most ``budget`` context tokens (at least one turn)."""
     result = []
     for number, dialogue in enumerate(dialogues):
         targets: list[int] = []
-        cost = length = 0
-        for turn, tagged in enumerate(dialogue.tagged):
-            length = min(length + len(tagged), max_tokens)
-            if dialogue.labels[turn] is None:
-                continue
+        cost = 0
+        for turn in dialogue.targets:
+            length = min(int(dialogue.tagged.bounds[turn + 1]), max_tokens)
             if targets and cost + length > budget:
                 result.append(Segment(number, dialogue, tuple(targets), cost))
                 targets, cost = [], 0
@@ -96,6 +44,19 @@ def segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, budget: in
             cost += length
         result.append(Segment(number, dialogue, tuple(targets), cost))
     return result
+
+
+def whole_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int) -> list[Segment]:
+    """Each dialogue as one segment; its cost is that of its turns, each at most ``max_tokens`` long."""
+    return [
+        Segment(number, dialogue, dialogue.targets, sum(min(len(t), max_tokens) for t in dialogue.turns))
+        for number, dialogue in enumerate(dialogues)
+    ]
+
+
+def single_targets(segments: Iterable[Segment]) -> list[Segment]:
+    """Each target as a segment of its own, at cost 1, so that a budget counts targets."""
+    return [replace(segment, targets=(turn,), cost=1) for segment in segments for turn in segment.targets]
 
 
 class TokenBudgetSampler(Sampler[list[int]]):

@@ -1,70 +1,98 @@
 """Building, saving and loading classifiers.
 
 A saved classifier is a folder: ``classifier.json`` (configuration and label order), ``model.safetensors``, and the
-encoder's own ``config.json`` and tokenizer files. Nothing in it is pickled.
+encoder's own ``config.json`` and tokenizer files; those of another encoder for CoMPM's memory are in ``memory/``.
+Nothing in it is pickled.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
-from torch import Tensor, device, nn
+from torch import nn
 
 from ercsatz.classifiers.compm import CoMPM
+from ercsatz.classifiers.emoone import EmoOne
 from ercsatz.classifiers.encoder import Pretrained, reopen
-from ercsatz.config import Classifier, Pooling
+from ercsatz.classifiers.interface import Classifier
+from ercsatz.classifiers.priors import FUTURE_TEACHER, TOPIC
+from ercsatz.classifiers.todkat import TODKAT
+from ercsatz.classifiers.tokens import REGISTERED
+from ercsatz.classifiers.topic import TopicModel
+from ercsatz.config import Classifier as ClassifierConfig
 from ercsatz.config import CoMPM as CoMPMConfig
+from ercsatz.config import EmoOne as EmoOneConfig
+from ercsatz.config import Pooling, SpeakerTags
+from ercsatz.config import TODKAT as TODKATConfig
 from ercsatz.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
 
-FORMAT = 1
-CONFIGS: dict[str, type[Classifier]] = {"compm": CoMPMConfig}
-MODULES: dict[str, Any] = {"compm": CoMPM}
+FORMAT = 2
 
 
-class Batch(Protocol):
-    """What training reads of a batch; the rest is between a classifier's ``collate`` and its ``forward``."""
+@dataclass(frozen=True)
+class Kind:
+    """A classifier by name: the type of its options, and what builds it."""
 
-    @property
-    def labels(self) -> Tensor:
-        """(N,) class indices."""
+    config: type[ClassifierConfig]
+    module: Callable[..., Classifier]
 
-    @property
-    def places(self) -> tuple[tuple[int, int], ...]:
-        """N pairs of dialogue and turn."""
 
-    def to(self, device: device) -> "Batch":
-        """The same on another device."""
+KINDS = {
+    "compm": Kind(CoMPMConfig, CoMPM),
+    "emoone": Kind(EmoOneConfig, EmoOne),
+    "todkat": Kind(TODKATConfig, TODKAT),
+    FUTURE_TEACHER: Kind(EmoOneConfig, EmoOne),
+    TOPIC: Kind(TODKATConfig, TopicModel),
+}
 
 
 @dataclass(frozen=True)
 class ErcClassifier:
-    """A classifier with all that is needed to use it on dialogues."""
+    """A classifier with all that is needed to use it on dialogues.
 
-    config: Classifier
+    Attributes:
+        config: its options.
+        pretrained: tokenizer and configuration of its encoder.
+        labels: the class order.
+        module: from batch to (N, labels) logits.
+        memory: tokenizer and configuration of CoMPM's other encoder, or None.
+    """
+
+    config: ClassifierConfig
     pretrained: Pretrained
     labels: tuple[str, ...]
-    module: Any  # an nn.Module from batch to (N, labels) logits, with ``max_tokens`` and ``collate(segments)``
+    module: Classifier
+    memory: Pretrained | None = None
 
 
-def build(config: Classifier, pretrained: Pretrained, labels: Sequence[str]) -> ErcClassifier:
+def build(
+    config: ClassifierConfig, pretrained: Pretrained, labels: Sequence[str], memory: Pretrained | None = None
+) -> ErcClassifier:
     """A new classifier on pretrained encoders; the random state decides its other weights."""
-    return ErcClassifier(config, pretrained, tuple(labels), MODULES[config.name](config, pretrained, len(labels)))
+    if getattr(config, "speaker_tags", None) == SpeakerTags.tokens:
+        pretrained = pretrained.registering(f"<s{number}>" for number in range(1, REGISTERED + 1))
+    others = {"memory": memory} if memory else {}
+    module = KINDS[config.name].module(config, pretrained, len(labels), **others)
+    return ErcClassifier(config, pretrained, tuple(labels), module, memory)
 
 
 def save(classifier: ErcClassifier, folder: Path) -> None:
     """Save into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    classifier.pretrained.config.save_pretrained(folder)
-    classifier.pretrained.tokenizer.save_pretrained(folder)
+    classifier.pretrained.save(folder)
+    if classifier.memory:
+        classifier.memory.save(folder / "memory")
     save_weights(classifier.module, folder / "model.safetensors")
     description = {
         "format": FORMAT,
         "classifier": asdict(classifier.config),
         "pooling": classifier.pretrained.pooling.value,
+        "memory_pooling": classifier.memory.pooling.value if classifier.memory else None,
         "labels": list(classifier.labels),
     }
     with atomic_write(folder / "classifier.json") as file:
@@ -86,18 +114,32 @@ def load(folder: Path, labels: Sequence[str] | None = None) -> ErcClassifier:
         labels: the label order it is wanted for; None takes any.
 
     Raises:
-        UserError: the folder is no saved classifier, or was trained for other labels or another order of them.
+        UserError: the folder is no saved classifier, was saved by another version, or was trained for other labels or
+            another order of them.
     """
     if not (folder / "classifier.json").is_file():
         raise UserError(f"{folder} is not a saved classifier: it has no classifier.json.")
     description = json.loads(read_text(folder / "classifier.json"))
+    if description["format"] != FORMAT:
+        raise UserError(
+            f"{folder} was saved in format {description['format']}, this version reads {FORMAT}. Train it again."
+        )
     if labels is not None and list(labels) != description["labels"]:
         raise UserError(
             f"The classifier in {folder} was trained for the labels {', '.join(description['labels'])}; "
             f"this benchmark has {', '.join(labels)}, in this order. Take a classifier trained on the same benchmark."
         )
-    settings = description["classifier"]
-    config = CONFIGS[settings["name"]](**settings)
-    classifier = build(config, reopen(folder, Pooling(description["pooling"])), description["labels"])
+    config = _config(description["classifier"])
+    pooling = description["memory_pooling"]
+    memory = reopen(folder / "memory", Pooling(pooling)) if pooling else None
+    classifier = build(config, reopen(folder, Pooling(description["pooling"])), description["labels"], memory)
     classifier.module.load_state_dict(load_file(folder / "model.safetensors"))
     return classifier
+
+
+def _config(settings: dict[str, Any]) -> ClassifierConfig:
+    """Options as they were before JSON made strings of their enumerations."""
+    schema = OmegaConf.structured(KINDS[settings["name"]].config)
+    config: Any = OmegaConf.to_object(OmegaConf.merge(schema, settings))
+    assert isinstance(config, ClassifierConfig)
+    return config

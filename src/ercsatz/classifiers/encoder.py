@@ -1,7 +1,8 @@
 """Pretrained encoders: opening one, building a tiny one, and running it over texts of unequal length."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig
 
+from ercsatz.classifiers import stack
+from ercsatz.classifiers.sequences import Group, Sequences
 from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.errors import UserError
 
@@ -18,9 +21,10 @@ from ercsatz.errors import UserError
 # on an H200 that was four fifths of a training step (benchmarks/chunks.py). PyTorch's own kernels take any shape.
 torch.backends.cuda.enable_cudnn_sdp(False)
 
-MAX_PADDED_TOKENS = 16384  # one encoder call at the most
-MAX_PADDING = 1.15  # padded over real tokens of a call
-GPU_CALL = 4096  # tokens that a GPU encodes in the time in which Python calls the encoder once; benchmarks/chunks.py
+# How many tokens of padding cost no more than another group of sequences. Where layers run on packed sequences, only
+# attention sees groups and padding. Where they do not, a group is a call of the whole encoder; benchmarks/chunks.py.
+GROUP_WORTH = {"cpu": 256, "cuda": 16384}
+CALL_WORTH = {"cpu": 0, "cuda": 4096}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Pretrained:
     def encoder(self) -> "Encoder":
         """A new encoder; two calls share no parameters."""
         if self.weights is None:
-            return Encoder(AutoModel.from_config(self.config, dtype=torch.float32), self.pooling)
+            return self.scratch()
         try:
             model, loading = AutoModel.from_pretrained(
                 self.weights, dtype=torch.float32, use_safetensors=True, output_loading_info=True
@@ -58,7 +62,25 @@ class Pretrained:
                 f"Backbone {self.weights}: its weights lack {missing[0]} and {len(missing) - 1} more "
                 f"of a {self.config.model_type} encoder. Take a folder whose config.json belongs to its weights."
             )
+        if model.config.vocab_size != self.config.vocab_size:  # tokens were registered
+            model.resize_token_embeddings(self.config.vocab_size, mean_resizing=False)
         return Encoder(model, self.pooling)
+
+    def scratch(self) -> "Encoder":
+        """A new encoder of the same shape with random weights."""
+        return Encoder(AutoModel.from_config(self.config, dtype=torch.float32), self.pooling)
+
+    def save(self, folder: Path) -> None:
+        """Save configuration and tokenizer, for ``reopen``."""
+        self.config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def registering(self, tokens: Iterable[str]) -> "Pretrained":
+        """The same with further tokens that are never split; their embeddings start random."""
+        tokenizer, config = copy.deepcopy(self.tokenizer), copy.deepcopy(self.config)
+        tokenizer.add_tokens([*tokens], special_tokens=True)
+        config.vocab_size = max(config.vocab_size, len(tokenizer))
+        return replace(self, tokenizer=tokenizer, config=config)
 
     def max_length(self, wanted: int) -> int:
         """The longest input, in tokens: ``wanted``, or less where the encoder has fewer positions."""
@@ -153,61 +175,6 @@ def _tiny_config(size: TinySize, tokenizer: PreTrainedTokenizerFast) -> RobertaC
     )
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Token sequences, padded in chunks of similar length.
-
-    Attributes:
-        ids: one (rows, longest) tensor a chunk.
-        masks: 1 where ``ids`` is a token, 0 where it is padding; same shapes.
-        order: (sequences,); ``order[i]`` is the row of sequence i in the concatenated chunks.
-    """
-
-    ids: tuple[Tensor, ...]
-    masks: tuple[Tensor, ...]
-    order: Tensor
-
-    def to(self, device: torch.device) -> "Sequences":
-        """The same on another device."""
-
-        def move(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
-
-        return Sequences(move(self.ids), move(self.masks), self.order.to(device, non_blocking=True))
-
-
-def pad_sequences(sequences: Sequence[Sequence[int]], pad_id: int, worth: int = 0) -> Sequences:
-    """Sort by length and cut into chunks with little padding.
-
-    A chunk holds at most 16384 padded tokens, and 15 % padding or ``worth`` tokens of it, whichever is more; unless it
-    is one sequence.
-
-    Args:
-        sequences: of tokens.
-        pad_id: the padding token.
-        worth: how many tokens of padding cost no more than another call of the encoder.
-    """
-    by_length = sorted(range(len(sequences)), key=lambda i: len(sequences[i]), reverse=True)
-    chunks: list[list[int]] = []
-    real = longest = 0
-    for i in by_length:
-        length = len(sequences[i])
-        padded = longest * (len(chunks[-1]) + 1) if chunks else 0
-        if not chunks or padded > min(MAX_PADDED_TOKENS, max(MAX_PADDING * (real + length), real + length + worth)):
-            chunks.append([])
-            real, longest = 0, length
-        chunks[-1].append(i)
-        real += length
-    ids, masks = [], []
-    for chunk in chunks:
-        rows = [torch.tensor(sequences[i], dtype=torch.long) for i in chunk]
-        ids.append(nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id))
-        masks.append(nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True))
-    order = torch.empty(len(sequences), dtype=torch.long)
-    order[torch.tensor(by_length, dtype=torch.long)] = torch.arange(len(sequences))
-    return Sequences(tuple(ids), tuple(masks), order)
-
-
 class Encoder(nn.Module):
     """A Hugging Face encoder that gives one vector a sequence."""
 
@@ -225,27 +192,47 @@ class Encoder(nn.Module):
 
     @property
     def worth(self) -> int:
-        """How many tokens of padding cost no more than another call; see ``pad_sequences``."""
-        return GPU_CALL if next(self.parameters()).is_cuda else 0
+        """How many tokens of padding cost no more than another group; see ``sequences.pack``."""
+        kind = "cuda" if next(self.parameters()).is_cuda else "cpu"
+        return GROUP_WORTH[kind] if stack.is_plain(self.model) else CALL_WORTH[kind]
 
-    def forward(self, sequences: Sequences) -> Tensor:
+    def forward(self, sequences: Sequences, marks: Tensor | None = None) -> Tensor:
         """Encode; padding is masked.
 
-        Returns:
-            (sequences, width), in the order given to ``pad_sequences``.
-        """
-        # One look-up for all chunks: each would otherwise make a dense gradient of the whole table.
-        embed = self.model.get_input_embeddings()
-        flat = embed(torch.cat([ids.flatten() for ids in sequences.ids]))
-        pieces = flat.split([ids.numel() for ids in sequences.ids])
-        chunks = [
-            self._pool(piece.view(*mask.shape, -1), mask) for piece, mask in zip(pieces, sequences.masks, strict=True)
-        ]
-        return torch.cat(chunks)[sequences.order]
+        Args:
+            sequences: packed.
+            marks: (sequences,) the token of each, in the order given to ``pack``, at which its vector is read; None:
+                by the encoder's pooling. With mean pooling it is the mean from there on.
 
-    def _pool(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        states: Tensor = self.model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
+        Returns:
+            (sequences, width), in the order given to ``pack``.
+        """
+        packed = None if marks is None else torch.empty_like(marks).index_copy_(0, sequences.order, marks)
+        read = self._packed if stack.is_plain(self.model) else self._padded
+        return read(sequences, packed).index_select(0, sequences.order)
+
+    def _packed(self, sequences: Sequences, marks: Tensor | None) -> Tensor:
+        *blocks, last = self.model.encoder.layer
+        states = stack.embed(self.model, sequences)
+        for block in blocks:
+            states = stack.layer(block, states, sequences)
         if self.pooling == Pooling.first:
-            return states[:, 0]
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return (states * weights).sum(1) / weights.sum(1)
+            places = sequences.starts if marks is None else sequences.starts + marks
+            return stack.single_tokens(last, states, sequences, places)
+        return stack.means(stack.layer(last, states, sequences), sequences, marks)
+
+    def _padded(self, sequences: Sequences, marks: Tensor | None) -> Tensor:
+        # One look-up for all groups: each would otherwise make a dense gradient of the whole table.
+        embedded = self.model.get_input_embeddings()(sequences.ids)
+        states = torch.cat([self._group(embedded, group) for group in sequences.groups])
+        states = states.index_select(0, sequences.scatter)
+        if self.pooling == Pooling.first:
+            return states.index_select(0, sequences.starts if marks is None else sequences.starts + marks)
+        return stack.means(states, sequences, marks)
+
+    def _group(self, embedded: Tensor, group: Group) -> Tensor:
+        """(rows * longest, width) of a group."""
+        rows = embedded.index_select(0, group.index.flatten()).view(*group.index.shape, -1)
+        mask = torch.ones_like(group.index) if group.mask is None else group.mask.long()
+        states: Tensor = self.model(inputs_embeds=rows, attention_mask=mask).last_hidden_state
+        return states.flatten(0, 1)

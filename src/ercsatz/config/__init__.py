@@ -31,14 +31,22 @@ from ercsatz.config.generation import (
     Tgi,
     Transformers,
 )
+from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
 from ercsatz.config.training import (
+    TODKAT,
     Backbone,
     Classifier,
     CoMPM,
+    EmoOne,
+    Gray,
+    KnowledgeSources,
+    Memory,
     Phase,
     Pooling,
     RankConfig,
     Ranking,
+    Schedule,
+    SpeakerTags,
     StageOverrides,
     TinySize,
     TrainConfig,
@@ -49,21 +57,29 @@ from ercsatz.config.training import (
 )
 
 __all__ = [
-    "VARIANTS",
     "Backbone",
     "Benchmark",
     "ChatTemplate",
     "Checks",
     "Classifier",
     "CoMPM",
+    "Cosmic",
+    "CosmicMatch",
     "Counts",
     "Data",
     "Download",
+    "EmoOne",
     "Flavour",
     "GenerateConfig",
     "Generator",
+    "Gray",
+    "Infer",
+    "KnowledgeConfig",
+    "KnowledgeOrigin",
+    "KnowledgeSources",
     "LanguageModel",
     "Leakage",
+    "Memory",
     "OnUnsupported",
     "OpenAI",
     "Paths",
@@ -76,16 +92,22 @@ __all__ = [
     "PromptStyle",
     "RankConfig",
     "Ranking",
+    "Retrieve",
     "Sampling",
+    "Schedule",
     "Served",
+    "SpeakerTags",
     "Split",
     "StageOverrides",
+    "TODKAT",
+    "TextFiles",
     "Tgi",
     "TinySize",
     "TrainConfig",
     "Trainer",
     "Training",
     "Transformers",
+    "VARIANTS",
     "Variant",
     "Wandb",
     "WandbMode",
@@ -106,9 +128,11 @@ def register(config_folders: Iterable[Path]) -> None:
     # Hydra copies its repository for each of the hundred config groups that --help looks through, and with it all that
     # is stored here, two thirds of the time --help takes. Nothing changes what is stored, so one will do.
     vars(store)["__deepcopy__"] = lambda _: store
-    for name, node in {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}.items():
+    commands = {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig, "knowledge": KnowledgeConfig}
+    for name, node in commands.items():
         store.store(name=f"{name}_schema", node=node)
-    store.store(group="classifier", name="compm_schema", node=CoMPM)
+    for classifier in (CoMPM, EmoOne, TODKAT):
+        store.store(group="classifier", name=f"{classifier.__name__.lower()}_schema", node=classifier)
     for generator in (Tgi, OpenAI, Transformers):
         store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
     for folder in config_folders:

@@ -54,6 +54,43 @@ class Backbone:
     size: TinySize | None = None
 
 
+class SpeakerTags(StrEnum):
+    """Whether a speaker's tag is ordinary text or one registered token."""
+
+    text = "text"
+    tokens = "tokens"
+
+
+class Memory(StrEnum):
+    """CoMPM's second encoder: trained, frozen as it was pretrained, or trained from random weights."""
+
+    trained = "trained"
+    frozen = "frozen"
+    scratch = "scratch"
+
+
+class Gray(StrEnum):
+    """EmoOne's soft labels; ``none`` trains on hard labels alone."""
+
+    none = "none"
+    category = "category"
+    word = "word"
+    word_softmax = "word_softmax"
+    self_teacher = "self_teacher"
+    self_adjust = "self_adjust"
+    future = "future"
+    future_adjust = "future_adjust"
+
+
+class KnowledgeSources(StrEnum):
+    """Which commonsense TODKAT reads of a sidecar."""
+
+    both = "both"
+    retrieved = "retrieved"
+    generated = "generated"
+    none = "none"
+
+
 @dataclass
 class Classifier:
     """What every classifier has."""
@@ -64,10 +101,49 @@ class Classifier:
 
 @dataclass
 class CoMPM(Classifier):
-    """CoMPM (Lee and Lee, NAACL 2022)."""
+    """CoMPM (Lee and Lee, NAACL 2022); ``padded_memory`` lets padding be attended to, as the released code does."""
 
+    speaker_tags: SpeakerTags = SpeakerTags.text
+    memory: Memory = Memory.trained
+    memory_backbone: Backbone | None = None
     memory_layers: int = MISSING
     memory_dropout: float = MISSING
+    padded_memory: bool = False
+
+
+@dataclass
+class EmoOne(Classifier):
+    """EmoOne-RoBERTa (Lee, Interspeech 2022); ``w1`` weighs the hard labels, ``w2`` the soft ones."""
+
+    speaker_tags: SpeakerTags = SpeakerTags.text
+    gray: Gray = MISSING
+    w1: float = MISSING
+    w2: float = MISSING
+    word_vectors: str | None = None
+    future_turns: int = MISSING
+
+
+@dataclass
+class TODKAT(Classifier):
+    """TODKAT (Zhu et al., ACL 2021); ``max_tokens`` is of one utterance or statement."""
+
+    topic: bool = MISSING
+    topic_width: int = MISSING
+    kl_weight: float = MISSING
+    knowledge: KnowledgeSources = MISSING
+    knowledge_width: int | None = None
+    layers: int = MISSING
+    heads: int = MISSING
+    feedforward: int = MISSING
+    dropout: float = MISSING
+    causal: bool = MISSING
+
+
+class Schedule(StrEnum):
+    """What the learning rate's warm-up and decay count: optimiser steps, or examples as the released codes do."""
+
+    steps = "steps"
+    examples = "examples"
 
 
 @dataclass
@@ -80,26 +156,39 @@ class StageOverrides:
 
 @dataclass
 class Training:
-    """Optimisation. ``warmup`` is a share of the optimiser steps, ``batch_tokens`` counts encoder tokens a step."""
+    """Optimisation.
+
+    ``warmup`` is a share of all that the schedule counts, ``batch_tokens`` counts encoder tokens a step, and
+    ``batch_targets``, if it is not null, targets in their place. ``topic`` is the fitting of TODKAT's topic layer.
+    """
 
     epochs: int = MISSING
     lr: float = MISSING
     warmup: float = MISSING
+    schedule: Schedule = Schedule.steps
     weight_decay: float = MISSING
     clip: float = MISSING
     batch_tokens: int = MISSING
+    batch_targets: int | None = None
     checkpoint: str | None = None
     original: StageOverrides = field(default_factory=StageOverrides)
     pretrain: StageOverrides = field(default_factory=StageOverrides)
     finetune: StageOverrides = field(default_factory=StageOverrides)
+    topic: StageOverrides = field(default_factory=StageOverrides)
 
 
 @dataclass
 class Trainer:
-    """Where it runs; no key here changes what is computed beyond rounding."""
+    """Where it runs; no key here changes what is computed beyond rounding.
+
+    ``memory_tokens`` are run at once, a step of more is accumulated; ``workers`` are processes that make batches.
+    """
 
     accelerator: str = MISSING
     precision: str = MISSING
+    memory_tokens: int = 32768
+    workers: int = 0
+    compile: bool = False
 
 
 @dataclass

@@ -3,15 +3,27 @@
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ercsatz import benchmarks
-from ercsatz.config import Phase, StageOverrides, TrainConfig, Variant
+from ercsatz import benchmarks, knowledge
+from ercsatz.classifiers.priors import Prior, prior
+from ercsatz.config import (
+    TODKAT,
+    Classifier,
+    CoMPM,
+    EmoOne,
+    Gray,
+    KnowledgeSources,
+    Phase,
+    StageOverrides,
+    TrainConfig,
+    Variant,
+)
 from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text, write_json_lines
 from ercsatz.errors import UserError
 from ercsatz.training.result import versions
@@ -20,7 +32,9 @@ from ercsatz.training.stage import Stage, StageCache, checkpoint_identity
 
 if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
     from ercsatz.classifiers.checkpoint import ErcClassifier
+    from ercsatz.training.run import Before
 
+TOPIC_STAGE = "topic"
 STAGES = {
     Phase.tstr: ("original", "pretrain", "finetune"),
     Phase.original: ("original",),
@@ -31,11 +45,19 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Data:
-    """What a job reads: the benchmark, the synthetic corpus (if its variant is one), and the test sets by variant."""
+    """What a job reads.
+
+    Attributes:
+        real: the benchmark.
+        synthetic: the generated corpus, if the job's variant is one.
+        test_sets: by variant.
+        hashes: fingerprints of the test sets, as published or generated, without knowledge.
+    """
 
     real: Corpus
     synthetic: Corpus | None
     test_sets: Mapping[str, tuple[Dialogue, ...]]
+    hashes: Mapping[str, str]
 
 
 def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -57,7 +79,7 @@ def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[st
         **identity(cfg, overrides),
         "labels": list(data.real.labels),
         "stages": [job.scored(name, folder) for name in names],
-        "hashes": {name: fingerprint(dialogues) for name, dialogues in data.test_sets.items()},
+        "hashes": data.hashes,
         "versions": versions(),
         "host": platform.platform(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
@@ -96,7 +118,40 @@ def load_data(cfg: TrainConfig) -> Data:
         )
     real = benchmarks.load(cfg.benchmark)
     synthetic = None if variant == Variant.org else read_synthetic(cfg, variant, ("train", "validation", "test"))
-    return Data(real, synthetic, _test_sets(cfg, real))
+    test_sets = _test_sets(cfg, real)
+    hashes = {name: fingerprint(dialogues) for name, dialogues in test_sets.items()}
+    data = Data(real, synthetic, test_sets, hashes)
+    return _with_knowledge(cfg, data) if isinstance(cfg.classifier, TODKAT) else data
+
+
+def _with_knowledge(cfg: TrainConfig, data: Data) -> Data:
+    """Join what the sidecars know; says so where there is none."""
+    assert isinstance(cfg.classifier, TODKAT)
+    if cfg.classifier.knowledge == KnowledgeSources.none:
+        return data
+    names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets}
+    names |= {corpus.name for corpus in (data.real, data.synthetic) if corpus}
+    sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)}
+    for name in (name for name, sidecar in sidecars.items() if sidecar is None):
+        print(
+            f"  no knowledge about {name}: there is no {Path(cfg.paths.data) / 'knowledge' / name}.jsonl, so todkat "
+            f"reads it without. Make it with: python knowledge.py data={name}",
+            flush=True,
+        )
+
+    def join(name: str, split: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
+        sidecar = sidecars[name]
+        return dialogues if sidecar is None else knowledge.attach(dialogues, split, sidecar)
+
+    def joined(corpus: Corpus) -> Corpus:
+        return replace(corpus, splits={split: join(corpus.name, split, d) for split, d in corpus.splits.items()})
+
+    return Data(
+        joined(data.real),
+        joined(data.synthetic) if data.synthetic else None,
+        {variant: join(f"{cfg.benchmark.name}_{variant}", "test", d) for variant, d in data.test_sets.items()},
+        data.hashes,
+    )
 
 
 def read_synthetic(cfg: TrainConfig, variant: Variant, splits: Sequence[str]) -> Corpus:
@@ -152,7 +207,7 @@ class Job:
             )
             write_json_lines(folder / "predictions" / f"{name}-{variant}.jsonl", rows)
         told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}" for variant, result in test.items())
-        print(f"  {self._title(name)} | test W-F1: {told}", flush=True)
+        print(f"  {self._title(name, self._variant(name))} | test W-F1: {told}", flush=True)
         return {**record, "test": test}
 
     def resolve(self, name: str) -> tuple[Path, dict[str, Any]]:
@@ -163,18 +218,51 @@ class Job:
 
     def _resolve(self, name: str) -> tuple[Path, dict[str, Any]]:
         start, identity = self._start(name)
+        before, prior_key = self._before(name, start)
+        stage = Stage(name, self._variant(name), self._corpus(name), self._settings(name), identity, prior_key)
+        folder, record = self._done(stage, self.cfg, before)
+        return folder, {"stage": name, "variant": self._variant(name), "prior": prior_key, **record}
+
+    def _done(self, stage: Stage, cfg: TrainConfig, before: "Callable[[], Before]") -> tuple[Path, dict[str, Any]]:
+        """The folder and record of a stage that is trained now, unless it is in the cache."""
+        title = self._title(stage.name, stage.variant)
+
+        def train(partial: Path) -> dict[str, Any]:
+            from ercsatz.training.run import train_stage
+
+            return train_stage(cfg, stage, before(), partial, title)
+
+        folder, record = self.cache.resolve(stage, train)
+        how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
+        best = f"loss {record['validation_loss']:.3f}" if "validation_loss" in record else ""
+        best = best or f"W-F1 {100 * record['validation_w_f1']:.2f}"
+        print(
+            f"  {title} | best validation {best} at epoch {record['best_epoch']}, {how} ({record['key']})", flush=True
+        )
+        return folder, {key: value for key, value in record.items() if key != "description"}
+
+    def _before(self, name: str, start: Path | None) -> "tuple[Callable[[], Before], str | None]":
+        """What a stage starts from, looked up when it is trained; and the key of what is trained before it."""
+        first = prior(self.cfg.classifier)
+        if first is None or (start is not None and not first.always):
+            return partial(_before, start), None
+        corpus, variant = self._corpus(name), self._variant("pretrain" if name == "pretrain" else "original")
+        settings = self._settings(name, first)
+        stage = Stage(first.title, variant, corpus, settings)
+        if stage.key not in self._resolved:
+            cfg = replace(self.cfg, classifier=first.config)
+            self._resolved[stage.key] = self._done(stage, cfg, partial(_before, None))
+        folder, _ = self._resolved[stage.key]
+        if first.title == TOPIC_STAGE:
+            return partial(_before, start, topic=folder), stage.key
+        train = corpus.split("train")
+        taught = partial(self.cache.predictions, folder, train, partial(self._predict, folder, train, []))
+        return partial(_before, start, taught=taught), stage.key
+
+    def _corpus(self, name: str) -> Corpus:
         corpus = self.data.synthetic if name == "pretrain" else self.data.real
         assert corpus is not None
-        stage = Stage(name, self._variant(name), corpus, self._settings(name), identity)
-        folder, record = self.cache.resolve(stage, lambda partial: self._train(stage, start, partial))
-        how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
-        print(
-            f"  {self._title(name)} | best validation W-F1 {100 * record['validation_w_f1']:.2f} "
-            f"at epoch {record['best_epoch']}, {how} ({record['key']})",
-            flush=True,
-        )
-        record = {key: value for key, value in record.items() if key != "description"}
-        return folder, {"stage": name, "variant": self._variant(name), **record}
+        return corpus
 
     def _start(self, name: str) -> tuple[Path | None, str | None]:
         checkpoint = self.cfg.training.checkpoint
@@ -198,11 +286,6 @@ class Job:
                 f"training.checkpoint={checkpoint} has another backbone, {there}. Give the same: backbone=..."
             )
 
-    def _train(self, stage: Stage, start: Path | None, folder: Path) -> dict[str, Any]:
-        from ercsatz.training.run import train_stage
-
-        return train_stage(self.cfg, stage, start, folder, self._title(stage.name))
-
     def _predict(
         self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
     ) -> list[dict[str, Any]]:
@@ -213,7 +296,7 @@ class Job:
             loaded.append(load(folder, self.data.real.labels))
         labels = self.data.real.labels
         rows = []
-        for number, turn, probabilities in predict(loaded[0], dialogues, self.cfg.trainer):
+        for number, turn, probabilities in predict(loaded[0], dialogues, self.cfg.trainer, self.cache.folder):
             dialogue = dialogues[number]
             rows.append(
                 {
@@ -226,27 +309,56 @@ class Job:
             )
         return rows
 
-    def _settings(self, name: str) -> dict[str, Any]:
+    def _settings(self, name: str, first: Prior | None = None) -> dict[str, Any]:
+        """What determines a stage's weights, or those of what is trained before it."""
+        classifier = first.config if first else self.cfg.classifier
+        if first:  # the teacher of a fine-tuned classifier is that of the original one: it saw the same dialogues
+            name = TOPIC_STAGE if first.title == TOPIC_STAGE else "pretrain" if name == "pretrain" else "original"
         backbone = {**asdict(self.cfg.backbone), "checkpoint": self._backbone}
+        settings = asdict(classifier)
+        if isinstance(classifier, CoMPM) and classifier.memory_backbone:
+            settings["memory_backbone"]["checkpoint"] = checkpoint_identity(classifier.memory_backbone.checkpoint)
         return {
-            "classifier": asdict(self.cfg.classifier),
+            "classifier": settings,
             "backbone": {key: value for key, value in backbone.items() if key not in {"name", "lr"}},
             "optimisation": optimisation(self.cfg, name),
             "precision": self.cfg.trainer.precision,
             "seed": self.cfg.seed,
+            **_gray_inputs(self.cfg, classifier),
         }
 
     def _variant(self, name: str) -> str:
         return "org" if name == "original" else self.cfg.data.variant.value
 
-    def _title(self, name: str) -> str:
-        data = f"{self.cfg.benchmark.name}_{self._variant(name)}"
-        return f"{self.cfg.classifier.name} {data} seed {self.cfg.seed} | {name}"
+    def _title(self, name: str, variant: str) -> str:
+        return f"{self.cfg.classifier.name} {self.cfg.benchmark.name}_{variant} seed {self.cfg.seed} | {name}"
+
+
+def _before(
+    start: Path | None, topic: Path | None = None, taught: Callable[[], list[dict[str, Any]]] | None = None
+) -> "Before":
+    from ercsatz.training.run import Before
+
+    return Before(start, topic, taught() if taught else ())
+
+
+def _gray_inputs(cfg: TrainConfig, classifier: Classifier) -> dict[str, Any]:
+    """What EmoOne's soft labels are made from, beside the dialogues."""
+    if not isinstance(classifier, EmoOne):
+        return {}
+    if classifier.gray == Gray.category:
+        return {"sentiments": dict(cfg.benchmark.sentiments)}
+    if classifier.gray in {Gray.word, Gray.word_softmax}:
+        from ercsatz.classifiers.gray import read_word_vectors
+
+        vectors = read_word_vectors(Path(str(classifier.word_vectors)), list(cfg.benchmark.labels))
+        return {"word_vectors": {word: vector.tolist() for word, vector in vectors.items()}}
+    return {}
 
 
 def optimisation(cfg: TrainConfig, stage: str) -> dict[str, Any]:
     """How a stage is optimised: ``training``, with what the stage's own node overrides."""
     own: StageOverrides = getattr(cfg.training, stage)
-    keys = ("epochs", "lr", "warmup", "weight_decay", "clip", "batch_tokens")
+    keys = ("epochs", "lr", "warmup", "schedule", "weight_decay", "clip", "batch_tokens", "batch_targets")
     changed = {key: value for key, value in asdict(own).items() if value is not None}
     return {key: getattr(cfg.training, key) for key in keys} | changed

@@ -2,29 +2,50 @@
 
 import hashlib
 import shutil
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 
 from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.emoone import soft_labels
 from ercsatz.classifiers.encoder import open_backbone
-from ercsatz.config import Classifier, TrainConfig
+from ercsatz.classifiers.todkat import TODKAT
+from ercsatz.config import Classifier, CoMPM, EmoOne, TrainConfig
 from ercsatz.errors import UserError
-from ercsatz.training.fit import Optimisation, fit
+from ercsatz.training.fit import fit
+from ercsatz.training.module import Optimisation
 from ercsatz.training.stage import Stage
 from ercsatz.training.tracking import RunName, stage_loggers
 
 
-def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path, title: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Before:
+    """What a stage starts from.
+
+    Attributes:
+        start: the saved classifier whose weights it takes; None: the backbone.
+        topic: the saved topic layer that TODKAT takes over, or None.
+        taught: the teacher's predictions on the training dialogues, for EmoOne.
+    """
+
+    start: Path | None = None
+    topic: Path | None = None
+    taught: Sequence[Mapping[str, Any]] = ()
+
+
+def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
     Args:
-        cfg: the job's configuration.
+        cfg: the job's configuration; ``cfg.classifier`` is what the stage trains.
         stage: what is trained.
-        start: the saved classifier that it starts from; None: the backbone.
+        before: what it starts from.
         folder: the stage's own; what an interrupted run left there is gone on from.
         title: for progress lines.
 
@@ -32,16 +53,11 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
         What ``fit`` returns, and the number of threads.
 
     Raises:
-        UserError: the backbone or ``start`` cannot be opened, or ``start`` is another classifier than asked for.
+        UserError: the backbone or ``before.start`` cannot be opened, or it is another classifier than asked for.
     """
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    train, labels = stage.corpus.split("train"), stage.corpus.labels
-    if start is None:
-        texts = (f"<s{n}> {turn.text}" for d in train for n, turn in enumerate(d.utterances, 1))
-        classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts), labels)
-    else:
-        classifier = checkpoint.load(start, labels)
-        _check_same(classifier.config, cfg.classifier, start)
+    train = stage.corpus.split("train")
+    classifier = _classifier(cfg, stage, before)
     name = RunName(
         id=f"{stage.key}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
         name=f"{cfg.benchmark.name}_{stage.variant}-{cfg.classifier.name}-{stage.name}-s{cfg.seed}",
@@ -61,11 +77,36 @@ def train_stage(cfg: TrainConfig, stage: Stage, start: Path | None, folder: Path
             work,
             loggers,
             title,
+            Path(cfg.paths.cache),
+            _soft(cfg, stage, before),
         )
     checkpoint.save(classifier, folder)
     (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
     return {**record, "threads": torch.get_num_threads()}
+
+
+def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier:
+    labels = stage.corpus.labels
+    if before.start is not None:
+        classifier = checkpoint.load(before.start, labels)
+        _check_same(classifier.config, cfg.classifier, before.start)
+        return classifier
+    texts = [f"<s{n}> {turn.text}" for d in stage.corpus.split("train") for n, turn in enumerate(d.utterances, 1)]
+    other = cfg.classifier.memory_backbone if isinstance(cfg.classifier, CoMPM) else None
+    memory = open_backbone(other, texts) if other else None
+    classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts), labels, memory)
+    if before.topic is not None:
+        assert isinstance(classifier.module, TODKAT)
+        classifier.module.adopt(checkpoint.load(before.topic, labels).module)  # type: ignore[arg-type]
+    return classifier
+
+
+def _soft(cfg: TrainConfig, stage: Stage, before: Before) -> list[NDArray[Any]] | None:
+    if not isinstance(cfg.classifier, EmoOne):
+        return None
+    labels, train = stage.corpus.labels, stage.corpus.split("train")
+    return soft_labels(cfg.classifier, labels, cfg.benchmark.sentiments, train, before.taught)
 
 
 def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:

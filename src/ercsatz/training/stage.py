@@ -16,7 +16,7 @@ from ercsatz.code import code_sha256
 from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text, write_json_lines
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
-_CODE = ("classifiers", "training/fit.py", "training/run.py")
+_CODE = ("classifiers", "training/batches.py", "training/fit.py", "training/module.py", "training/run.py")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,12 @@ class Stage:
     """One training run inside a job.
 
     Attributes:
-        name: original, pretrain or finetune.
+        name: original, pretrain or finetune; teacher or topic for what is trained before one of these.
         variant: whose training dialogues it sees.
         corpus: has the splits train and validation.
         settings: all else that determines its weights; plain JSON values.
         start: the key of the stage, or the identity of the checkpoint, that it starts from.
+        prior: the key of the stage that was trained before it on the same dialogues: a teacher, a topic layer.
     """
 
     name: str
@@ -36,17 +37,17 @@ class Stage:
     corpus: Corpus
     settings: Mapping[str, Any]
     start: str | None = None
+    prior: str | None = None
 
     @cached_property
     def description(self) -> dict[str, Any]:
         """Everything that determines the stage's weights; its hash is the key."""
         return {
-            "stage": self.name,
-            "variant": self.variant,
             "labels": list(self.corpus.labels),
             "train": fingerprint(self.corpus.split("train")),
             "validation": fingerprint(self.corpus.split("validation")),
             "start": self.start,
+            "prior": self.prior,
             "code": code_version(),
             **self.settings,
         }

@@ -1,0 +1,80 @@
+"""What training, saving and predicting need of a classifier."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ercsatz.classifiers.batching import Segment
+from ercsatz.classifiers.encoder import Encoder
+from ercsatz.classifiers.sequences import Tensors
+from ercsatz.classifiers.tokens import Ids, TokenisedDialogue, Tokeniser
+
+NO_LABEL = -100  # what cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Batch(Tensors):
+    """What training reads of a batch with N targets; a classifier adds what its ``forward`` reads.
+
+    Attributes:
+        labels: (N,) class indices; -100 where there is none.
+        places: N pairs of dialogue and turn.
+        soft: (N, labels) soft labels, or None.
+    """
+
+    labels: Tensor
+    places: tuple[tuple[int, int], ...]
+    soft: Tensor | None
+
+
+class Classifier(ABC, nn.Module):
+    """An emotion classifier: from segments of dialogues to logits.
+
+    Attributes:
+        tokeniser: how it reads dialogues.
+        scored: whether its best epoch is that of the best validation W-F1; else it is that of the lowest loss.
+    """
+
+    tokeniser: Tokeniser
+    scored = True
+
+    @abstractmethod
+    def segments(self, dialogues: Sequence[TokenisedDialogue], budget: int) -> list[Segment]:
+        """Cut dialogues into what a batch is made of; ``budget``: encoder tokens of a batch."""
+
+    @abstractmethod
+    def collate(self, segments: Sequence[Segment]) -> Any:
+        """Make a batch (a ``Batch``) of segments."""
+
+    @abstractmethod
+    def forward(self, batch: Any) -> Any:
+        """(N, labels) logits."""
+
+    def loss(self, output: Any, batch: Any) -> Tensor:
+        """What is minimised: the mean over the targets of a batch."""
+        return nn.functional.cross_entropy(output.float(), batch.labels)
+
+    def frozen(self) -> Encoder | None:
+        """An encoder that is never trained, so that its vectors are computed once and kept."""
+        return None
+
+    def frozen_sequences(self, dialogue: TokenisedDialogue) -> list[Ids]:
+        """What the frozen encoder reads of a dialogue; the vectors come back as ``dialogue.vectors``, row by row."""
+        return []
+
+
+def targets(segments: Sequence[Segment]) -> dict[str, Any]:
+    """The fields of ``Batch`` for segments."""
+    pairs = [(segment, turn) for segment in segments for turn in segment.targets]
+    known = [segment.tokens.labels[turn] for segment, turn in pairs]
+    soft = [segment.tokens.soft[turn] for segment, turn in pairs if segment.tokens.soft is not None]
+    return {
+        "labels": torch.tensor([NO_LABEL if label is None else label for label in known]),
+        "places": tuple((segment.dialogue, turn) for segment, turn in pairs),
+        "soft": torch.tensor(np.stack(soft)) if soft else None,
+    }

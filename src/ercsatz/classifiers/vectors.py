@@ -1,0 +1,82 @@
+"""Vectors of an encoder that is not trained: computed once, kept, and memory-mapped."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ercsatz.classifiers.encoder import Encoder
+from ercsatz.classifiers.interface import Classifier
+from ercsatz.classifiers.sequences import pack
+from ercsatz.classifiers.tokens import Ids, TokenisedDialogue
+
+BATCH_TOKENS = 8192
+
+
+def with_vectors(
+    classifier: Classifier, dialogues: Sequence[TokenisedDialogue], device: torch.device, cache: Path | None
+) -> list[TokenisedDialogue]:
+    """Dialogues with what the classifier's frozen encoder makes of them; as they are if it has none.
+
+    Args:
+        classifier: whose ``frozen`` encoder it is; left on ``device``.
+        dialogues: a split.
+        device: where to compute.
+        cache: a folder to keep the vectors in, as float32; None keeps them in memory.
+    """
+    encoder = classifier.frozen()
+    if encoder is None:
+        return list(dialogues)
+    sequences = [classifier.frozen_sequences(dialogue) for dialogue in dialogues]
+    flat = [sequence for own in sequences for sequence in own]
+    table = _kept(encoder, flat, device, cache / "vectors") if cache else _encode(encoder, flat, device)
+    ends = np.cumsum([len(own) for own in sequences])
+    return [
+        replace(dialogue, vectors=table[end - len(own) : end])
+        for dialogue, own, end in zip(dialogues, sequences, ends, strict=True)
+    ]
+
+
+def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, folder: Path) -> NDArray[np.float32]:
+    file = folder / f"{_key(encoder, sequences)}.npy"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}.", delete=False) as partial:
+            np.save(partial, _encode(encoder, sequences, device))
+        Path(partial.name).replace(file)
+    mapped: NDArray[np.float32] = np.load(file, mmap_mode="r" if sequences else None)
+    return mapped
+
+
+def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) -> NDArray[np.float32]:
+    """Each distinct sequence once, those of similar length together."""
+    distinct = {sequence.tobytes(): sequence for sequence in sequences}
+    place = {key: i for i, key in enumerate(sorted(distinct, key=len))}
+    table = np.empty((len(distinct), encoder.width), np.float32)
+    encoder.to(device).eval()
+    chunk: list[Ids] = []
+    done = 0
+    with torch.inference_mode():
+        for key in place:
+            chunk.append(distinct[key])
+            if sum(map(len, chunk)) >= BATCH_TOKENS or done + len(chunk) == len(place):
+                table[done : done + len(chunk)] = encoder(pack(chunk, encoder.worth).to(device)).float().cpu().numpy()
+                done += len(chunk)
+                chunk = []
+    return table[[place[sequence.tobytes()] for sequence in sequences]]
+
+
+def _key(encoder: Encoder, sequences: Sequence[Ids]) -> str:
+    digest = hashlib.sha256(encoder.pooling.value.encode())
+    for name, tensor in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    for sequence in sequences:
+        digest.update(len(sequence).to_bytes(4, "little"))
+        digest.update(sequence.tobytes())
+    return digest.hexdigest()[:32]
