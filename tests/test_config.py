@@ -84,7 +84,7 @@ def test_every_option_is_typed(group, option):
     check_typed(compose(GROUPS[group], [choice])[group], group)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "rank"])
+@pytest.mark.parametrize("command", ["train", "generate", "rank", "knowledge"])
 def test_every_command_is_typed(command):
     check_typed(compose(command), command)
 

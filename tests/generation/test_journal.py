@@ -139,7 +139,7 @@ def test_place_where_no_journal_can_be_is_told(tmp_path):
 
 
 def test_two_processes_do_not_write_one_journal(tmp_path):
-    with closing(opened(tmp_path / "j.sqlite")), pytest.raises(UserError, match=r"another generate\.py"):
+    with closing(opened(tmp_path / "j.sqlite")), pytest.raises(UserError, match=r"another process"):
         Journal(tmp_path / "j.sqlite")
     opened(tmp_path / "j.sqlite").close()
 

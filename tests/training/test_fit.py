@@ -12,16 +12,21 @@ from transformers import BertConfig, BertModel
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder import open_backbone, train_tokenizer
-from ercsatz.config import Backbone, CoMPM, Pooling, TinySize, Trainer
+from ercsatz.config import TODKAT, Backbone, CoMPM, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
 from ercsatz.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.training import fit as fit_module
-from ercsatz.training.fit import BestEpoch, LightningClassifier, Optimisation, Segments, fit, predict, resolve_device
+from ercsatz.training import module as module_module
+from ercsatz.training.batches import Size, Split
+from ercsatz.training.fit import BestEpoch, fit, predict, resolve_device, resolve_precision
+from ercsatz.training.module import LightningClassifier, Optimisation
 from ercsatz.training.scores import scores
 
 LABELS = ("neutral", "joy", "anger")
 TRAINER = Trainer("cpu", "32-true")
-FOUR = Optimisation(epochs=4, lr=5e-3, warmup=0.2, weight_decay=0.01, clip=1.0, batch_tokens=60)
+FOUR = Optimisation(
+    epochs=4, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=60
+)
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def built(make_dialogues) -> Callable[..., ErcClassifier]:
         pl.seed_everything(seed, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
         pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 300)), texts)
-        return checkpoint.build(CoMPM("compm", 64, 2, 0.3), pretrained, LABELS)
+        return checkpoint.build(CoMPM("compm", 64, memory_layers=2, memory_dropout=0.3), pretrained, LABELS)
 
     return build
 
@@ -42,10 +47,15 @@ def run(make_dialogues) -> Callable[..., dict[str, Any]]:
     """Fit on ten dialogues."""
 
     def fitted(
-        classifier: ErcClassifier, folder: Path, optimisation: Optimisation = FOUR, seed: int = 0
+        classifier: ErcClassifier,
+        folder: Path,
+        optimisation: Optimisation = FOUR,
+        seed: int = 0,
+        trainer: Trainer = TRAINER,
+        cache: Path | None = None,
     ) -> dict[str, Any]:
         train, validation = make_dialogues(10, seed=1), make_dialogues(6, seed=2)
-        return fit(classifier, train, validation, optimisation, TRAINER, seed, folder, [], "test")
+        return fit(classifier, train, validation, optimisation, trainer, seed, folder, [], "test", cache)
 
     return fitted
 
@@ -106,7 +116,7 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_interrupted(where, built, run,
 
 def test_a_run_is_resumed_from_a_folder_that_was_moved(built, run, tmp_path, monkeypatch):
     # Scores fall, so the best epoch is one from before the interruption.
-    original = fit_module.scores
+    original = module_module.scores
 
     told: list[int] = []
 
@@ -114,7 +124,7 @@ def test_a_run_is_resumed_from_a_folder_that_was_moved(built, run, tmp_path, mon
         told.append(len(told))
         return {**original(gold, predicted, labels), "w_f1": 1 / len(told)}
 
-    monkeypatch.setattr(fit_module, "scores", falling)
+    monkeypatch.setattr(module_module, "scores", falling)
     whole = built()
     expected = run(whole, tmp_path / "whole")
     told.clear()
@@ -133,8 +143,8 @@ def test_auto_precision_goes_by_the_device_that_is_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert resolve_device("auto") == torch.device("cuda")
-    assert fit_module._precision("auto", torch.device("cuda")) == "bf16-mixed"
-    assert fit_module._precision("auto", resolve_device("cpu")) == "32-true"
+    assert resolve_precision("auto", torch.device("cuda")) == "bf16-mixed"
+    assert resolve_precision("auto", resolve_device("cpu")) == "32-true"
 
 
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
@@ -176,7 +186,7 @@ def test_the_weights_of_the_best_epoch_are_left(built, run, tmp_path, monkeypatc
         seen.append(weights(classifier))
         return {**scores(gold, predicted, labels), "w_f1": next(validation)}
 
-    monkeypatch.setattr(fit_module, "scores", told)
+    monkeypatch.setattr(module_module, "scores", told)
     classifier = built()
     result = run(classifier, tmp_path)
     assert (result["best_epoch"], result["validation_w_f1"]) == (2, pytest.approx(0.8))
@@ -243,7 +253,7 @@ def test_dropout_is_on_in_training_also_from_a_checkpoint(run, tmp_path, monkeyp
     tokenizer.save_pretrained(tmp_path / "bert")
     BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=1, **sizes)).save_pretrained(tmp_path / "bert")
     pretrained = open_backbone(Backbone("local", str(tmp_path / "bert"), Pooling.first, 1e-3), [])
-    classifier = checkpoint.build(CoMPM("compm", 64, 1, 0.0), pretrained, LABELS)
+    classifier = checkpoint.build(CoMPM("compm", 64, memory_layers=1, memory_dropout=0.0), pretrained, LABELS)
     modes = []
     original = LightningClassifier.training_step
 
@@ -272,11 +282,94 @@ def test_predictions_are_in_the_order_of_the_dialogues(built, make_dialogues):
         torch.testing.assert_close(torch.stack(together), torch.stack(alone), atol=1e-5, rtol=0)
 
 
-def test_a_loader_gives_whole_batches_and_the_length_it_says(built, make_dialogues):
-    data = Segments(built(), make_dialogues(10, seed=1), batch_tokens=60)
+def test_a_loader_gives_whole_steps_and_the_length_it_says(built, make_dialogues):
+    data = Split(built(), make_dialogues(10, seed=1), Size(60), TRAINER, torch.device("cpu"), None)
     for seed in (None, 0):
         loader = data.loader(seed)
-        batches = list(loader)
-        assert len(batches) == len(loader) > 1
-        places = [place for batch in batches for place in batch.places]
-        assert len(places) == len(set(places)) == sum(len(segment.targets) for segment in data.segments)
+        steps = list(loader)
+        assert len(steps) == len(loader) > 1
+        places = [place for step in steps for batch in step.batches for place in batch.places]
+        assert len(places) == len(set(places)) == sum(step.size for step in steps) == data.targets
+
+
+def test_a_step_may_be_a_number_of_targets(built, make_dialogues):
+    data = Split(built(), make_dialogues(6, seed=1), Size(60, targets=1), TRAINER, torch.device("cpu"), None)
+    assert [step.size for step in data.loader(0)] == [1] * data.targets
+
+
+def test_a_step_that_does_not_fit_the_memory_is_accumulated(built, run, make_dialogues, tmp_path):
+    undropped = []
+    for number, memory in enumerate((10_000, 25)):
+        classifier = built()
+        for module in classifier.module.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        classifier.module.tracker.dropout = 0.0
+        trainer = replace(TRAINER, memory_tokens=memory)
+        run(classifier, tmp_path / str(number), replace(FOUR, epochs=1), trainer=trainer)
+        undropped.append(weights(classifier))
+        steps = list(
+            Split(classifier, make_dialogues(10, seed=1), Size(60), trainer, torch.device("cpu"), None).loader(0)
+        )
+        assert (max(len(step.batches) for step in steps) > 1) == (memory == 25)
+    for name, tensor in undropped[0].items():
+        torch.testing.assert_close(undropped[1][name], tensor, atol=2e-4, rtol=1e-3, msg=name)
+
+
+def test_workers_change_nothing(built, run, tmp_path):
+    found = []
+    for workers in (0, 1, 2):
+        classifier = built()
+        trainer = replace(TRAINER, workers=workers)
+        result = run(classifier, tmp_path / str(workers), replace(FOUR, epochs=2), trainer=trainer)
+        found.append((result, weights(classifier)))
+    for result, state in found[1:]:
+        assert result == found[0][0]
+        assert same(state, found[0][1])
+
+
+def test_a_cache_of_tokens_changes_nothing(built, run, tmp_path):
+    found = []
+    for number, cache in enumerate((None, tmp_path / "cache", tmp_path / "cache")):
+        classifier = built()
+        run(classifier, tmp_path / str(number), replace(FOUR, epochs=1), cache=cache)
+        found.append(weights(classifier))
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+    assert len(list((tmp_path / "cache" / "tokens").iterdir())) == 2
+
+
+def test_counting_examples_never_leaves_the_warm_up_with_a_larger_batch(built, run, tmp_path, monkeypatch):
+    rates = []
+    original = LightningClassifier.training_step
+
+    def step(self: LightningClassifier, batch: Any, number: int) -> Any:
+        rates.append(self.optimizers().param_groups[0]["lr"])
+        return original(self, batch, number)
+
+    monkeypatch.setattr(LightningClassifier, "training_step", step)
+    settings = replace(FOUR, epochs=2, warmup=0.5, lr=1e-3, schedule=Schedule.examples)
+    run(built(), tmp_path / "tokens", settings)
+    assert rates[0] == 0
+    assert rates == sorted(rates)
+    assert rates[-1] < 0.8e-3
+    rates.clear()
+    run(built(), tmp_path / "one", replace(settings, batch_targets=1))
+    half = len(rates) // 2
+    expected = [1e-3 * i / half for i in range(half)] + [1e-3 * (2 * half - i) / half for i in range(half, 2 * half)]
+    assert rates == pytest.approx(expected)
+
+
+def test_what_is_not_scored_is_kept_by_its_validation_loss(make_dialogues, tmp_path, capsys):
+    pl.seed_everything(0, verbose=False)
+    texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
+    pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
+    topic = TODKAT("todkat_topic", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True)
+    classifier = checkpoint.build(topic, pretrained, LABELS)
+    settings = replace(FOUR, epochs=3, lr=1e-2)
+    result = fit(classifier, make_dialogues(20), make_dialogues(6, seed=2), settings, TRAINER, 0, tmp_path, [], "topic")
+    losses = [float(line.split("validation loss ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 3
+    assert result["validation_loss"] == pytest.approx(min(losses), abs=1e-3)
+    assert result["best_epoch"] == 1 + losses.index(min(losses))
+    assert losses[-1] < losses[0]

@@ -38,8 +38,8 @@ RELABELLED = replace(TRAIN[1], utterances=(Utterance("Ann", "Hm.", "joy"),))
         stage(validation=TRAIN),
         stage(labels=LABELS[::-1]),
         stage(labels=(*LABELS, "fear")),
-        stage(name="finetune"),
         stage(start="0123456789abcdef"),
+        stage(prior="0123456789abcdef"),
         stage(seed=1),
         stage(optimisation={"lr": 2e-3, "epochs": 2}),
         stage(classifier={"name": "compm", "max_tokens": 64}),
@@ -54,6 +54,7 @@ def test_the_key_does_not_change_with_provenance_or_the_names_of_things():
     same = replace(stage(train=train), corpus=Corpus("renamed", LABELS, {"validation": VALIDATION, "train": train}))
     assert same.key == stage().key
     assert stage(train=train, seed=0).key == stage().key
+    assert stage(name="teacher").key == stage().key  # so a teacher is the original stage of the plain classifier
 
 
 @pytest.fixture

@@ -2,23 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from ercsatz.generation.journal import Journal
-from ercsatz.generation.plan import Unit
 from ercsatz.generation.progress import State
 from ercsatz.generation.window import StoppedError, UnansweredError, Window
-from ercsatz.generation.write import Outcome, Writer
+from ercsatz.generation.write import Ask
 from ercsatz.generators.interface import Answer, Request
 
 Ready = Callable[[], Awaitable[None]]
+
+
+class Indexed(Protocol):
+    """What the engine has to know of a unit: its place among all, from 0."""
+
+    @property
+    def index(self) -> int: ...  # noqa: D102
+
+
+Unit = TypeVar("Unit", bound=Indexed)
+Outcome = TypeVar("Outcome")
 REACH = 4096  # units that may be done before one that is not; bounds memory when one takes very long
 
 
-class Engine:
+class Engine(Generic[Unit, Outcome]):
     """Writes units from the journal where they are in it, and through the window where they are not.
 
     Args:
-        writer: makes requests and reads answers.
+        write: makes a unit's requests and reads the answers.
         journal: is asked before any server.
         window: sends what is missing.
         worth: how many units beyond those taken are worth starting, by what is known of the goal.
@@ -27,9 +38,15 @@ class Engine:
     """
 
     def __init__(
-        self, writer: Writer, journal: Journal, window: Window, ready: Ready, worth: Callable[[], int], state: State
+        self,
+        write: Callable[[Unit, Ask], Awaitable[Outcome]],
+        journal: Journal,
+        window: Window,
+        ready: Ready,
+        worth: Callable[[], int],
+        state: State,
     ) -> None:
-        self._writer, self._journal, self._window, self._worth, self._state = writer, journal, window, worth, state
+        self._write, self._journal, self._window, self._worth, self._state = write, journal, window, worth, state
         self._ready, self._is_ready, self._lock = ready, False, asyncio.Lock()
         self._refusals: list[tuple[Request, str]] = []
         self._finished: asyncio.Queue[tuple[int, Outcome | BaseException]] = asyncio.Queue()
@@ -83,7 +100,7 @@ class Engine:
 
     async def _one(self, unit: Unit) -> None:
         try:
-            result: Outcome | BaseException = await self._writer.write(unit, self._ask)
+            result: Outcome | BaseException = await self._write(unit, self._ask)
         except Exception as error:
             result = error
         self._finished.put_nowait((unit.index, result))

@@ -59,7 +59,7 @@ class Journal:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock.acquire(blocking=False)
         except Timeout:
-            raise UserError(f"{path}: another generate.py is writing it. Wait for that one or stop it.") from None
+            raise UserError(f"{path}: another process is writing it. Wait for that one or stop it.") from None
         try:
             with self._told():
                 # Write-ahead log without a sync at every commit: a killed process loses nothing, a power cut seconds.

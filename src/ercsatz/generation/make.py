@@ -19,7 +19,7 @@ from ercsatz.generation.journal import Journal
 from ercsatz.generation.keep import Keeper
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.output import write_files
-from ercsatz.generation.plan import mode_of, plan
+from ercsatz.generation.plan import Unit, mode_of, plan
 from ercsatz.generation.probe import check_grammar, identify, keeps_seed
 from ercsatz.generation.progress import Progress, State
 from ercsatz.generation.stopping import on_signal
@@ -43,7 +43,12 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         model = await _model(job, journal, window)
         journal.answers_come_from(job.generator.settings, model, job.generator.sent, job.generator.dropped)
         engine = Engine(
-            job.writer, journal, window, partial(_ready, job, journal, window), partial(_worth, config, state), state
+            job.writer.write,
+            journal,
+            window,
+            partial(_ready, job, journal, window),
+            partial(_worth, config, state),
+            state,
         )
         async with on_signal(partial(_drain, window, state)):
             with dataset.new_folder(folder) as new:
@@ -159,7 +164,7 @@ async def _probe_lane(job: Job, window: Window, lane: Lane) -> bool | None:
     return kept
 
 
-async def _collect(job: Job, engine: Engine, keeper: Keeper, state: State, progress: Progress) -> None:
+async def _collect(job: Job, engine: Engine[Unit, Outcome], keeper: Keeper, state: State, progress: Progress) -> None:
     """Take outcomes until the goal is reached or the plan is at its end."""
     beat = asyncio.create_task(progress.beat())
     idle = before = 0

@@ -67,7 +67,7 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
         yield from _gender_rules(config.benchmark)
     base = config.persona.base
     yield "persona.base", base, base is not PersonaStep.write, "sample or off: base personas come from the inventories"
-    yield from _generator_rules(config.generator)
+    yield from generator_rules(config.generator)
     yield from _check_rules(config.checks)
     yield from _place_rules(config)
 
@@ -139,7 +139,8 @@ def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:
         yield key, repr(gender), _is_plain(gender), "female, male or another word"
 
 
-def _generator_rules(generator: Generator) -> Iterator[Rule]:
+def generator_rules(generator: Generator) -> Iterator[Rule]:
+    """What must hold of any generator's settings."""
     yield at_least_1("generator.window", generator.window)
     if isinstance(generator, LanguageModel):
         for key, value in vars(generator.sampling).items():

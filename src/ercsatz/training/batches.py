@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Split(Dataset[Step]):
         trainer: Trainer,
         device: torch.device,
         cache: Path | None,
-        soft: Sequence[NDArray] | None = None,
+        soft: Sequence[NDArray[Any]] | None = None,
         every_turn: bool = False,
     ) -> None:
         """Tokenise and cut.

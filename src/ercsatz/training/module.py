@@ -51,12 +51,12 @@ class LightningClassifier(pl.LightningModule):
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         losses = []
+        optimizer.zero_grad()
         for batch in step.batches:
             loss = self.module.loss(self.module(batch), batch) * (len(batch.labels) / step.size)
             self.manual_backward(loss)
             losses.append(loss.detach())
         optimizer.step()
-        optimizer.zero_grad()
         schedule.step()
         mean = torch.stack(losses).sum()
         self.log("train/loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=step.size)

@@ -1,0 +1,79 @@
+"""Commonsense knowledge about utterances."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from omegaconf import MISSING
+
+from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.generation import Generator
+
+
+class KnowledgeOrigin(StrEnum):
+    """Where it is from: ATOMIC, a language model, or a file of TODKAT's text form or of COSMIC's features."""
+
+    retrieve = "retrieve"
+    generate = "generate"
+    text = "text"
+    cosmic = "cosmic"
+
+
+class CosmicMatch(StrEnum):
+    """How dialogues are found in a file of COSMIC's: by their ids, or by their place."""
+
+    id = "id"
+    order = "order"
+
+
+@dataclass
+class Retrieve:
+    """``atomic`` is a CSV file, ``encoder`` is ``lexical`` or a Hugging Face name or folder, ``top`` counts events."""
+
+    atomic: str | None = None
+    encoder: str = MISSING
+    top: int = MISSING
+
+
+@dataclass
+class Infer:
+    """What a language model is asked: about an utterance after so many ``turns``, so often until it can be read."""
+
+    turns: int = MISSING
+    attempts: int = MISSING
+
+
+@dataclass
+class TextFiles:
+    """Files of TODKAT's text form, by split; splits without one stay as they are."""
+
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+
+
+@dataclass
+class Cosmic:
+    """A pickle of COSMIC's; ``splits``, in the file's order, are for ``match=order``."""
+
+    file: str | None = None
+    match: CosmicMatch = MISSING
+    splits: list[str] = MISSING
+
+
+@dataclass
+class KnowledgeConfig:
+    """What ``knowledge.py`` reads."""
+
+    source: KnowledgeOrigin = MISSING
+    retrieve: Retrieve = field(default_factory=Retrieve)
+    generate: Infer = field(default_factory=Infer)
+    text: TextFiles = field(default_factory=TextFiles)
+    cosmic: Cosmic = field(default_factory=Cosmic)
+    paths: Paths = field(default_factory=Paths)
+    benchmark: Benchmark = field(default_factory=Benchmark)
+    data: Data = field(default_factory=Data)
+    generator: Generator = field(default_factory=Generator)
+    seed: int = MISSING
+    prompts: str | None = None
+    journal: str = MISSING
+    overwrite: bool = MISSING

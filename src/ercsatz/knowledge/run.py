@@ -1,0 +1,194 @@
+"""The whole of ``knowledge.py``."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from ercsatz import benchmarks
+from ercsatz.check import Rule, at_least_1, enforce
+from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
+from ercsatz.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
+from ercsatz.errors import UserError
+from ercsatz.knowledge.merge import Splits, adding
+from ercsatz.knowledge.sidecar import Entry, paths, read_entries
+
+
+def run(config: KnowledgeConfig) -> None:
+    """Write the sidecar of the data set that the configuration names, or a part of it.
+
+    Raises:
+        UserError: the configuration cannot be run, data are missing or wrong, or the place cannot be written.
+        KeyboardInterrupt: the user stopped it; what was answered is in the journal.
+    """
+    enforce(_rules(config))
+    sources = {
+        KnowledgeOrigin.retrieve: _retrieve,
+        KnowledgeOrigin.generate: _generate,
+        KnowledgeOrigin.text: _import_text,
+        KnowledgeOrigin.cosmic: _import_cosmic,
+    }
+    console = Console(highlight=False)
+    statements, _ = paths(Path(config.paths.data), config.data.name)
+    with _alone(statements):
+        sources[config.source](config, console)
+
+
+def load_splits(config: KnowledgeConfig) -> Splits:
+    """The dialogues of the data set, by split.
+
+    Raises:
+        UserError: they are missing or wrong.
+    """
+    if config.data.variant is Variant.org:
+        return benchmarks.load(config.benchmark).splits
+    folder, name = Path(config.data.path), config.data.name
+    if not folder.is_dir():
+        raise UserError(f"There is no data set {name} in {folder}. Make it with: python generate.py data={name}")
+    splits = {split: read_jsonl(folder / f"{split}.jsonl") for split in SPLITS}
+    return Corpus(name, tuple(config.benchmark.labels), splits).splits
+
+
+def _retrieve(config: KnowledgeConfig, console: Console) -> None:
+    from ercsatz.knowledge import encoders
+    from ercsatz.knowledge.atomic import read_atomic
+    from ercsatz.knowledge.retrieve import Retriever
+
+    chosen = config.retrieve
+    if chosen.atomic is None:
+        raise UserError("retrieve.atomic has no value. Give a CSV file of ATOMIC's format: retrieve.atomic=FILE")
+    splits, events = load_splits(config), read_atomic(Path(chosen.atomic))
+    if chosen.encoder == encoders.LEXICAL:
+        encoder = encoders.lexical([event.text for event in events])
+    else:
+        encoder = encoders.pretrained(chosen.encoder)
+    by = f"{encoder.name}, top {chosen.top} of {Path(chosen.atomic).name}"
+    _say(console, f"{len(events):,} events with phrases in {chosen.atomic}; compared by {encoder.name}.")
+    path, _ = paths(Path(config.paths.data), config.data.name)
+    with adding(path, splits, "retrieved", by, config.overwrite) as put:
+        retriever = Retriever(events, encoder, chosen.top)
+        for split, dialogues in splits.items():
+            found = retriever.search([turn.text for dialogue in dialogues for turn in dialogue.utterances])
+            for dialogue in dialogues:
+                for turn, _ in enumerate(dialogue.utterances):
+                    put(Entry(split, dialogue.id, turn, retrieved=next(found)))
+    _summarise(path, splits, console)
+
+
+def _generate(config: KnowledgeConfig, console: Console) -> None:
+    if not isinstance(config.generator, LanguageModel):
+        raise UserError(
+            f"source=generate asks a language model, which generator={config.generator.name} is not. "
+            "Choose generator=tgi, generator=openai or generator=transformers."
+        )
+    if config.generator.guided:
+        raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
+    from ercsatz.generation.journal import Journal
+    from ercsatz.generators import build
+    from ercsatz.knowledge.ask import Asker, Inquiry, settings, units
+
+    splits, path = load_splits(config), _free_of_vectors(config)
+    asker, generator = Asker(config), build(config.generator)
+    asker.request(next(units(splits)), 0)  # tries the templates before anything is asked
+    begin = partial(adding, path, splits, "generated", overwrite=config.overwrite)
+    with closing(Journal(Path(config.journal))) as journal:
+        journal.begin(settings(config, generator, asker), config.overwrite)
+        try:
+            asyncio.run(Inquiry(config, generator, asker, journal).run(splits, begin, console))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
+    _summarise(path, splits, console)
+
+
+def _import_text(config: KnowledgeConfig, console: Console) -> None:
+    from ercsatz.knowledge.text_form import read_text_form
+
+    files = {split: getattr(config.text, split) for split in SPLITS}
+    given = {split: Path(file) for split, file in files.items() if file is not None}
+    if not given:
+        raise UserError("source=text: no file is given. Give one at least: text.train=FILE")
+    splits, path = load_splits(config), _free_of_vectors(config)
+    with adding(path, splits, "generated", "text form", config.overwrite) as put:
+        for split, file in given.items():
+            for entry in read_text_form(file, split, splits[split]):
+                put(entry)
+    _summarise(path, splits, console)
+
+
+def _import_cosmic(config: KnowledgeConfig, console: Console) -> None:
+    from ercsatz.knowledge.cosmic import by_id, by_order, read_cosmic
+    from ercsatz.knowledge.vectors import write_vectors
+
+    chosen = config.cosmic
+    if chosen.file is None:
+        raise UserError("source=cosmic: cosmic.file has no value. Give the pickle: cosmic.file=FILE")
+    splits, file = load_splits(config), Path(chosen.file)
+    statements, vectors = paths(Path(config.paths.data), config.data.name)
+    if statements.is_file() and any(entry.generated for _, entry in read_entries(statements)):
+        raise UserError(f"{statements} has generated statements, which vectors cannot stand beside. Move it away.")
+    features = read_cosmic(file)
+    if chosen.match.value == "id":
+        tensors = by_id(features, splits, file)
+    else:
+        tensors = by_order(features, {split: splits[split] for split in chosen.splits}, file)
+    write_vectors(vectors, tensors, f"COSMIC's {file.name}")
+    n, width = sum(map(len, tensors.values())), next(iter(tensors.values())).shape[2]
+    _say(console, f"Wrote {vectors}: vectors of width {width} for {n:,} utterances.")
+
+
+def _free_of_vectors(config: KnowledgeConfig) -> Path:
+    """Where statements go, if no vectors stand in the place of generated ones."""
+    statements, vectors = paths(Path(config.paths.data), config.data.name)
+    if vectors.is_file():
+        raise UserError(f"{vectors} stands in the place of generated statements. Move it away first.")
+    return statements
+
+
+def _summarise(path: Path, splits: Mapping[str, Sequence[Dialogue]], console: Console) -> None:
+    n = sum(len(dialogue.utterances) for dialogues in splits.values() for dialogue in dialogues)
+    counts = Counter[str]()
+    for _, entry in read_entries(path):
+        for part, known in (("retrieved", entry.retrieved), ("generated", entry.generated)):
+            if known:
+                counts[f"{part} ({entry.by.get(part, 'an unnamed source')})"] += 1
+    listed = "; ".join(f"{count:,} with {part}" for part, count in sorted(counts.items()))
+    _say(console, f"Wrote {path}: of {n:,} utterances {listed or 'none with anything'}.")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    lock = FileLock(f"{path}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(f"{path}: another knowledge.py is writing it. Wait for that one or stop it.") from None
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}. Mend paths.data.") from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
+        lock.release()
+
+
+def _rules(config: KnowledgeConfig) -> Iterator[Rule]:
+    yield at_least_1("retrieve.top", config.retrieve.top)
+    yield "generate.turns", config.generate.turns, config.generate.turns >= 0, "0 or more"
+    yield at_least_1("generate.attempts", config.generate.attempts)
+    named = list(config.cosmic.splits)
+    fits = bool(named) and len(set(named)) == len(named) and set(named) <= set(SPLITS)
+    yield "cosmic.splits", named, fits, f"different ones of {', '.join(SPLITS)}"
+    if config.source is KnowledgeOrigin.generate:
+        from ercsatz.generation.validate import generator_rules
+
+        yield from generator_rules(config.generator)
