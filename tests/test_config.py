@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import cli, config
-from ercsatz.config import VARIANTS, Phase
+from ercsatz.config import VARIANTS, Phase, Schedule
 from ercsatz.resources import resource
 
 CONF = resource("conf")
@@ -75,13 +75,33 @@ def test_every_classifier_composes_with_every_backbone_and_phase(classifier, bac
 
 
 def test_every_group_is_tested_here():
-    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == GROUPS.keys()
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {*GROUPS, "recipe"}
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in options(group)])
 def test_every_option_is_typed(group, option):
     choice = f"data={option}_org" if group == "benchmark" else f"{group}={option}"
     check_typed(compose(GROUPS[group], [choice])[group], group)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_the_original_recipe_has_the_settings_of_the_released_code(classifier):
+    cfg = compose("train", [f"classifier={classifier}", "recipe=original", "training.epochs=3"])
+    check_typed(cfg, "train")
+    assert (cfg.trainer.precision, cfg.training.epochs) == ("32-true", 3)
+    if classifier == "todkat":
+        assert (cfg.training.lr, cfg.training.warmup, cfg.training.batch_targets) == (2e-5, 0.5, None)
+    else:
+        settings = (cfg.training.lr, cfg.training.schedule, cfg.training.clip, cfg.training.batch_targets)
+        assert settings == (1e-6, Schedule.examples, 10.0, 1)
+    assert cfg.classifier.get("padded_memory") == (True if classifier == "compm" else None)
+
+
+def test_the_memory_of_compm_can_have_another_backbone():
+    cfg = compose("train", ["classifier=compm", "backbone@classifier.memory_backbone=roberta-base"])
+    check_typed(cfg, "train")
+    assert cfg.classifier.memory_backbone.checkpoint == "FacebookAI/roberta-base"
+    assert compose("train", ["classifier=compm"]).classifier.memory_backbone is None
 
 
 @pytest.mark.parametrize("command", ["train", "generate", "rank", "knowledge"])

@@ -28,6 +28,7 @@ PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning against torch 2.13
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # a batch is made in a millisecond
+warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")  # a frozen encoder; fit sets the others
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
 warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged

@@ -132,10 +132,10 @@ def _with_knowledge(cfg: TrainConfig, data: Data) -> Data:
     names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets}
     names |= {corpus.name for corpus in (data.real, data.synthetic) if corpus}
     sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)}
-    for name in (name for name, sidecar in sidecars.items() if sidecar is None):
+    if missing := [name for name, sidecar in sidecars.items() if sidecar is None]:
         print(
-            f"  no knowledge about {name}: there is no {Path(cfg.paths.data) / 'knowledge' / name}.jsonl, so todkat "
-            f"reads it without. Make it with: python knowledge.py data={name}",
+            f"  todkat reads {', '.join(missing)} without knowledge: {Path(cfg.paths.data) / 'knowledge'} has none of "
+            f"it. It is made with: python knowledge.py data={missing[0]}",
             flush=True,
         )
 
