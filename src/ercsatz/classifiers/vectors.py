@@ -21,7 +21,7 @@ BATCH_TOKENS = 8192
 def with_vectors(
     classifier: Classifier, dialogues: Sequence[TokenisedDialogue], device: torch.device, cache: Path | None
 ) -> list[TokenisedDialogue]:
-    """Dialogues with what the classifier's frozen encoder makes of them; as they are if it has none.
+    """Dialogues with what the classifier's frozen encoder makes of them; as they are if it has none, or nothing to read.
 
     Args:
         classifier: whose ``frozen`` encoder it is; left on ``device``.
@@ -34,6 +34,8 @@ def with_vectors(
         return list(dialogues)
     sequences = [classifier.frozen_sequences(dialogue) for dialogue in dialogues]
     flat = [sequence for own in sequences for sequence in own]
+    if not flat:
+        return list(dialogues)
     table = _kept(encoder, flat, device, cache / "vectors") if cache else _encode(encoder, flat, device)
     ends = np.cumsum([len(own) for own in sequences])
     return [
@@ -49,7 +51,7 @@ def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, fold
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}.", delete=False) as partial:
             np.save(partial, _encode(encoder, sequences, device))
         Path(partial.name).replace(file)
-    mapped: NDArray[np.float32] = np.load(file, mmap_mode="r" if sequences else None)
+    mapped: NDArray[np.float32] = np.load(file, mmap_mode="r")
     return mapped
 
 
