@@ -1,1 +1,24 @@
-"""Synthetic dialogues for emotion recognition in conversation: write them, train on them, test whether they helped."""
+"""Synthetic dialogues for emotion recognition in conversation: write them, train on them, test whether they helped.
+
+To use a trained classifier::
+
+    from ercsatz import load_classifier
+
+    load_classifier("cache/stages/KEY").predict([[("Ann", "hello"), ("Bo", "go away")]])
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ercsatz.predict import Prediction, SavedClassifier, load_classifier
+
+__all__ = ["Prediction", "SavedClassifier", "load_classifier"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is public here when it is first asked for: the commands import this package before ``--help``."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("ercsatz.predict"), name)

@@ -1,4 +1,4 @@
-"""The commands: ``ercsatz train | generate | rank | knowledge | fetch | show``, and the scripts of the same names.
+"""The commands: ``ercsatz train | generate | rank | knowledge | predict | fetch | show``, and scripts of these names.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -45,6 +45,11 @@ def knowledge() -> None:
     _run(_knowledge)
 
 
+def predict() -> None:
+    """Predict the emotions of your own dialogues: ``python predict.py checkpoint=FOLDER dialogues=FILE``."""
+    _run(_predict)
+
+
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
 def _train(cfg: DictConfig) -> None:
     sweep.run_cell(cfg)
@@ -77,6 +82,15 @@ def _knowledge(cfg: DictConfig) -> None:
         run(settings)
 
 
+@hydra.main(config_path=CONF, config_name="predict", version_base="1.3")
+def _predict(cfg: DictConfig) -> None:
+    with _reported():
+        settings = sweep.to_object(cfg)
+        from ercsatz.prediction.run import run
+
+        run(settings)
+
+
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
@@ -90,7 +104,7 @@ def _reported() -> Iterator[None]:
 def main() -> None:
     """The console command: the first argument names what to do, the rest is Hydra's."""
     commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank}
-    commands |= {"knowledge": knowledge, "fetch": _fetch, "show": _show}
+    commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in commands:
         print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)

@@ -262,6 +262,17 @@ def test_a_folder_with_pickled_weights_only_is_refused(bert_folder):
         local(folder).encoder()
 
 
+def test_code_of_a_folder_is_never_run(bert_folder, monkeypatch, tmp_path):
+    folder = bert_folder()
+    evil = {"model_type": "x", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Config"}}
+    (folder / "config.json").write_text(json.dumps(evil))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(UserError, match=str(folder)):
+        local(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_decoder_without_a_classification_token_is_refused(bert_folder):
     folder = bert_folder()
     tokenizer = train_tokenizer(TEXTS, 300)

@@ -505,7 +505,7 @@ def test_what_only_the_statements_tell_is_learned_with_knowledge_alone(build):
         module = build(Pooling.mean, loud=False, hidden=64, layers=1, knowledge=sources, topic=False)
         fit(module, collate(module, riddles(40, seed=1)), 90, lr=1e-3)
         solved[sources] = accuracy(module, collate(module, riddles(40, seed=2)))
-    assert solved[KnowledgeSources.both] > 0.95
+    assert solved[KnowledgeSources.both] > 0.9
     assert solved[KnowledgeSources.none] < 0.5
 
 

@@ -23,11 +23,11 @@ from ercsatz.classifiers.priors import FUTURE_TEACHER, TOPIC
 from ercsatz.classifiers.todkat import TODKAT
 from ercsatz.classifiers.tokens import REGISTERED
 from ercsatz.classifiers.topic import TopicModel
+from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811
 from ercsatz.config import Classifier as ClassifierConfig
 from ercsatz.config import CoMPM as CoMPMConfig
 from ercsatz.config import EmoOne as EmoOneConfig
 from ercsatz.config import Pooling, SpeakerTags
-from ercsatz.config import TODKAT as TODKATConfig
 from ercsatz.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
 

@@ -119,7 +119,9 @@ def reopen(folder: Path, pooling: Pooling) -> Pretrained:
 def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
     try:
         _check_files(Path(name))
-        config, tokenizer = AutoConfig.from_pretrained(name), AutoTokenizer.from_pretrained(name, use_fast=True)
+        # Without the last, a folder with code of its own would make transformers ask whether to run it.
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
     except Exception as error:  # of a broken tokenizer.json, tokenizers raises nothing narrower
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(

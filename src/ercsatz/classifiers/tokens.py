@@ -210,8 +210,10 @@ _HEADER = 128  # bytes of a .npy file without an element
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    # What looks like a special token in a user's text, "</s>" say, is text.
-    return tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
+    # What looks like a special token in a user's text, "</s>" say, is text. Long turns are cut later: no warnings.
+    options = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+    encoded: list[list[int]] = tokenizer(texts, **options)["input_ids"] if texts else []
+    return encoded
 
 
 def _pieces(encoded: Iterable[Sequence[int]]) -> Pieces:

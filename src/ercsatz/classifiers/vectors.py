@@ -21,7 +21,7 @@ BATCH_TOKENS = 8192
 def with_vectors(
     classifier: Classifier, dialogues: Sequence[TokenisedDialogue], device: torch.device, cache: Path | None
 ) -> list[TokenisedDialogue]:
-    """Dialogues with what the classifier's frozen encoder makes of them; as they are if it has none, or nothing to read.
+    """Dialogues with what the classifier's frozen encoder makes of them; unchanged if it has none or nothing to read.
 
     Args:
         classifier: whose ``frozen`` encoder it is; left on ``device``.

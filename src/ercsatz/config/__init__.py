@@ -32,6 +32,7 @@ from ercsatz.config.generation import (
     Transformers,
 )
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
+from ercsatz.config.predict import Hardware, PredictConfig
 from ercsatz.config.training import (
     TODKAT,
     Backbone,
@@ -57,6 +58,8 @@ from ercsatz.config.training import (
 )
 
 __all__ = [
+    "TODKAT",
+    "VARIANTS",
     "Backbone",
     "Benchmark",
     "ChatTemplate",
@@ -73,6 +76,7 @@ __all__ = [
     "GenerateConfig",
     "Generator",
     "Gray",
+    "Hardware",
     "Infer",
     "KnowledgeConfig",
     "KnowledgeOrigin",
@@ -89,6 +93,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Pooling",
+    "PredictConfig",
     "PromptStyle",
     "RankConfig",
     "Ranking",
@@ -99,7 +104,6 @@ __all__ = [
     "SpeakerTags",
     "Split",
     "StageOverrides",
-    "TODKAT",
     "TextFiles",
     "Tgi",
     "TinySize",
@@ -107,7 +111,6 @@ __all__ = [
     "Trainer",
     "Training",
     "Transformers",
-    "VARIANTS",
     "Variant",
     "Wandb",
     "WandbMode",
@@ -128,7 +131,8 @@ def register(config_folders: Iterable[Path]) -> None:
     # Hydra copies its repository for each of the hundred config groups that --help looks through, and with it all that
     # is stored here, two thirds of the time --help takes. Nothing changes what is stored, so one will do.
     vars(store)["__deepcopy__"] = lambda _: store
-    commands = {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig, "knowledge": KnowledgeConfig}
+    commands = {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}
+    commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig}
     for name, node in commands.items():
         store.store(name=f"{name}_schema", node=node)
     for classifier in (CoMPM, EmoOne, TODKAT):

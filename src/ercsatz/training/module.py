@@ -112,8 +112,8 @@ class Lengths:
     def factor(self, settings: Optimisation) -> Callable[[int], float]:
         """What the learning rate is multiplied with at a step, from 0.
 
-        ``schedule=examples`` is the released codes' arithmetic: it counts a step as if it were one example, so with more
-        than one example a step the rate does not get beyond its warm-up.
+        ``schedule=examples`` is the released codes' arithmetic: it counts a step as if it were one example, so with
+        more than one example a step the rate does not get beyond its warm-up.
         """
         by_steps = settings.schedule == Schedule.steps
         total = settings.epochs * (self.steps if by_steps else self.targets)

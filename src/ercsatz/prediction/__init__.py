@@ -1,0 +1,1 @@
+"""The command ``predict``: find the classifier, read the dialogues, show or write what is predicted."""
