@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TRANSFORMERS ?= 4.57.6
 INSTALLED := $(VENV)/.installed
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: demo test test-all test-transformers5 lint bench
 
@@ -13,14 +14,14 @@ demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
 	    training.epochs=4 training.batch_tokens=1024
 
 test: $(INSTALLED)  ## the tests, without the slow ones
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-all: $(INSTALLED)  ## all tests
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest $(PARALLEL) -m "slow or not slow"
 
 test-transformers5:  ## the tests that need no text-generation client, on transformers 5
 	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,serving,dev TRANSFORMERS=5.23.0
-	.venv5/bin/pytest -m "not slow and not tgi"
+	.venv5/bin/pytest $(PARALLEL) -m "not slow and not tgi"
 
 lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -28,7 +29,8 @@ lint: $(INSTALLED)  ## ruff and mypy --strict
 	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## speed, as ratios measured in one run
-	$(BIN)/python benchmarks/batching.py
+	$(BIN)/python benchmarks/train_speed.py $(if $(MELD),--meld $(MELD))
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/generators.py
 	$(BIN)/python benchmarks/generation.py
 

@@ -6,7 +6,7 @@ from ercsatz.config import TODKAT, Backbone, Classifier, CoMPM, EmoOne, Gray, Ph
 from ercsatz.errors import UserError
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 MEMORY_KEY = "classifier.memory_backbone"
 

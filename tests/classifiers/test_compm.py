@@ -1,34 +1,45 @@
-"""What every classifier promises, and what CoMPM adds. A new classifier joins by its line in ``CLASSIFIERS``."""
+"""CoMPM's own; what it shares with the others is in ``test_contract.py``."""
 
 from dataclasses import replace
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from omegaconf import OmegaConf
+from torch.nn import functional
+from transformers import get_linear_schedule_with_warmup
 
+from ercsatz.benchmarks import fetch, load
 from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.batching import segments, tokenise
-from ercsatz.classifiers.checkpoint import CONFIGS, ErcClassifier
-from ercsatz.config import Classifier, CoMPM, Pooling
-from ercsatz.dialogue import Dialogue, Utterance, label_counts
-from ercsatz.errors import UserError
+from ercsatz.classifiers.batching import TokenBudgetSampler, single_targets
+from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.config import Backbone, CoMPM, Memory, Pooling, SpeakerTags, Trainer, register
+from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.resources import resource
+from ercsatz.training import module as module_module
+from ercsatz.training.fit import fit
+from ercsatz.training.job import optimisation
+from ercsatz.training.module import Optimisation
+from tests.classifiers import plain
 
-CLASSIFIERS: dict[str, Classifier] = {"compm": CoMPM("compm", 48, 2, 0.0)}
+COMPM = CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0)
+ORIGINAL = replace(COMPM, max_tokens=512, padded_memory=True)
 LABELS = ("neutral", "joy", "anger", "fear")
 EXACT = {"atol": 1e-5, "rtol": 0.0}
-
-every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
 @pytest.fixture
 def built(tiny):
-    """A new classifier by name, with random weights from a seed."""
+    """A new tiny CoMPM with random weights from a seed."""
 
-    def build(name: str, seed: int = 0, labels=LABELS, **options) -> ErcClassifier:
-        torch.manual_seed(seed)
-        return checkpoint.build(replace(CLASSIFIERS[name], **options), tiny(), labels)
+    def build(config: CoMPM = COMPM, pooling: Pooling = Pooling.first, other_memory: bool = False) -> ErcClassifier:
+        torch.manual_seed(0)
+        memory = tiny(["what my sister did"], pooling, hidden=24) if other_memory else None
+        return checkpoint.build(config, tiny(pooling=pooling), LABELS, memory)
 
     return build
 
@@ -38,240 +49,236 @@ def corpus(make_dialogues) -> list[Dialogue]:
     return make_dialogues(6, LABELS, seed=1, turns=(1, 7))
 
 
+@pytest.fixture(scope="module")
+def meld(shared):
+    """Real MELD: its labels and its training dialogues."""
+    read = load(fetch.settings("meld", [resource("conf")], shared("data/meld")))
+    return tuple(read.labels), read.split("train")
+
+
+def gold(classifier: ErcClassifier, dialogue: Dialogue, turn: int) -> torch.Tensor:
+    return torch.tensor(classifier.labels.index(dialogue.utterances[turn].emotion))
+
+
 def assert_same(found, expected):
     assert found.keys() == expected.keys()
     for place, vector in expected.items():
         torch.testing.assert_close(found[place], vector, **EXACT)
 
 
-def loss_of(module, batch):
-    return nn.functional.cross_entropy(module(batch), batch.labels)
-
-
-def descend(classifier: ErcClassifier, batch, steps: int) -> None:
-    classifier.module.train()
-    optimizer = torch.optim.AdamW(classifier.module.parameters(), lr=1e-2, weight_decay=0.0)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss_of(classifier.module, batch).backward()
-        optimizer.step()
-
-
-# What every classifier promises
-
-
-def test_every_classifier_is_tested_here():
-    assert CLASSIFIERS.keys() == CONFIGS.keys()
-
-
-@every_classifier
-def test_it_predicts_each_labelled_turn_and_no_other(name, built, corpus, cut, logits):
-    classifier = built(name)
-    found = logits(classifier, [cut(classifier, corpus)])
-    expected = {(n, i) for n, d in enumerate(corpus) for i, turn in enumerate(d.utterances) if turn.emotion is not None}
-    assert found.keys() == expected
-    assert {tuple(vector.shape) for vector in found.values()} == {(len(LABELS),)}
-
-
-@every_classifier
-def test_a_batch_has_the_labels_of_its_places(name, built, corpus, cut):
-    classifier = built(name)
-    batch = classifier.module.collate(cut(classifier, corpus))
-    emotions = [corpus[number].utterances[turn].emotion for number, turn in batch.places]
-    assert [LABELS[i] for i in batch.labels.tolist()] == emotions
-    assert len(emotions) == label_counts(corpus).total()
-
-
-@every_classifier
-def test_padding_and_batch_composition_do_not_change_a_prediction(name, built, corpus, cut, logits):
-    classifier = built(name)
-    whole = cut(classifier, corpus)
-    small = cut(classifier, corpus, budget=30)
-    assert len(small) > len(whole)
-    one_by_one = logits(classifier, [[segment] for segment in whole])
-    assert_same(logits(classifier, [whole]), one_by_one)
-    assert_same(logits(classifier, [whole[::-1][:5], whole[:3]]), one_by_one)
-    assert_same(logits(classifier, [small[::2], small[1::2]]), one_by_one)
-    assert_same(logits(classifier, [[segment] for segment in small]), one_by_one)
-
-
-@every_classifier
-def test_a_prediction_depends_on_the_earlier_turns_of_its_dialogue(name, built, cut, logits):
-    turns = tuple(Utterance(speaker, f"{speaker} did what", "joy") for speaker in ("Ann", "Bo", "Ann", "Bo"))
-    classifier = built(name)
-    before = logits(classifier, [cut(classifier, [Dialogue("1", turns)])])
-    for changed in range(3):
-        other = tuple(replace(turn, text="the train") if i == changed else turn for i, turn in enumerate(turns))
-        after = logits(classifier, [cut(classifier, [Dialogue("1", other)])])
-        for turn in range(4):
-            difference = (before[0, turn] - after[0, turn]).abs().max()
-            assert difference > 1e-4 if turn >= changed else difference < 1e-5
-
-
-@every_classifier
-def test_a_prediction_depends_on_who_spoke(name, built, cut, logits):
-    classifier = built(name)
-    texts = ("oh no", "really", "what did you")
-
-    def predict(*speakers: str):
-        turns = tuple(Utterance(speaker, text, "joy") for speaker, text in zip(speakers, texts, strict=True))
-        return logits(classifier, [cut(classifier, [Dialogue("1", turns)])])
-
-    assert_same(predict("Ann", "Bo", "Ann"), predict("Cy", "Ann", "Cy"))
-    assert (predict("Ann", "Bo", "Ann")[0, 2] - predict("Ann", "Bo", "Bo")[0, 2]).abs().max() > 1e-4
-
-
-@every_classifier
-def test_later_turns_do_not_matter(name, built, corpus, cut, logits):
-    classifier = built(name)
-    full = logits(classifier, [cut(classifier, corpus)])
-    heads = [replace(d, utterances=d.utterances[: max(1, len(d.utterances) // 2)]) for d in corpus]
-    cut_short = logits(classifier, [cut(classifier, heads)])
-    assert len(cut_short) < len(full)
-    assert_same(cut_short, {place: full[place] for place in cut_short})
-
-
-@every_classifier
-def test_other_dialogues_do_not_matter(name, built, corpus, make_dialogues, cut, logits):
-    classifier = built(name)
-    expected = logits(classifier, [cut(classifier, corpus)])
-    others = make_dialogues(len(corpus), LABELS, seed=2, turns=(3, 8))
-    for kept, dialogue in enumerate(corpus):
-        mixed = [dialogue if i == kept else other for i, other in enumerate(others)]
-        found = logits(classifier, [cut(classifier, mixed)])
-        mine = {place: vector for place, vector in expected.items() if place[0] == kept}
-        assert_same({place: found[place] for place in mine}, mine)
-
-
-@every_classifier
-def test_a_dialogue_without_earlier_turns_of_anyone_can_be_a_batch(name, built, cut, logits):
-    classifier = built(name)
-    first = logits(classifier, [cut(classifier, [Dialogue("1", (Utterance("Ann", "oh", "fear"),))])])
-    assert first[0, 0].isfinite().all()
-
-
-@every_classifier
-@pytest.mark.parametrize("pooling", Pooling)
-def test_a_saved_classifier_predicts_the_same(name, pooling, tiny, corpus, cut, logits, tmp_path):
-    classifier = checkpoint.build(CLASSIFIERS[name], tiny(pooling=pooling), LABELS)
-    descend(classifier, classifier.module.collate(cut(classifier, corpus)), steps=1)
-    checkpoint.save(classifier, tmp_path / "saved")
-    loaded = checkpoint.load(tmp_path / "saved")
-    assert (loaded.config, loaded.labels, loaded.pretrained.pooling) == (classifier.config, LABELS, pooling)
-    expected = logits(classifier, [cut(classifier, corpus)])
-    found = logits(loaded, [cut(loaded, corpus)])
-    assert all(torch.equal(found[place], vector) for place, vector in expected.items())
-
-
-@every_classifier
-def test_nothing_that_is_saved_is_pickled(name, built, tmp_path):
-    checkpoint.save(built(name), tmp_path / "saved")
-    assert {file.suffix for file in (tmp_path / "saved").iterdir()} <= {".json", ".safetensors", ".txt"}
-
-
-@every_classifier
-@pytest.mark.parametrize("labels", [("joy", "neutral", "anger", "fear"), LABELS[:3], (*LABELS[:3], "sadness")])
-def test_loading_for_other_labels_names_both(name, labels, built, tmp_path):
-    checkpoint.save(built(name), tmp_path)
-    assert checkpoint.load(tmp_path, LABELS).labels == LABELS
-    with pytest.raises(UserError) as error:
-        checkpoint.load(tmp_path, labels)
-    assert ", ".join(LABELS) in str(error.value)
-    assert ", ".join(labels) in str(error.value)
-    assert str(tmp_path) in str(error.value)
-
-
-def test_a_folder_that_is_no_saved_classifier_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"is not a saved classifier: it has no classifier\.json"):
-        checkpoint.load(tmp_path)
-
-
-@every_classifier
-def test_it_learns_eight_dialogues_by_heart(name, built, make_dialogues, cut, logits):
-    classifier = built(name)
-    corpus = make_dialogues(8, LABELS, seed=3, turns=(1, 4))
-    batch = classifier.module.collate(cut(classifier, corpus))
-    descend(classifier, batch, steps=60)
-    predicted = logits(classifier, [cut(classifier, corpus)])
-    assert [int(predicted[place].argmax()) for place in batch.places] == batch.labels.tolist()
-
-
-@every_classifier
-def test_a_seed_decides_weights_and_training(name, built, corpus, cut):
-    def weights(seed: int) -> list[torch.Tensor]:
-        classifier = built(name, seed)
-        descend(classifier, classifier.module.collate(cut(classifier, corpus)), steps=2)
-        return list(classifier.module.state_dict().values())
-
-    assert all(map(torch.equal, weights(4), weights(4)))
-    assert not all(map(torch.equal, weights(4), weights(5)))
-
-
-# CoMPM's own
-
-
-def naive_logits(classifier: ErcClassifier, dialogue: Dialogue, target: int) -> torch.Tensor:
-    """CoMPM as the paper tells it, for one turn: no batch, no padding, nothing shared."""
-    module, tokenizer = classifier.module, classifier.pretrained.tokenizer
-    turns = dialogue.utterances
-    names = list(dict.fromkeys(turn.speaker for turn in turns))
-
-    def encode(encoder, text: str) -> torch.Tensor:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"][-(module.max_tokens - 1) :]
-        return encoder.model(input_ids=torch.tensor([[tokenizer.cls_token_id, *ids]])).last_hidden_state[0].mean(0)
-
-    prefix = " ".join(f"<s{names.index(turn.speaker) + 1}> {turn.text}" for turn in turns[: target + 1])
-    vector = encode(module.context, prefix)
-    own = [turn.text for turn in turns[:target] if turn.speaker == turns[target].speaker]
-    if own:
-        outputs, _ = module.tracker(torch.stack([encode(module.memory, text) for text in own]))
-        vector = vector + outputs[-1]
-    return module.head(vector)
-
-
-def targets_of(dialogue: Dialogue) -> list[int]:
-    return [i for i, turn in enumerate(dialogue.utterances) if turn.emotion is not None]
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
-def test_a_batch_is_the_naive_computation_turn_by_turn(make_dialogues, tiny, cut, logits, seed):
-    torch.manual_seed(seed)
-    classifier = checkpoint.build(CLASSIFIERS["compm"], tiny(), LABELS)
-    corpus = make_dialogues(4, LABELS, seed=seed, turns=(1, 8))
-    found = logits(classifier, [cut(classifier, corpus)])
-    with torch.no_grad():
-        naive = {(n, i): naive_logits(classifier, d, i) for n, d in enumerate(corpus) for i in targets_of(d)}
-    assert_same(found, naive)
-
-
 def gradients(module) -> dict[str, torch.Tensor]:
-    found = {
-        name: parameter.grad.clone() for name, parameter in module.named_parameters() if parameter.grad is not None
-    }
+    """Those since the last call."""
+    found = {name: weight.grad.clone() for name, weight in module.named_parameters() if weight.grad is not None}
     module.zero_grad()
     return found
 
 
-def test_gradients_of_a_batch_are_the_sum_of_the_naive_ones(built, corpus, cut):
-    classifier = built("compm")
+def assert_same_gradients(found, expected):
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def rows_of(sequences) -> list[list[int]]:
+    """Packed sequences, in the order they were given."""
+    starts, lengths = sequences.starts[sequences.order], sequences.lengths[sequences.order]
+    return [sequences.ids[a : a + n].tolist() for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)]
+
+
+# A batch is the plain computation, turn by turn
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    pooling=st.sampled_from(Pooling),
+    tags=st.sampled_from(SpeakerTags),
+    other_memory=st.booleans(),
+    max_tokens=st.sampled_from([12, 48]),
+)
+@settings(max_examples=8, deadline=None)
+def test_a_batch_is_the_plain_computation_turn_by_turn(
+    make_dialogues, tiny, cut, logits, seed, pooling, tags, other_memory, max_tokens
+):
+    torch.manual_seed(seed)
+    memory = tiny(["what my sister did"], pooling, hidden=24) if other_memory else None
+    config = replace(COMPM, speaker_tags=tags, max_tokens=max_tokens)
+    classifier = checkpoint.build(config, tiny(pooling=pooling), LABELS, memory)
+    corpus = make_dialogues(4, LABELS, seed=seed, turns=(1, 8))
+    found = logits(classifier, [cut(classifier, corpus)])
+    with torch.no_grad():
+        alone = {(n, i): plain.compm(classifier, corpus[n], i, masked=True) for n, i in plain.targets_of(corpus)}
+    assert_same(found, alone)
+
+
+def test_gradients_of_a_batch_are_the_sum_of_the_plain_ones(built, corpus, cut):
+    classifier = built()
     module = classifier.module.eval()
     batch = module.collate(cut(classifier, corpus))
-    nn.functional.cross_entropy(module(batch), batch.labels, reduction="sum").backward()
+    functional.cross_entropy(module(batch), batch.labels, reduction="sum").backward()
     batched = gradients(module)
-    for dialogue in corpus:
-        for turn in targets_of(dialogue):
-            label = torch.tensor(LABELS.index(dialogue.utterances[turn].emotion))
-            nn.functional.cross_entropy(naive_logits(classifier, dialogue, turn), label).backward()
-    naive = gradients(module)
-    # The batch looks words up itself, so gradients reach the same tables by another way.
-    assert naive.keys() == batched.keys()
-    for name, gradient in naive.items():
-        torch.testing.assert_close(batched[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+    for n, i in plain.targets_of(corpus):
+        logits = plain.compm(classifier, corpus[n], i, masked=True)
+        functional.cross_entropy(logits, gold(classifier, corpus[n], i)).backward()
+    assert_same_gradients(batched, gradients(module))
+
+
+# The released code's arithmetic
+
+
+def check_originals(classifier: ErcClassifier, dialogues, places, cut) -> None:
+    """Logits, loss and gradients of single targets against the plain computation's."""
+    module = classifier.module.eval()
+    segments = {(s.dialogue, s.targets[0]): s for s in single_targets(cut(classifier, dialogues))}
+    for n, i in places:
+        batch = module.collate([segments[n, i]])
+        found = module(batch)
+        loss = module.loss(found, batch)
+        loss.backward()
+        batched = gradients(module)
+        alone = plain.compm(classifier, dialogues[n], i)
+        expected = functional.cross_entropy(alone, gold(classifier, dialogues[n], i))
+        expected.backward()
+        torch.testing.assert_close(found, alone.unsqueeze(0), **EXACT)
+        torch.testing.assert_close(loss, expected, **EXACT)
+        assert_same_gradients(batched, gradients(module))
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+def test_padded_memory_is_the_released_codes_arithmetic(pooling, built, corpus, cut):
+    classifier = built(ORIGINAL, pooling)
+    check_originals(classifier, corpus, plain.targets_of(corpus), cut)
+
+
+def test_padded_memory_with_another_encoder_and_speaker_tokens(built, corpus, cut):
+    config = replace(ORIGINAL, speaker_tags=SpeakerTags.tokens)
+    check_originals(built(config, other_memory=True), corpus, plain.targets_of(corpus), cut)
+
+
+def test_padding_moves_a_memory_unless_all_of_it_are_equally_long(built, logits, cut):
+    def predict(padded: bool, *texts: str) -> torch.Tensor:
+        classifier = built(replace(ORIGINAL, padded_memory=padded))
+        dialogue = Dialogue("1", tuple(Utterance("Ann", text, "joy") for text in texts))
+        return logits(classifier, [cut(classifier, [dialogue])])[0, len(texts) - 1]
+
+    for texts in (("oh",), ("oh", "no"), ("tea", "tea", "no")):
+        torch.testing.assert_close(predict(True, *texts), predict(False, *texts), **EXACT)
+    uneven = ("oh", "the train left again you did", "no")
+    assert (predict(True, *uneven) - predict(False, *uneven)).abs().max() > 1e-4
+
+
+def one_of_each(classifier: ErcClassifier, dialogues) -> list[tuple[int, int]]:
+    """Targets: the longest context, which must be cut; one without a memory; one whose memory has padding."""
+    tokens = classifier.module.tokeniser.tokenise(dialogues, classifier.labels, None)
+    ends = {(n, i): int(tokens[n].tagged.bounds[i + 1]) for n, i in plain.targets_of(dialogues)}
+    longest = max(ends, key=ends.__getitem__)
+    assert ends[longest] > 511
+    first = next((n, i) for n, i in ends if not tokens[n].earlier_turns(i))
+    padded = next((n, i) for n, i in ends if len({len(tokens[n].turns[k]) for k in tokens[n].earlier_turns(i)}) > 2)
+    return [longest, first, padded]
+
+
+def longest_and_some(dialogues, n: int) -> list[Dialogue]:
+    """The dialogue with most text, and the first ones."""
+    return [max(dialogues, key=lambda d: sum(len(turn.text) for turn in d.utterances)), *dialogues[:n]]
+
+
+def test_real_meld_with_a_small_vocabulary(meld, tiny, cut):
+    labels, dialogues = meld
+    chosen = longest_and_some(dialogues, 6)
+    torch.manual_seed(0)
+    classifier = checkpoint.build(ORIGINAL, tiny(pooling=Pooling.first), labels)
+    one_of_each(classifier, chosen)
+    check_originals(classifier, chosen, plain.targets_of(chosen), cut)
+
+
+def test_real_meld_with_a_pretrained_encoder(meld, shared, cut):
+    labels, dialogues = meld
+    chosen = longest_and_some(dialogues, 3)
+    folder = str(shared("models/all-MiniLM-L6-v2-fp16"))
+    torch.manual_seed(0)
+    pretrained = open_backbone(Backbone("local", folder, Pooling.first, 1e-4), [])
+    classifier = checkpoint.build(ORIGINAL, pretrained, labels)
+    check_originals(classifier, chosen, one_of_each(classifier, chosen), cut)
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    """``recipe=original`` as a job reads it, but for its rate, which would change next to nothing in so few steps."""
+    register([resource("conf")])
+    with initialize_config_dir(str(resource("conf")), version_base="1.3"):
+        config = compose("train", ["recipe=original", "classifier=compm", "data=mini_org", "training.lr=1e-2"])
+    cfg = OmegaConf.to_object(config)
+    return cfg.classifier, Optimisation(**optimisation(cfg, "original"))
+
+
+def test_the_original_recipe_has_the_released_codes_settings(recipe):
+    classifier, settings = recipe
+    assert classifier == replace(ORIGINAL, memory_dropout=0.3)
+    assert (settings.epochs, settings.warmup, settings.schedule.value) == (10, 0.1, "examples")
+    assert (settings.weight_decay, settings.clip, settings.batch_targets) == (0.01, 10.0, 1)
+
+
+def plain_epochs(classifier: ErcClassifier, dialogues, settings: Optimisation, seed: int) -> list[float]:
+    """The released code's training loop: a step an example, clipping, AdamW, a schedule of examples.
+
+    Returns:
+        The gradient's norm before each step.
+    """
+    module, places = classifier.module.train(), plain.targets_of(dialogues)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.lr)
+    schedule = get_linear_schedule_with_warmup(optimizer, len(places), settings.epochs * len(places))
+    shuffled = TokenBudgetSampler([1] * len(places), 1, seed)
+    norms = []
+    for epoch in range(settings.epochs):
+        shuffled.set_epoch(epoch)
+        for (index,) in shuffled:
+            n, i = places[index]
+            logits = plain.compm(classifier, dialogues[n], i).float()
+            functional.cross_entropy(logits, gold(classifier, dialogues[n], i)).backward()
+            norms.append(float(torch.nn.utils.clip_grad_norm_(module.parameters(), 10)))
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    return norms
+
+
+def test_the_original_recipe_is_the_released_training_loop(recipe, tiny, tmp_path, monkeypatch):
+    config, settings = recipe
+    texts = (
+        ("Ann", "oh no", "joy"),
+        ("Bo", "really?", "anger"),
+        ("Ann", "the train left", "fear"),
+        ("Ann", "my", "joy"),
+    )
+    dialogues = [Dialogue("1", tuple(Utterance(*said) for said in texts))]
+    rising = iter(range(settings.epochs))  # so that the weights of the last epoch are left
+    original = module_module.scores
+    monkeypatch.setattr(module_module, "scores", lambda *told: {**original(*told), "w_f1": float(next(rising))})
+
+    def new() -> ErcClassifier:
+        pl.seed_everything(5, verbose=False)
+        classifier = checkpoint.build(replace(config, memory_dropout=0.0), tiny(pooling=Pooling.first), LABELS)
+        # In 32 bits AdamW makes whole steps of what is rounding alone, such as the gradients of keys' biases.
+        classifier.module.double()
+        return classifier
+
+    ours, theirs, before = new(), new(), new().module.state_dict()
+    fit(ours, dialogues, dialogues, settings, Trainer("cpu", "32-true"), 3, tmp_path, [], "test")
+    norms = plain_epochs(theirs, dialogues, settings, seed=3)
+    assert len(norms) >= 20
+    assert min(norms) < 10 < max(norms)  # so some are clipped
+    expected = theirs.module.state_dict()
+    for name, tensor in ours.module.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-10, rtol=0, msg=name)
+    keys = {name for name in before if name.endswith("key.bias")}  # which change nothing
+    assert all((expected[name] - before[name]).abs().max() > 1e-3 for name in before.keys() - keys)
+
+
+# Context and memory
 
 
 def test_the_memory_of_a_first_turn_is_zero(built, cut, logits):
-    classifier = built("compm")
+    classifier = built()
     dialogue = Dialogue(
         "1", (Utterance("Ann", "oh", "joy"), Utterance("Bo", "no", "fear"), Utterance("Ann", "my", "joy"))
     )
@@ -286,47 +293,107 @@ def test_the_memory_of_a_first_turn_is_zero(built, cut, logits):
 
 
 def test_each_remembered_turn_is_encoded_once_a_batch(built, corpus, cut):
-    classifier = built("compm")
+    classifier = built()
     batch = classifier.module.collate(cut(classifier, corpus))
     remembered = {
-        (number, earlier)
-        for number, dialogue in enumerate(corpus)
-        for turn in targets_of(dialogue)
-        for earlier in range(turn)
-        if dialogue.utterances[earlier].speaker == dialogue.utterances[turn].speaker
+        (n, earlier)
+        for n, i in plain.targets_of(corpus)
+        for earlier in range(i)
+        if corpus[n].utterances[earlier].speaker == corpus[n].utterances[i].speaker
     }
-    assert len(batch.memories.order) == len(remembered)
-    assert len(batch.contexts.order) == sum(len(targets_of(dialogue)) for dialogue in corpus)
+    assert len(rows_of(batch.said)) == len(remembered)
+    assert len(rows_of(batch.contexts)) == len(plain.targets_of(corpus))
 
 
 def test_long_dialogues_lose_their_oldest_tokens(built, cut):
-    classifier = built("compm", max_tokens=16)
-    module, tokenizer = classifier.module, classifier.pretrained.tokenizer
+    classifier = built(replace(COMPM, max_tokens=16))
+    tokenizer = classifier.pretrained.tokenizer
     turns = tuple(Utterance("Ann", f"what did you {word} again and again and again", "joy") for word in ("a", "b", "c"))
-    batch = module.collate(cut(classifier, [Dialogue("1", turns)]))
+    batch = classifier.module.collate(cut(classifier, [Dialogue("1", turns)]))
     text = " ".join(f"<s1> {turn.text}" for turn in turns)
-    rows = [row for chunk in batch.contexts.ids for row in chunk.tolist()]
-    last = rows[batch.contexts.order[2]]
-    assert last == [tokenizer.cls_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"][-15:]]
-    memories = [row for chunk in batch.memories.ids for row in chunk.tolist()]
-    own = tokenizer(turns[1].text, add_special_tokens=False)["input_ids"]
+    assert rows_of(batch.contexts)[2] == [tokenizer.cls_token_id, *plain.ids_of(tokenizer, text)[-15:]]
+    own = plain.ids_of(tokenizer, turns[1].text)
     assert len(own) > 15
-    assert memories[batch.memories.order[1]] == [tokenizer.cls_token_id, *own[-15:]]
+    assert rows_of(batch.said)[1] == [tokenizer.cls_token_id, *own[-15:]]
 
 
-def test_the_longest_input_is_never_more_than_the_encoder_has_positions(built):
-    assert built("compm", max_tokens=100_000).module.max_tokens == 512
+def test_the_longest_input_is_never_more_than_the_encoder_has_positions(built, cut):
+    classifier = built(replace(COMPM, max_tokens=100_000))
+    turns = tuple(Utterance("Ann", "the train left again " * 40, "joy") for _ in range(8))
+    batch = classifier.module.collate(cut(classifier, [Dialogue("1", turns)]))
+    assert max(map(len, rows_of(batch.contexts))) == 512
 
 
-def test_both_encoders_start_alike_from_a_checkpoint_and_train_apart(bert_folder, corpus):
-    from ercsatz.classifiers.encoder import open_backbone
-    from ercsatz.config import Backbone
-
+def test_both_encoders_start_alike_from_a_checkpoint_and_train_apart(bert_folder, corpus, cut):
     pretrained = open_backbone(Backbone("local", str(bert_folder()), Pooling.first, 1e-3), [])
-    classifier = checkpoint.build(CoMPM("compm", 32, 1, 0.0), pretrained, LABELS)
-    context, memory = classifier.module.context.state_dict(), classifier.module.memory.state_dict()
-    assert all(torch.equal(tensor, memory[name]) for name, tensor in context.items())
-    batch = classifier.module.collate(segments(tokenise(corpus, LABELS, pretrained.tokenizer), 32, 10**6))
-    descend(classifier, batch, steps=1)
+    classifier = checkpoint.build(replace(COMPM, max_tokens=32), pretrained, LABELS)
+    module = classifier.module
+    context = module.context.state_dict()
+    assert all(torch.equal(tensor, context[name]) for name, tensor in module.memory.state_dict().items())
+    batch = module.collate(cut(classifier, corpus))
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
+    module.loss(module(batch), batch).backward()
+    optimizer.step()
     name = "model.encoder.layer.0.output.dense.weight"
-    assert not torch.equal(classifier.module.context.state_dict()[name], classifier.module.memory.state_dict()[name])
+    assert not torch.equal(module.context.state_dict()[name], module.memory.state_dict()[name])
+
+
+# Variants
+
+
+def test_a_scratch_memory_starts_from_other_weights_than_the_checkpoints(bert_folder):
+    pretrained = open_backbone(Backbone("local", str(bert_folder()), Pooling.first, 1e-3), [])
+    module = checkpoint.build(replace(COMPM, max_tokens=32, memory=Memory.scratch), pretrained, LABELS).module
+    name = "model.encoder.layer.0.output.dense.weight"
+    context, memory = module.context.state_dict()[name], module.memory.state_dict()[name]
+    assert context.shape == memory.shape
+    assert not torch.equal(context, memory)
+    assert all(weight.requires_grad for weight in module.memory.parameters())
+
+
+@pytest.mark.parametrize("other_memory", [False, True])
+def test_a_frozen_memory_predicts_as_a_trained_one_with_its_weights(other_memory, built, corpus, cut, logits):
+    trained = built(other_memory=other_memory)
+    frozen = built(replace(COMPM, memory=Memory.frozen), other_memory=other_memory)
+    frozen.module.load_state_dict(trained.module.state_dict())
+    kept = cut(frozen, corpus)  # with the vectors that are computed once
+    assert all(
+        segment.tokens.vectors.shape == (len(segment.tokens.turns), frozen.module.memory.width) for segment in kept
+    )
+    assert isinstance(frozen.module.collate(kept).said, torch.Tensor)
+    assert_same(logits(frozen, [kept]), logits(trained, [cut(trained, corpus)]))
+
+
+def test_a_padded_memory_that_is_frozen_is_still_the_released_codes_arithmetic(built, corpus, cut, logits):
+    frozen = built(replace(ORIGINAL, memory=Memory.frozen))
+    with torch.no_grad():
+        alone = {(n, i): plain.compm(frozen, corpus[n], i) for n, i in plain.targets_of(corpus)}
+    assert_same(logits(frozen, [cut(frozen, corpus)]), alone)
+    assert not any(weight.requires_grad for weight in frozen.module.memory.parameters())
+
+
+def test_only_a_memory_of_another_encoder_is_projected(built):
+    assert not [*built().module.projection.parameters()]
+    other = built(other_memory=True).module
+    assert other.projection.weight.shape == (other.context.width, other.memory.width) == (16, 24)
+    assert other.tracker.input_size == other.tracker.hidden_size == 24
+
+
+def test_a_speaker_token_is_one_and_as_text_several(built, cut):
+    names = [f"speaker {number}" for number in range(40)]  # more than there are tokens
+    dialogue = Dialogue("1", tuple(Utterance(name, "oh no", "joy") for name in names))
+    found = {}
+    for tags in SpeakerTags:
+        classifier = built(replace(COMPM, speaker_tags=tags, max_tokens=512))
+        batch = classifier.module.collate(cut(classifier, [dialogue]))
+        found[tags] = [classifier.pretrained.tokenizer.convert_ids_to_tokens(row) for row in rows_of(batch.contexts)]
+    assert found[SpeakerTags.tokens][1][:2] == ["<s>", "<s1>"]
+    said = found[SpeakerTags.tokens][39]
+    assert [token for token in said if token.startswith("<s") and token != "<s>"] == [f"<s{n}>" for n in range(1, 33)]
+    assert "<s1>" not in found[SpeakerTags.text][1]
+    assert "".join(found[SpeakerTags.text][1]).startswith("<s><s1>")
+    assert (
+        "".join(said)
+        .replace("Ġ", " ")
+        .endswith("<s32> oh no <s33> oh no" + "".join(f" <s{n}> oh no" for n in range(34, 41)))
+    )

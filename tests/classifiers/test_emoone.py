@@ -1,4 +1,4 @@
-"""EmoOne's own; what it shares with the others is in ``test_contract.py``, and its soft labels are in ``test_gray.py``."""
+"""EmoOne's own; what it shares with the others is in ``test_contract.py``, the gray functions in ``test_gray.py``."""
 
 from dataclasses import replace
 
@@ -43,10 +43,6 @@ def corpus(make_dialogues) -> list[Dialogue]:
     return make_dialogues(5, LABELS, seed=1, turns=(1, 7))
 
 
-def targets_of(dialogues) -> list[tuple[int, int]]:
-    return [(n, i) for n, d in enumerate(dialogues) for i, turn in enumerate(d.utterances) if turn.emotion is not None]
-
-
 def assert_same(found, expected):
     assert found.keys() == expected.keys()
     for place, vector in expected.items():
@@ -74,7 +70,7 @@ def test_a_batch_is_the_plain_computation_turn_by_turn(make_dialogues, tiny, cut
     classifier = checkpoint.build(replace(EMOONE, max_tokens=24), tiny(pooling=pooling), LABELS)
     corpus = make_dialogues(4, LABELS, seed=seed, turns=(1, 8))
     with torch.no_grad():
-        alone = {(n, i): plain.emoone(classifier, corpus[n], i) for n, i in targets_of(corpus)}
+        alone = {(n, i): plain.emoone(classifier, corpus[n], i) for n, i in plain.targets_of(corpus)}
     assert_same(logits(classifier, [cut(classifier, corpus)]), alone)
 
 
@@ -82,7 +78,7 @@ def test_a_batch_is_the_plain_computation_turn_by_turn(make_dialogues, tiny, cut
 def test_the_vector_of_a_marked_layout_is_read_at_its_mark(config, later, built, corpus, cut, logits):
     classifier = built(replace(config, max_tokens=512))
     with torch.no_grad():
-        alone = {(n, i): plain.emoone_marked(classifier, corpus[n], i, later) for n, i in targets_of(corpus)}
+        alone = {(n, i): plain.emoone_marked(classifier, corpus[n], i, later) for n, i in plain.targets_of(corpus)}
     assert_same(logits(classifier, [cut(classifier, corpus)]), alone)
 
 
@@ -90,7 +86,7 @@ def test_the_vector_of_a_marked_layout_is_read_at_its_mark(config, later, built,
 
 
 def say(*texts: str) -> Dialogue:
-    return Dialogue("1", tuple(Utterance("Ann Bo Cy".split()[i % 3], text, "joy") for i, text in enumerate(texts)))
+    return Dialogue("1", tuple(Utterance(("Ann", "Bo", "Cy")[i % 3], text, "joy") for i, text in enumerate(texts)))
 
 
 @pytest.mark.parametrize("config", [STUDENT, TEACHER])
@@ -137,11 +133,11 @@ def test_a_long_dialogue_loses_its_oldest_tokens_then_its_latest_and_never_the_m
     tokenizer = classifier.pretrained.tokenizer
     dialogue = say(*(" ".join(["again"] * n) for n in words))
     (segment,) = cut(classifier, [dialogue])
-    pieces = [piece.tolist() for piece in segment.tokens.tagged]
+    bounds, ids = segment.tokens.tagged.bounds, segment.tokens.tagged.ids.tolist()
     batch = classifier.module.collate([segment])
     for turn, (row, mark) in enumerate(zip(rows_of(batch.contexts), batch.marks.tolist(), strict=True)):
-        last = turn + 3 if config.name == FUTURE_TEACHER else turn + 1
-        past, rest = sum(pieces[:turn], []), sum(pieces[turn:last], [])
+        last = min(turn + 3 if config.name == FUTURE_TEACHER else turn + 1, len(words))
+        past, rest = ids[: bounds[turn]], ids[bounds[turn] : bounds[last]]
         assert len(row) == min(longest, len(past) + 1 + len(rest))
         assert row[mark] == tokenizer.cls_token_id
         assert row[mark + 1 :] == rest[: longest - 1]
@@ -210,7 +206,7 @@ def test_soft_labels_are_those_of_the_gray_functions_turn_by_turn(make_dialogues
     vectors = {label: np.random.default_rng(i).normal(size=3) for i, label in enumerate(LABELS)}
     file = tmp_path_factory.mktemp("vectors") / "words.txt"
     file.write_text("".join(f"{label} {' '.join(map(repr, row.tolist()))}\n" for label, row in vectors.items()))
-    places = targets_of(corpus)
+    places = plain.targets_of(corpus)
     taught = np.random.default_rng(0).dirichlet(np.ones(4), len(places))
     config = replace(EMOONE, gray=method, word_vectors=str(file))
     found = soft_labels(config, LABELS, SENTIMENTS, corpus, taught_by(*taught.tolist()))
@@ -237,7 +233,7 @@ def test_the_loss_is_the_mean_of_the_plain_loops(w1, w2, built, corpus, cut):
     soft = soft_labels(classifier.config, LABELS, SENTIMENTS, corpus, ())
     batch = module.collate([with_soft(segment, soft) for segment in cut(classifier, corpus)])
     found = module.loss(module(batch), batch)
-    places = targets_of(corpus)
+    places = plain.targets_of(corpus)
     losses = [
         plain.emoone_loss(plain.emoone(classifier, corpus[n], i), gold_of(corpus, n, i), soft[n][i], w1, w2)
         for n, i in places
@@ -286,7 +282,7 @@ def test_without_soft_labels_the_loss_is_cross_entropy_that_leaves_unlabelled_tu
 
 def test_predicting_needs_no_teacher(built, corpus):
     classifier = built()
-    assert len(predict(classifier, corpus, Trainer("cpu", "32-true"))) == len(targets_of(corpus))
+    assert len(predict(classifier, corpus, Trainer("cpu", "32-true"))) == len(plain.targets_of(corpus))
 
 
 # Teacher and student
@@ -306,7 +302,7 @@ def test_teacher_and_student_share_one_label_order(built, tmp_path):
     permuted = ("joy", "neutral", "peaceful", "powerful")  # sorted, as the released teacher has them
     teacher = built(replace(EMOONE, gray=Gray.none), permuted)
     checkpoint.save(teacher, tmp_path / "teacher")
-    with pytest.raises(UserError, match="trained for the labels joy, neutral, peaceful, powerful; .* in this order"):
+    with pytest.raises(UserError, match=r"trained for the labels joy, neutral, peaceful, powerful; .* in this order"):
         checkpoint.load(tmp_path / "teacher", order)
     assert checkpoint.load(tmp_path / "teacher", permuted).labels == permuted
 

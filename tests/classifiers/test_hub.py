@@ -18,12 +18,14 @@ from ercsatz.classifiers.encoder import train_tokenizer
 NAME = "FacebookAI/roberta-base"
 OPEN = """
 import sys
-from ercsatz.classifiers.encoder import open_backbone, pad_sequences
+import numpy as np
+from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.sequences import pack
 from ercsatz.config import Backbone, Pooling
 from ercsatz.errors import UserError
 try:
     pretrained = open_backbone(Backbone("roberta-base", sys.argv[1], Pooling.first, 1e-5), [])
-    print(pretrained.max_length(512), tuple(pretrained.encoder()(pad_sequences([[0, 5, 6], [0, 7]], 1)).shape))
+    print(pretrained.max_length(512), tuple(pretrained.encoder()(pack([np.array([0, 5, 6]), np.array([0, 7])])).shape))
 except UserError as error:
     print("UserError:", error)
 """

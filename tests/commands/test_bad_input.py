@@ -59,7 +59,7 @@ def test_train_refuses_what_is_no_configuration_before_any_job(command, tmp_path
         (["data=mini_nat"], ["There is no data set mini_nat in data/mini_nat", "python generate.py data=mini_nat"]),
         ([MINI, "test_sets=[per]"], ["There is no data set mini_per", "python generate.py data=mini_per"]),
         ([MINI, "phase=pretrain"], ["phase=pretrain needs synthetic data", "phase=original"]),
-        ([MINI, "backbone=local"], ["backbone.checkpoint has no value", "backbone.checkpoint=FOLDER"]),
+        ([MINI, "backbone=local"], ["backbone.checkpoint=None: must be", "backbone.checkpoint=FOLDER"]),
         ([MINI, "training.batch_tokens=0"], ["training.batch_tokens=0: must be 1 or more"]),
         ([MINI, "ranking.treatment=[]"], ["ranking.treatment=[]: must be a list of one name at least"]),
     ],
@@ -121,7 +121,7 @@ def test_checkpoint_that_is_none_is_refused(command, tmp_path):
 def test_checkpoint_for_other_labels_is_refused(command, new_world):
     saved = new_world / "saved"
     saved.mkdir()
-    (saved / "classifier.json").write_text(json.dumps({"format": 1, "labels": ["happy", "sad"]}))
+    (saved / "classifier.json").write_text(json.dumps({"format": 2, "labels": ["happy", "sad"]}))
     start = ("phase=finetune", "training.checkpoint=saved")
     done = command(new_world, "train.py", "--config-dir", "own", "data=small_nat", *start)
     refused(done, "saved was trained for the labels happy, sad", "Take a classifier trained on the same benchmark")

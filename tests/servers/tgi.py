@@ -92,6 +92,8 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("top_n_tokens", lambda x: x <= 5, "`top_n_tokens` must be >= 0 and <= 5"),
 )
 
+UNLUCKY = 3  # times that chance lets a request fail; what clients give up on is not left to chance
+
 
 class TgiServer:
     """The server; in a test an asynchronous context manager.
@@ -100,7 +102,7 @@ class TgiServer:
         answer: from inputs and parameters to the text; ``dialogue`` if not given.
         slots: requests in flight; one more is refused with 429.
         latency: seconds for one answer, ``constant:S`` or ``lognormal:MEAN[:SIGMA]``, by the request's seed.
-        faults: share of requests that fail.
+        faults: share of requests that fail; a request fails by chance three times at most, unless all do.
         kinds: how they fail, from ``ERRORS`` and ``BREAKS``.
         retry_after: header of every 429.
         port: 0 takes a free one.
@@ -138,6 +140,7 @@ class TgiServer:
         """Forget all counts; nothing may be in flight."""
         self.answered: Counter[tuple[str, int]] = Counter()  # by digest of the inputs and seed
         self.statuses: Counter[str] = Counter()
+        self._unlucky: Counter[tuple[str, int]] = Counter()
         self.in_flight = self.peak = 0
         self._busy, self._ticked = 0.0, time.monotonic()
         self._first: float | None = None
@@ -256,7 +259,8 @@ class TgiServer:
         await asyncio.sleep(self._latency(random.Random(parameters["seed"])))
         if self.next_faults:
             return await self._fail(request, self.next_faults.popleft())
-        if random.random() < self.faults:
+        if random.random() < self.faults and (self.faults == 1 or self._unlucky[inputs, parameters["seed"]] < UNLUCKY):
+            self._unlucky[inputs, parameters["seed"]] += 1
             return await self._fail(request, random.choice(self.kinds))
         generated, n_tokens = _generated(self.answer(inputs, parameters), parameters)
         at_root, full = request.path == "/", parameters.get("return_full_text")

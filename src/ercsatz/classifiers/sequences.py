@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 MAX_PADDED_TOKENS = 16384  # of one group at the most
-MAX_PADDING = 1.15  # padded over real tokens of a group
+MAX_PADDING = 1.05  # padded over real tokens of a group
 
 
 class Tensors:
@@ -87,7 +87,7 @@ class Sequences(Tensors):
 def pack(sequences: Sequence[np.ndarray], worth: int = 0) -> Sequences:
     """Sort by length, pack, and cut into groups with little padding.
 
-    A group holds at most 16384 padded tokens, and 15 % padding or ``worth`` tokens of it, whichever is more; unless it
+    A group holds at most 16384 padded tokens, and 5 % padding or ``worth`` tokens of it, whichever is more; unless it
     is one sequence.
 
     Args:
