@@ -19,7 +19,7 @@ from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.errors import UserError
 
 # cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
-# on an H200 that was four fifths of a training step (benchmarks/results/chunks-h200.md). PyTorch's own kernels take any shape.
+# on an H200 that was four fifths of a training step (benchmarks/results/chunks-h200.md). PyTorch's own take any shape.
 torch.backends.cuda.enable_cudnn_sdp(False)
 
 # oneDNN keeps up to 1024 primitives, one a shape; hardly two batches have the same one, so over epochs they only pile
@@ -27,7 +27,7 @@ torch.backends.cuda.enable_cudnn_sdp(False)
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 # How many tokens of padding cost no more than another group of sequences. Where layers run on packed sequences, only
-# attention sees groups and padding. Where they do not, a group is a call of the whole encoder; benchmarks/results/chunks-h200.md.
+# attention sees groups and padding. Where they do not, a group is a call of the whole encoder (the same results).
 GROUP_WORTH = {"cpu": 0, "cuda": 16384}
 CALL_WORTH = {"cpu": 256, "cuda": 4096}
 

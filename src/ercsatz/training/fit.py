@@ -1,6 +1,8 @@
 """One training run with Lightning: fit, keep the best epoch, resume after an interruption."""
 
+import ctypes
 import logging
+import platform
 import sys
 import warnings
 from collections.abc import Sequence
@@ -58,7 +60,8 @@ class BestEpoch(Callback):
         return {"best_epoch": self.epoch, **figure}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remove what no state refers to any more."""
+        """Remove what no state refers to any more, from the folder and from the memory."""
+        _give_back_memory()
         for file in self._folder.glob("best-*.safetensors"):
             if file != self.file:
                 file.unlink()
@@ -148,6 +151,12 @@ def fit(
         "accelerator": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "precision": runner.precision,
     }
+
+
+def _give_back_memory() -> None:
+    """Hand freed memory back to the system; glibc keeps it in pieces that the next epoch's tensors do not fit."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _runner(
