@@ -34,6 +34,9 @@ def check(cfg: TrainConfig) -> None:
     if cfg.training.checkpoint is not None and cfg.phase != Phase.finetune:
         raise UserError(f"training.checkpoint is where phase=finetune starts from, but phase={cfg.phase.value}.")
     rules += _classifier_rules(cfg.classifier)
+    if isinstance(cfg.classifier, EmoOne) and cfg.classifier.gray == Gray.category:
+        alike = dict(cfg.benchmark.sentiments)
+        rules.append(("benchmark.sentiments", alike, set(cfg.benchmark.labels) <= alike.keys(), "given of every label"))
     if isinstance(cfg.classifier, TODKAT) and cfg.training.batch_targets is not None:
         raise UserError("training.batch_targets: todkat reads whole dialogues. Leave it null; batch_tokens counts.")
     for encoder, key in ((backbone, "backbone"), (getattr(cfg.classifier, "memory_backbone", None), MEMORY_KEY)):
@@ -58,7 +61,10 @@ def _classifier_rules(classifier: Classifier) -> list[Rule]:
             ("classifier.future_turns", classifier.future_turns, classifier.future_turns >= 0, "0 or more"),
             ("classifier.word_vectors", vectors, not worded or vectors is not None, "a file, for this classifier.gray"),
         ]
-    assert isinstance(classifier, TODKAT)
+    return _todkat_rules(classifier) if isinstance(classifier, TODKAT) else []
+
+
+def _todkat_rules(classifier: TODKAT) -> list[Rule]:
     counts = ("topic_width", "layers", "heads", "feedforward", "knowledge_width")
     given = {name: value for name in counts if (value := getattr(classifier, name)) is not None}
     return [

@@ -22,7 +22,10 @@ from ercsatz.config import Ranking
 from ercsatz.errors import UserError
 
 # Overrides of these keys leave what is computed as it is.
-NOT_A_SETTING = ("sweep=", "hydra.", "paths.", "wandb.", "trainer.accelerator=", "ranking.")
+NOT_A_SETTING = (
+    *("sweep=", "hydra.", "paths.", "wandb.", "ranking."),
+    *(f"trainer.{key}=" for key in ("accelerator", "workers", "memory_tokens", "compile")),
+)
 
 
 class Status:

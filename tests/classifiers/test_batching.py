@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.classifiers.batching import TokenBudgetSampler, prefix_segments, single_targets, whole_segments
+from ercsatz.classifiers.batching import TokenBudgetSampler, prefix_segments, whole_segments
 from ercsatz.classifiers.tokens import TokenisedDialogue, Tokeniser
 from ercsatz.dialogue import Dialogue, Utterance
 
@@ -32,7 +32,7 @@ def tokenised(*dialogues: Dialogue) -> list[TokenisedDialogue]:
 # Segments
 
 
-@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
+@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(2, 120), st.integers(1, 400))
 def test_segments_hold_each_labelled_turn_once_and_no_other(corpus, max_tokens, budget):
     found = [(s.dialogue, turn) for s in prefix_segments(tokenised(*corpus), max_tokens, budget) for turn in s.targets]
     assert found == [
@@ -43,10 +43,11 @@ def test_segments_hold_each_labelled_turn_once_and_no_other(corpus, max_tokens, 
     ]
 
 
-@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 120), st.integers(1, 400))
+@given(st.lists(dialogues, min_size=1, max_size=4), st.integers(2, 120), st.integers(1, 400))
 def test_a_segment_costs_its_context_tokens_and_keeps_the_budget(corpus, max_tokens, budget):
     for segment in prefix_segments(tokenised(*corpus), max_tokens, budget):
-        assert segment.cost == sum(len(segment.tokens.context(turn, max_tokens)) for turn in segment.targets)
+        contexts = [1 + len(segment.tokens.context(turn, max_tokens - 1)) for turn in segment.targets]
+        assert segment.cost == sum(contexts)
         assert segment.cost <= budget or len(segment.targets) == 1
 
 
@@ -59,16 +60,14 @@ def test_an_ample_budget_keeps_a_dialogue_whole():
 @given(st.lists(dialogues, min_size=1, max_size=4), st.integers(1, 20))
 def test_a_whole_segment_costs_its_turns(corpus, max_tokens):
     for segment, dialogue in zip(whole_segments(tokenised(*corpus), max_tokens), corpus, strict=True):
-        assert segment.cost == sum(min(len(turn.text), max_tokens) for turn in dialogue.utterances)
+        assert segment.cost == sum(min(len(turn.text) + 1, max_tokens) for turn in dialogue.utterances)
         assert segment.targets == segment.tokens.targets
 
 
 @given(st.lists(dialogues, min_size=1, max_size=4))
-def test_single_targets_are_all_targets_at_one_each(corpus):
-    cut = prefix_segments(tokenised(*corpus), 50, 100)
-    single = single_targets(cut)
-    assert [(s.dialogue, *s.targets) for s in single] == [(s.dialogue, turn) for s in cut for turn in s.targets]
-    assert {segment.cost for segment in single} == {1}
+def test_at_a_budget_of_one_token_each_target_is_a_segment(corpus):
+    cut = prefix_segments(tokenised(*corpus), 50, 1)
+    assert {len(segment.targets) for segment in cut} == {1}
 
 
 # Batches

@@ -14,7 +14,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from ercsatz.benchmarks import fetch, load
 from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.batching import TokenBudgetSampler, single_targets
+from ercsatz.classifiers.batching import TokenBudgetSampler
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder import open_backbone
 from ercsatz.config import Backbone, CoMPM, Memory, Pooling, SpeakerTags, Trainer, register
@@ -128,7 +128,7 @@ def test_gradients_of_a_batch_are_the_sum_of_the_plain_ones(built, corpus, cut):
 def check_originals(classifier: ErcClassifier, dialogues, places, cut) -> None:
     """Logits, loss and gradients of single targets against the plain computation's."""
     module = classifier.module.eval()
-    segments = {(s.dialogue, s.targets[0]): s for s in single_targets(cut(classifier, dialogues))}
+    segments = {(s.dialogue, s.targets[0]): s for s in cut(classifier, dialogues, budget=1)}
     for n, i in places:
         batch = module.collate([segments[n, i]])
         found = module(batch)

@@ -28,7 +28,7 @@ def test_three_classifiers_on_two_data_sets_are_ranked(new_world, command, quick
     assert done.returncode == 0, done.stdout + done.stderr
     sweep = new_world / "multirun" / "all"
     assert ranked(sweep) == MODELS
-    assert done.stdout.count("todkat reads small_") == 2, "it says where there is no knowledge"
+    assert done.stdout.count("todkat runs without generated and retrieved knowledge") == 4, "where there is none"
     records = {stage["key"]: stage for job in sweep.glob("*-seed0*") for stage in result(job)["stages"]}
     assert len(records) == 15
     for classifier in ("emoone", "todkat"):
@@ -72,11 +72,13 @@ def test_knowledge_beside_the_dialogues_makes_another_stage(new_world, command, 
                 file.write(json.dumps({"split": split, "dialogue": row["id"], "turn": 0, "retrieved": [found]}) + "\n")
     known = command(new_world, "train.py", *line, "hydra.run.dir=known")
     assert without.returncode == known.returncode == 0, without.stderr + known.stderr
-    assert "without knowledge" in without.stdout
-    assert "small_org without" not in known.stdout
+    assert "todkat runs without generated and retrieved knowledge, which small_org has none of" in without.stdout
+    assert "todkat runs without generated knowledge" in known.stdout
     one, other = (result(new_world / name) for name in ("without", "known"))
     assert one["stages"][0]["key"] != other["stages"][0]["key"]
     assert one["hashes"] == other["hashes"], "they were tested on the same dialogues"
+    saved = new_world / "cache" / "stages" / other["stages"][0]["key"] / "classifier.json"
+    assert json.loads(saved.read_text())["classifier"]["knowledge"] == "retrieved"
 
 
 IEMOCAP_LABELS = itertools.cycle(["neu", "hap", "sad", "ang", "exc", "fru", "xxx"])

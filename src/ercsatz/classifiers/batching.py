@@ -1,7 +1,7 @@
 """Segments of dialogues, and batches of them by token budget."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.utils.data import Sampler
@@ -29,14 +29,14 @@ class Segment:
 def prefix_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, budget: int) -> list[Segment]:
     """Cut each dialogue's targets into segments of at most ``budget`` tokens of context (at least one target).
 
-    A target's context is the dialogue up to it, at most ``max_tokens``.
+    A target's context is the class token and the dialogue up to it, at most ``max_tokens``.
     """
     result = []
     for number, dialogue in enumerate(dialogues):
         targets: list[int] = []
         cost = 0
         for turn in dialogue.targets:
-            length = min(int(dialogue.tagged.bounds[turn + 1]), max_tokens)
+            length = min(int(dialogue.tagged.bounds[turn + 1]) + 1, max_tokens)
             if targets and cost + length > budget:
                 result.append(Segment(number, dialogue, tuple(targets), cost))
                 targets, cost = [], 0
@@ -47,16 +47,11 @@ def prefix_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, bud
 
 
 def whole_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int) -> list[Segment]:
-    """Each dialogue as one segment; its cost is that of its turns, each at most ``max_tokens`` long."""
+    """Each dialogue as one segment; its cost is that of its turns and class tokens, each ``max_tokens`` at most."""
     return [
-        Segment(number, dialogue, dialogue.targets, sum(min(len(t), max_tokens) for t in dialogue.turns))
+        Segment(number, dialogue, dialogue.targets, sum(min(len(t) + 1, max_tokens) for t in dialogue.turns))
         for number, dialogue in enumerate(dialogues)
     ]
-
-
-def single_targets(segments: Iterable[Segment]) -> list[Segment]:
-    """Each target as a segment of its own, at cost 1, so that a budget counts targets."""
-    return [replace(segment, targets=(turn,), cost=1) for segment in segments for turn in segment.targets]
 
 
 class TokenBudgetSampler(Sampler[list[int]]):

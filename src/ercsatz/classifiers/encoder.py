@@ -27,7 +27,8 @@ torch.backends.cuda.enable_cudnn_sdp(False)
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 # How many tokens of padding cost no more than another group of sequences. Where layers run on packed sequences, only
-# attention sees groups and padding. Where they do not, a group is a call of the whole encoder (the same results).
+# attention sees groups and padding; how much on a GPU is worth a group is a guess. Where they do not, a group is a call
+# of the whole encoder (the same results).
 GROUP_WORTH = {"cpu": 0, "cuda": 16384}
 CALL_WORTH = {"cpu": 256, "cuda": 4096}
 
@@ -133,6 +134,8 @@ def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
             f"Backbone {name}: cannot be opened ({reason}). Give backbone=local backbone.checkpoint=FOLDER a folder "
             "with config.json, tokenizer.json and model.safetensors; hub names need a network or a filled cache."
         ) from None
+    if not tokenizer.is_fast:
+        raise UserError(f"Backbone {name}: it has no fast tokenizer (tokenizer.json). Take another backbone.")
     if tokenizer.cls_token_id is None or tokenizer.pad_token_id is None:
         raise UserError(f"Backbone {name}: its tokenizer has no class or padding token; take an encoder.")
     return Pretrained(config, tokenizer, weights, pooling)

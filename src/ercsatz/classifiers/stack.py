@@ -20,7 +20,8 @@ _OFFSET = {"roberta", "xlm-roberta", "camembert"}  # these number positions from
 def is_plain(model: Any) -> bool:
     """Whether an encoder's layers can be run here."""
     kind = getattr(model.config, "position_embedding_type", None) or "absolute"
-    return model.config.model_type in PLAIN and kind == "absolute"
+    config = model.config
+    return config.model_type in PLAIN and kind == "absolute" and not getattr(config, "is_decoder", False)
 
 
 def embed(model: Any, sequences: Sequences) -> Tensor:

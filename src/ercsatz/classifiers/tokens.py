@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ercsatz.code import code_sha256
 from ercsatz.config import SpeakerTags
 from ercsatz.dialogue import Dialogue, fingerprint
 
@@ -185,8 +186,8 @@ class Tokeniser:
         }
 
     def _key(self, dialogues: Sequence[Dialogue]) -> str:
-        tokenizers = [tokenizer.backend_tokenizer.to_str() for tokenizer in (self.tokenizer, self.turn_tokenizer)]
-        text = json.dumps([*tokenizers, self.tags.value, fingerprint(dialogues)])
+        tokenizers = [_description(tokenizer) for tokenizer in (self.tokenizer, self.turn_tokenizer)]
+        text = json.dumps([code_sha256([Path(__file__)]), *tokenizers, self.tags.value, fingerprint(dialogues)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -207,6 +208,12 @@ def _load(file: Path) -> Any:
 
 
 _HEADER = 128  # bytes of a .npy file without an element
+
+
+def _description(tokenizer: Any) -> dict[str, Any]:
+    """Everything that determines a tokenizer's answers here; truncation and padding change with its last call."""
+    described: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return described | {"truncation": None, "padding": None}
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -14,6 +14,7 @@ from ercsatz.classifiers.encoder import Encoder
 from ercsatz.classifiers.interface import Classifier
 from ercsatz.classifiers.sequences import pack
 from ercsatz.classifiers.tokens import Ids, TokenisedDialogue
+from ercsatz.code import code_sha256
 
 BATCH_TOKENS = 8192
 
@@ -48,9 +49,10 @@ def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, fold
     file = folder / f"{_key(encoder, sequences)}.npy"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}.", delete=False) as partial:
-            np.save(partial, _encode(encoder, sequences, device))
-        Path(partial.name).replace(file)
+        table = _encode(encoder, sequences, device)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{file.stem}.") as partial:
+            np.save(Path(partial) / file.name, table)
+            (Path(partial) / file.name).replace(file)
     mapped: NDArray[np.float32] = np.load(file, mmap_mode="r")
     return mapped
 
@@ -74,7 +76,8 @@ def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) ->
 
 
 def _key(encoder: Encoder, sequences: Sequence[Ids]) -> str:
-    digest = hashlib.sha256(encoder.pooling.value.encode())
+    code = [Path(__file__).with_name(name) for name in ("encoder.py", "sequences.py", "stack.py", "vectors.py")]
+    digest = hashlib.sha256(f"{code_sha256(code)} {encoder.pooling.value}".encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().data)

@@ -179,9 +179,10 @@ class Training:
 
 @dataclass
 class Trainer:
-    """Where it runs; no key here changes what is computed beyond rounding.
+    """Where it runs.
 
-    ``memory_tokens`` are run at once, a step of more is accumulated; ``workers`` are processes that make batches.
+    ``memory_tokens`` are run at once, a step of more is accumulated, and its dropout drawn anew for each part; beside
+    that, no key here changes what is computed beyond rounding. ``workers`` are processes that make batches.
     """
 
     accelerator: str = MISSING

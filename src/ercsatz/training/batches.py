@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from ercsatz.classifiers.batching import Segment, TokenBudgetSampler, single_targets
+from ercsatz.classifiers.batching import Segment, TokenBudgetSampler
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.interface import Batch
 from ercsatz.classifiers.sequences import Tensors
@@ -71,11 +71,10 @@ class Split(Dataset[Step]):
             tokenised = [replace(tokens, soft=own) for tokens, own in zip(tokenised, soft, strict=True)]
         tokenised = with_vectors(module, tokenised, device, cache)
         self._collate, self._trainer, self._pinned = module.collate, trainer, device.type == "cuda"
-        self._budget = size.tokens if size.targets is None else size.targets
-        self.segments: list[Segment] = module.segments(tokenised, size.tokens)
-        if size.targets is not None:
-            self.segments = single_targets(self.segments)
-        self._held = trainer.memory_tokens if size.targets is None else size.targets
+        self._size = size
+        # At a budget of one token each target is a segment of its own.
+        budget = size.tokens if size.targets is None else 1
+        self.segments: list[Segment] = module.segments(tokenised, budget)
 
     @property
     def targets(self) -> int:
@@ -86,7 +85,7 @@ class Split(Dataset[Step]):
         chunks: list[list[Segment]] = [[]]
         held = 0
         for segment in (self.segments[i] for i in indices):
-            if chunks[-1] and held + segment.cost > self._held:
+            if chunks[-1] and held + segment.cost > self._trainer.memory_tokens:
                 chunks.append([])
                 held = 0
             chunks[-1].append(segment)
@@ -96,7 +95,10 @@ class Split(Dataset[Step]):
 
     def loader(self, seed: int | None) -> DataLoader[Step]:
         """Steps of about the budget; shuffled each epoch if a seed is given."""
-        sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self._budget, seed)
+        if self._size.targets is None:
+            sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self._size.tokens, seed)
+        else:
+            sampler = TokenBudgetSampler([1] * len(self.segments), self._size.targets, seed)
         return DataLoader(
             self,
             batch_size=None,

@@ -142,7 +142,9 @@ def fit(
     if trainer.compile:
         classifier.module.compile(dynamic=True)
     resume = folder / "last.ckpt"
-    runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=False)
+    runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    if not best.epoch:
+        raise UserError(f"{title}: the validation loss was never a number. Lower the learning rate (training.lr).")
     classifier.module.load_state_dict(load_file(best.file))
     return {
         **best.result,

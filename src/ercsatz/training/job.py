@@ -3,22 +3,21 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ercsatz import benchmarks, knowledge
-from ercsatz.classifiers.priors import Prior, prior
+from ercsatz import benchmarks
+from ercsatz.classifiers.priors import Prior, essential, prior
 from ercsatz.config import (
     TODKAT,
     Classifier,
     CoMPM,
     EmoOne,
     Gray,
-    KnowledgeSources,
     Phase,
     StageOverrides,
     TrainConfig,
@@ -26,6 +25,7 @@ from ercsatz.config import (
 )
 from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text, write_json_lines
 from ercsatz.errors import UserError
+from ercsatz.training.knowing import Data, with_knowledge, without_knowledge
 from ercsatz.training.result import versions
 from ercsatz.training.scores import scores
 from ercsatz.training.stage import Stage, StageCache, checkpoint_identity
@@ -43,23 +43,6 @@ STAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Data:
-    """What a job reads.
-
-    Attributes:
-        real: the benchmark.
-        synthetic: the generated corpus, if the job's variant is one.
-        test_sets: by variant.
-        hashes: fingerprints of the test sets, as published or generated, without knowledge.
-    """
-
-    real: Corpus
-    synthetic: Corpus | None
-    test_sets: Mapping[str, tuple[Dialogue, ...]]
-    hashes: Mapping[str, str]
-
-
 def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[str, Any]:
     """Run a job, write its predictions, and return its result (see ``training.result``), without the status.
 
@@ -73,6 +56,8 @@ def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[st
     """
     started = time.time()
     data = load_data(cfg)
+    if isinstance(cfg.classifier, TODKAT):
+        cfg, data = with_knowledge(cfg, cfg.classifier, data)
     job = Job(cfg, data)
     names = [name for name in STAGES[cfg.phase] if name == "original" or data.synthetic]
     return {
@@ -120,38 +105,7 @@ def load_data(cfg: TrainConfig) -> Data:
     synthetic = None if variant == Variant.org else read_synthetic(cfg, variant, ("train", "validation", "test"))
     test_sets = _test_sets(cfg, real)
     hashes = {name: fingerprint(dialogues) for name, dialogues in test_sets.items()}
-    data = Data(real, synthetic, test_sets, hashes)
-    return _with_knowledge(cfg, data) if isinstance(cfg.classifier, TODKAT) else data
-
-
-def _with_knowledge(cfg: TrainConfig, data: Data) -> Data:
-    """Join what the sidecars know; says so where there is none."""
-    assert isinstance(cfg.classifier, TODKAT)
-    if cfg.classifier.knowledge == KnowledgeSources.none:
-        return data
-    names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets}
-    names |= {corpus.name for corpus in (data.real, data.synthetic) if corpus}
-    sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)}
-    if missing := [name for name, sidecar in sidecars.items() if sidecar is None]:
-        print(
-            f"  todkat reads {', '.join(missing)} without knowledge: {Path(cfg.paths.data) / 'knowledge'} has none of "
-            f"it. It is made with: python knowledge.py data={missing[0]}",
-            flush=True,
-        )
-
-    def join(name: str, split: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
-        sidecar = sidecars[name]
-        return dialogues if sidecar is None else knowledge.attach(dialogues, split, sidecar)
-
-    def joined(corpus: Corpus) -> Corpus:
-        return replace(corpus, splits={split: join(corpus.name, split, d) for split, d in corpus.splits.items()})
-
-    return Data(
-        joined(data.real),
-        joined(data.synthetic) if data.synthetic else None,
-        {variant: join(f"{cfg.benchmark.name}_{variant}", "test", d) for variant, d in data.test_sets.items()},
-        data.hashes,
-    )
+    return Data(real, synthetic, test_sets, hashes)
 
 
 def read_synthetic(cfg: TrainConfig, variant: Variant, splits: Sequence[str]) -> Corpus:
@@ -247,6 +201,8 @@ class Job:
         if first is None or (start is not None and not first.always):
             return partial(_before, start), None
         corpus, variant = self._corpus(name), self._variant("pretrain" if name == "pretrain" else "original")
+        if first.title == TOPIC_STAGE:
+            corpus = without_knowledge(corpus)
         settings = self._settings(name, first)
         stage = Stage(first.title, variant, corpus, settings)
         if stage.key not in self._resolved:
@@ -315,7 +271,7 @@ class Job:
         if first:  # the teacher of a fine-tuned classifier is that of the original one: it saw the same dialogues
             name = TOPIC_STAGE if first.title == TOPIC_STAGE else "pretrain" if name == "pretrain" else "original"
         backbone = {**asdict(self.cfg.backbone), "checkpoint": self._backbone}
-        settings = asdict(classifier)
+        settings = asdict(essential(classifier))
         if isinstance(classifier, CoMPM) and classifier.memory_backbone:
             settings["memory_backbone"]["checkpoint"] = checkpoint_identity(classifier.memory_backbone.checkpoint)
         return {

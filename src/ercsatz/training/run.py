@@ -15,6 +15,7 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.emoone import soft_labels
 from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.priors import essential
 from ercsatz.classifiers.todkat import TODKAT
 from ercsatz.config import Classifier, CoMPM, EmoOne, TrainConfig
 from ercsatz.errors import UserError
@@ -110,7 +111,7 @@ def _soft(cfg: TrainConfig, stage: Stage, before: Before) -> list[NDArray[Any]] 
 
 
 def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:
-    there, here = asdict(saved), asdict(wanted)
+    there, here = asdict(essential(saved)), asdict(essential(wanted))
     differing = [key for key in here | there if here.get(key) != there.get(key)]
     if differing:
         listed = ", ".join(f"classifier.{key} is {there.get(key)} there and {here.get(key)} here" for key in differing)

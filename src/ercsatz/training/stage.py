@@ -16,7 +16,14 @@ from ercsatz.code import code_sha256
 from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text, write_json_lines
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
-_CODE = ("classifiers", "training/batches.py", "training/fit.py", "training/module.py", "training/run.py")
+_CODE = (
+    "classifiers",
+    "training/batches.py",
+    "training/fit.py",
+    "training/module.py",
+    "training/run.py",
+    "training/scores.py",
+)
 
 
 @dataclass(frozen=True)

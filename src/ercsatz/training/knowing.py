@@ -1,0 +1,105 @@
+"""A job's dialogues, and what is known about them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ercsatz import knowledge
+from ercsatz.config import TODKAT, KnowledgeSources, Phase, TrainConfig
+from ercsatz.dialogue import Corpus, Dialogue, Utterance
+
+Sources = frozenset[str]
+_Change = Callable[[str, tuple[Dialogue, ...]], tuple[Dialogue, ...]]
+_WANTED: dict[KnowledgeSources, Sources] = {
+    KnowledgeSources.none: frozenset(),
+    KnowledgeSources.retrieved: frozenset({"retrieved"}),
+    KnowledgeSources.generated: frozenset({"generated"}),
+    KnowledgeSources.both: frozenset({"retrieved", "generated"}),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a job reads.
+
+    Attributes:
+        real: the benchmark.
+        synthetic: the generated corpus, if the job's variant is one.
+        test_sets: by variant.
+        hashes: fingerprints of the test sets, as published or generated, without knowledge.
+    """
+
+    real: Corpus
+    synthetic: Corpus | None
+    test_sets: Mapping[str, tuple[Dialogue, ...]]
+    hashes: Mapping[str, str]
+
+
+def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[TrainConfig, Data]:
+    """Join what the sidecars know, as far as all that is trained on has it; says so where that is not all.
+
+    Knowledge of a kind that a classifier was never trained with would go through weights that are still random. So a
+    source counts only where the training dialogues of every data set of the job have it; the configuration that comes
+    back asks for these sources alone.
+    """
+    names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets}
+    corpora = [corpus for corpus in (data.real, data.synthetic) if corpus]
+    names |= {corpus.name for corpus in corpora}
+    wanted = _WANTED[classifier.knowledge]
+    sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)} if wanted else {}
+
+    def join(name: str, split: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
+        sidecar = sidecars.get(name)
+        return dialogues if sidecar is None else knowledge.attach(dialogues, split, sidecar)
+
+    joined = [_each(corpus, partial(join, corpus.name)) for corpus in corpora]
+    trained = {Phase.original: joined[:1], Phase.pretrain: joined[-1:]}.get(cfg.phase, joined)
+    found = [_sources(corpus.split("train")) for corpus in trained]
+    kept = wanted.intersection(*found)
+    for corpus, own in zip(trained, found, strict=True):
+        if missing := sorted(wanted - own):
+            print(
+                f"  todkat runs without {' and '.join(missing)} knowledge, which {corpus.name} has none of "
+                f"(in {Path(cfg.paths.data) / 'knowledge'}). It is made with: python knowledge.py data={corpus.name}",
+                flush=True,
+            )
+    joined = [_each(corpus, lambda _, d: _only(d, kept)) for corpus in joined]
+    tests = {
+        variant: _only(join(f"{cfg.benchmark.name}_{variant}", "test", d), kept)
+        for variant, d in data.test_sets.items()
+    }
+    (effective,) = (name for name, sources in _WANTED.items() if sources == kept)
+    changed = replace(cfg, classifier=replace(classifier, knowledge=effective))
+    return changed, Data(joined[0], joined[1] if data.synthetic else None, tests, data.hashes)
+
+
+def without_knowledge(corpus: Corpus) -> Corpus:
+    """The same dialogues, about which nothing is known."""
+    return _each(corpus, lambda _, dialogues: _only(dialogues, frozenset()))
+
+
+def _each(corpus: Corpus, change: _Change) -> Corpus:
+    return replace(corpus, splits={split: change(split, dialogues) for split, dialogues in corpus.splits.items()})
+
+
+def _sources(dialogues: Iterable[Dialogue]) -> Sources:
+    known = [turn.knowledge for dialogue in dialogues for turn in dialogue.utterances if turn.knowledge]
+    retrieved = any(about.retrieved for about in known)
+    generated = any(about.generated or about.vectors for about in known)
+    return frozenset(name for name, there in (("retrieved", retrieved), ("generated", generated)) if there)
+
+
+def _only(dialogues: tuple[Dialogue, ...], sources: Sources) -> tuple[Dialogue, ...]:
+    return tuple(replace(d, utterances=tuple(_reduced(turn, sources) for turn in d.utterances)) for d in dialogues)
+
+
+def _reduced(turn: Utterance, sources: Sources) -> Utterance:
+    about = turn.knowledge
+    if about is None:
+        return turn
+    if "retrieved" not in sources:
+        about = replace(about, retrieved=())
+    if "generated" not in sources:
+        about = replace(about, generated=(), vectors=b"")
+    return replace(turn, knowledge=about if about.retrieved or about.generated or about.vectors else None)
