@@ -70,6 +70,12 @@ def test_at_a_budget_of_one_token_each_target_is_a_segment(corpus):
     assert {len(segment.targets) for segment in cut} == {1}
 
 
+def test_a_turn_without_tokens_costs_its_class_token():
+    dialogue = Dialogue("1", (Utterance("Ann", "", "joy"),))
+    (segment,) = whole_segments(tokenised(dialogue), 10)
+    assert segment.cost == 1
+
+
 # Batches
 
 costs = st.lists(st.integers(1, 500), min_size=1, max_size=80)

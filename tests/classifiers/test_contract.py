@@ -48,6 +48,7 @@ VARIANTS = {
     "compm-scratch": Promise(replace(COMPM, memory=Memory.scratch)),
     "compm-tokens": Promise(replace(COMPM, speaker_tags=SpeakerTags.tokens)),
     "compm-other-memory": Promise(COMPM, other_memory=True),
+    "compm-frozen-other": Promise(replace(COMPM, memory=Memory.frozen), other_memory=True),
     "compm-padded": Promise(replace(COMPM, padded_memory=True)),
     "emoone": Promise(EMOONE),
     "emoone-tokens": Promise(replace(EMOONE, speaker_tags=SpeakerTags.tokens)),

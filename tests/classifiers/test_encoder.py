@@ -116,6 +116,11 @@ def test_relative_positions_are_left_to_transformers():
     assert not stack.is_plain(SimpleNamespace(config=config))
 
 
+def test_a_decoder_is_left_to_transformers():
+    config = BertConfig(**SMALL, is_decoder=True)
+    assert not stack.is_plain(SimpleNamespace(config=config))
+
+
 def test_dropout_is_drawn_in_training_and_not_in_evaluation(tiny):
     pretrained = tiny()
     pretrained.config.hidden_dropout_prob = pretrained.config.attention_probs_dropout_prob = 0.3
@@ -260,6 +265,13 @@ def test_a_folder_with_pickled_weights_only_is_refused(bert_folder):
     assert (folder / "pytorch_model.bin").is_file()
     with pytest.raises(UserError, match="Pickled weights are never loaded"):
         local(folder).encoder()
+
+
+def test_a_tokenizer_that_is_not_fast_is_refused(bert_folder, monkeypatch):
+    folder = bert_folder()
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.is_fast", False)
+    with pytest.raises(UserError, match="no fast tokenizer"):
+        local(folder)
 
 
 def test_code_of_a_folder_is_never_run(bert_folder, monkeypatch, tmp_path):

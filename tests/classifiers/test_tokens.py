@@ -168,3 +168,18 @@ def test_other_texts_tags_or_tokenizers_have_another_place_in_the_cache(tmp_path
         for dialogue in (DIALOGUE, other):
             real(tags).tokenise([dialogue], LABELS, tmp_path)
     assert len(list((tmp_path / "tokens").iterdir())) == 4
+
+
+def test_what_a_tokenizer_was_called_with_last_does_not_move_the_cache(tmp_path):
+    tokeniser = real()
+    tokeniser.tokenizer(["a", "b"], truncation=True, padding="max_length", max_length=5)
+    tokeniser.tokenise([DIALOGUE], LABELS, tmp_path)
+    tokeniser.tokenise([DIALOGUE], LABELS, tmp_path)
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
+
+
+def test_other_code_has_another_place_in_the_cache(tmp_path, monkeypatch):
+    real().tokenise([DIALOGUE], LABELS, tmp_path)
+    monkeypatch.setattr("ercsatz.classifiers.tokens.code_sha256", lambda _: "changed")
+    real().tokenise([DIALOGUE], LABELS, tmp_path)
+    assert len(list((tmp_path / "tokens").iterdir())) == 2

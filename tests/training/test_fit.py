@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.compm import CoMPM as CoMPMModule
 from ercsatz.classifiers.encoder import open_backbone, train_tokenizer
 from ercsatz.config import TODKAT, Backbone, CoMPM, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
 from ercsatz.dialogue import Utterance
@@ -202,6 +203,13 @@ def test_the_validation_score_is_that_of_the_weights_that_are_left(built, run, m
     gold = [LABELS.index(validation[dialogue].utterances[turn].emotion) for dialogue, turn, _ in rows]
     found = scores(gold, [int(probabilities.argmax()) for *_, probabilities in rows], LABELS)
     assert result["validation_w_f1"] == pytest.approx(found["w_f1"], abs=1e-6)
+
+
+def test_a_loss_that_is_no_number_is_an_error_that_says_so(built, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(CoMPMModule, "scored", False)
+    monkeypatch.setattr(CoMPMModule, "loss", lambda self, output, batch: output.sum() * float("nan"))
+    with pytest.raises(UserError, match="validation loss was never a number"):
+        run(built(), tmp_path)
 
 
 def test_training_learns(built, make_dialogues, tmp_path):
