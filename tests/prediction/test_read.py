@@ -190,6 +190,6 @@ def test_a_file_without_labels_needs_no_note():
 def test_other_labels_are_noted_and_some_others_refused():
     found = given_labels(labelled(("sad", None), ("bored",)), ("joy",), "f")
     assert found.classes == ((None, None), (None,))
-    assert found.notes == ("The labels in f (bored, sad) are none of the classifier's, so nothing is scored.",)
+    assert found.notes == ("The labels in f ('bored', 'sad') are none of the classifier's, so nothing is scored.",)
     with pytest.raises(UserError, match=r"f, dialogue '1', turn 2: unknown label 'bored', while others .* joy"):
         given_labels(labelled(("joy", None), ("joy", "bored")), ("joy",), "f")

@@ -115,7 +115,9 @@ def test_labels_in_the_file_are_scored(saved, load, talk, command):
 
 def test_labels_of_another_set_are_ignored_with_a_note(saved, command):
     printed = command(saved("compm"), as_lines(TALK, ("bored", "calm")))
-    assert "The labels in talk.jsonl (bored, calm) are none of the classifier's, so nothing is scored." in printed.err
+    assert (
+        "The labels in talk.jsonl ('bored', 'calm') are none of the classifier's, so nothing is scored." in printed.err
+    )
     assert "Against" not in printed.out
 
 

@@ -15,6 +15,7 @@ from ercsatz.check import Rule, at_least_1, enforce
 from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
 from ercsatz.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
 from ercsatz.errors import UserError
+from ercsatz.generation.show import inert
 from ercsatz.knowledge.merge import Splits, adding
 from ercsatz.knowledge.sidecar import Entry, paths, read_entries
 
@@ -155,7 +156,7 @@ def _summarise(path: Path, splits: Mapping[str, Sequence[Dialogue]], console: Co
     for _, entry in read_entries(path):
         for part, known in (("retrieved", entry.retrieved), ("generated", entry.generated)):
             if known:
-                counts[f"{part} ({entry.by.get(part, 'an unnamed source')})"] += 1
+                counts[f"{part} ({inert(entry.by.get(part, 'an unnamed source'))})"] += 1
     listed = "; ".join(f"{count:,} with {part}" for part, count in sorted(counts.items()))
     _say(console, f"Wrote {path}: of {n:,} utterances {listed or 'none with anything'}.")
 

@@ -84,7 +84,9 @@ def given_labels(dialogues: Sequence[Dialogue], labels: Sequence[str], where: st
             f"{place}: unknown label {given[number][turn]!r}, while others are the classifier's: "
             f"{', '.join(labels)}. Mend it, or leave the turn without a label."
         )
-    others = f"The labels in {where} ({', '.join(unknown)}) are none of the classifier's, so nothing is scored."
+    others = (
+        f"The labels in {where} ({', '.join(map(repr, unknown))}) are none of the classifier's, so nothing is scored."
+    )
     classes = tuple(tuple(map(index.get, names)) for names in given)
     return Given(classes, (others,) if unknown else ())
 
