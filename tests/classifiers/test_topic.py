@@ -99,7 +99,7 @@ def test_a_topic_token_is_a_token_of_its_own_sequence_alone(family, layers, pool
             found = encoder(pack_with_topic(sequences, worth))
             torch.testing.assert_close(found[0], vectors, atol=1e-5, rtol=0)
             torch.testing.assert_close(found[1], topics, atol=1e-5, rtol=0)
-        assert (vectors - encoder.encoder(pack(sequences))).abs().amax(1).min() > 1e-2
+        assert (vectors - encoder.encoder(pack(sequences))).abs().amax(1).min() > 1e-3
 
 
 def test_the_states_are_those_that_the_vectors_are_made_of():

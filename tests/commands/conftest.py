@@ -48,7 +48,7 @@ def command(environment: Mapping[str, str], script: Callable[[str], Path]) -> Co
 def micro() -> tuple[str, ...]:
     """Settings that train in a moment, and fine-tune so little that nat and bal keep different scores."""
     size = {"hidden": 16, "layers": 1, "heads": 2, "vocabulary": 400}
-    training = {"epochs": 1, "lr": 0.01, "batch_tokens": 1024, "pretrain.epochs": 4, "finetune.lr": 1e-6}
+    training = {"epochs": 1, "lr": 0.01, "batch_tokens": 1024, "pretrain.epochs": 8, "finetune.lr": 1e-6}
     return (
         *(f"backbone.size.{key}={value}" for key, value in size.items()),
         *(f"training.{key}={value}" for key, value in training.items()),
