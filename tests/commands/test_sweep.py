@@ -162,8 +162,8 @@ def test_killed_sweep_goes_on_where_it_was(first, world, new_world, command, kil
     done = command(new_world, "train.py", *SWEEP, *micro, "sweep=killed")
     assert done.returncode == 0, done.stdout + done.stderr
     assert stages(new_world)[original[0]] == original[1]
-    assert "small_nat seed 0 | pretrain | epoch 1/4" not in done.stdout
-    assert "small_nat seed 0 | pretrain | epoch 4/4" in done.stdout
+    assert "small_nat seed 0 | pretrain | epoch 1/8" not in done.stdout
+    assert "small_nat seed 0 | pretrain | epoch 8/8" in done.stdout
     expected = (world / "multirun" / "first" / "ranking.csv").read_bytes()
     assert (new_world / "multirun" / "killed" / "ranking.csv").read_bytes() == expected
 
