@@ -5,8 +5,8 @@ Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,44 +57,29 @@ def _train(cfg: DictConfig) -> None:
 
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
 def _generate(cfg: DictConfig) -> None:
-    with _reported():
-        settings = sweep.to_object(cfg)
-        from ercsatz.generation.run import run
-
-        run(settings)
+    _call("ercsatz.generation.run", cfg)
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
 def _rank(cfg: DictConfig) -> None:
-    with _reported():
-        settings = sweep.to_object(cfg)
-        from ercsatz.collect import rank_command
-
-        rank_command(settings)
+    _call("ercsatz.collect", cfg, "rank_command")
 
 
 @hydra.main(config_path=CONF, config_name="knowledge", version_base="1.3")
 def _knowledge(cfg: DictConfig) -> None:
-    with _reported():
-        settings = sweep.to_object(cfg)
-        from ercsatz.knowledge.run import run
-
-        run(settings)
+    _call("ercsatz.knowledge.run", cfg)
 
 
 @hydra.main(config_path=CONF, config_name="predict", version_base="1.3")
 def _predict(cfg: DictConfig) -> None:
-    with _reported():
-        settings = sweep.to_object(cfg)
-        from ercsatz.prediction.run import run
-
-        run(settings)
+    _call("ercsatz.prediction.run", cfg)
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
+def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
+    """Import what a command runs, now that it is needed, and give it the typed configuration; report what it raises."""
     try:
-        yield
+        settings = sweep.to_object(cfg)
+        getattr(import_module(module), function)(settings)
     except Exception as error:
         sweep.report(error)
         if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):

@@ -113,7 +113,7 @@ def check_dialogues(dialogues: Sequence[Dialogue], labels: Sequence[str], where:
             raise UserError(f"{place}: no turn has a label. Leave the dialogue out or label at least one turn.")
         if unknown := sorted(e for e in emotions if e not in known):
             raise UserError(f"{place}: unknown label {unknown[0]!r}. The labels are: {', '.join(labels)}.")
-        _check_unicode(dialogue, place)
+        check_unicode(dialogue, place)
 
 
 def label_counts(dialogues: Iterable[Dialogue]) -> Counter[str]:
@@ -234,7 +234,12 @@ def atomic_write(path: Path) -> Iterator[IO[str]]:
         raise
 
 
-def _check_unicode(dialogue: Dialogue, place: str) -> None:
+def check_unicode(dialogue: Dialogue, place: str) -> None:
+    """Refuse what UTF-8 cannot encode.
+
+    Raises:
+        UserError: an id, a speaker or a text has half a surrogate pair; begins with ``place`` and names the turn.
+    """
     pieces = [(place, "id", dialogue.id)]
     for number, turn in enumerate(dialogue.utterances, 1):
         pieces += [(f"{place}, turn {number}", "speaker", turn.speaker), (f"{place}, turn {number}", "text", turn.text)]

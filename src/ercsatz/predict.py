@@ -11,7 +11,6 @@ In Python::
 The command (``ercsatz.prediction``) reads dialogues from files; docs/predict.md is about both.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ercsatz.benchmarks.parsing import tidy
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.dialogue import Dialogue, Utterance, check_unicode
 from ercsatz.errors import UserError
 
 if TYPE_CHECKING:  # --help does not wait for torch
@@ -28,7 +27,6 @@ if TYPE_CHECKING:  # --help does not wait for torch
 
 CHUNK = 128  # turns, at least, that are tokenised and predicted at once; a dialogue is never cut
 FILES = ("classifier.json", "config.json", "model.safetensors")  # of a saved classifier, whatever its tokenizer
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Turns = Dialogue | Sequence[tuple[str, str]]
 """A dialogue: an object, or its turns as pairs of speaker and text."""
@@ -182,14 +180,11 @@ def check_texts(dialogue: Dialogue, where: str) -> None:
     """
     if not dialogue.utterances:
         raise UserError(f"{where}: there are no turns. Leave it out.")
-    pieces = [(where, "id", dialogue.id)]
     for number, turn in enumerate(dialogue.utterances, 1):
-        pieces += [(f"{where}, turn {number}", key, getattr(turn, key)) for key in ("speaker", "text")]
-    for place, key, value in pieces:
-        if key != "id" and not value.strip():
-            raise UserError(f"{place}: the {key} is empty.")
-        if _SURROGATE.search(value):
-            raise UserError(f"{place}: the {key} has half a surrogate pair, a cut-off emoji for one. Remove it.")
+        for key in ("speaker", "text"):
+            if not getattr(turn, key).strip():
+                raise UserError(f"{where}, turn {number}: the {key} is empty.")
+    check_unicode(dialogue, where)
 
 
 def _is_pair(turn: object) -> bool:

@@ -91,13 +91,10 @@ class Pretrained:
     def max_length(self, wanted: int) -> int:
         """The longest input, in tokens: ``wanted``, or less where the encoder has fewer positions."""
         positions = getattr(self.config, "max_position_embeddings", None) or wanted
-        # RoBERTa and its kin number positions from padding_idx + 1.
-        reserved = self.config.pad_token_id + 1 if self.config.model_type in _OFFSET_POSITIONS else 0
-        return int(min(wanted, positions - reserved))
+        return int(min(wanted, positions - stack.first_position(self.config)))
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
-_OFFSET_POSITIONS = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"}
 
 
 def open_backbone(backbone: Backbone, texts: Iterable[str]) -> Pretrained:

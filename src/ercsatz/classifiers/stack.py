@@ -14,7 +14,7 @@ from ercsatz.classifiers.sequences import Group, Sequences
 
 # Encoders whose layers are BERT's: attention without a positional term, then a feed-forward part.
 PLAIN = {"bert", "roberta", "xlm-roberta", "camembert"}
-_OFFSET = {"roberta", "xlm-roberta", "camembert"}  # these number positions from padding_idx + 1
+_OFFSET = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"}
 
 
 def is_plain(model: Any) -> bool:
@@ -24,12 +24,16 @@ def is_plain(model: Any) -> bool:
     return config.model_type in PLAIN and kind == "absolute" and not getattr(config, "is_decoder", False)
 
 
+def first_position(config: Any) -> int:
+    """The number of a sequence's first position; RoBERTa and its kin count from padding_idx + 1."""
+    return int(config.pad_token_id) + 1 if config.model_type in _OFFSET else 0
+
+
 def embed(model: Any, sequences: Sequences) -> Tensor:
     """(tokens, width) states below the first layer."""
-    offset = model.config.pad_token_id + 1 if model.config.model_type in _OFFSET else 0
     states: Tensor = model.embeddings(
         input_ids=sequences.ids.unsqueeze(0),
-        position_ids=(sequences.positions + offset).unsqueeze(0),
+        position_ids=(sequences.positions + first_position(model.config)).unsqueeze(0),
         token_type_ids=torch.zeros_like(sequences.ids).unsqueeze(0),
     )
     return states.squeeze(0)

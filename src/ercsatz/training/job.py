@@ -144,6 +144,7 @@ class Job:
         self.cfg, self.data = cfg, data
         self.cache = StageCache(Path(cfg.paths.cache))
         self._backbone = checkpoint_identity(cfg.backbone.checkpoint)
+        self._gray = _gray_inputs(cfg, cfg.classifier)
         self._resolved: dict[str, tuple[Path, dict[str, Any]]] = {}
 
     def scored(self, name: str, folder: Path) -> dict[str, Any]:
@@ -280,7 +281,7 @@ class Job:
             "optimisation": optimisation(self.cfg, name),
             "precision": self.cfg.trainer.precision,
             "seed": self.cfg.seed,
-            **_gray_inputs(self.cfg, classifier),
+            **({} if first else self._gray),  # what is trained first has hard labels
         }
 
     def _variant(self, name: str) -> str:

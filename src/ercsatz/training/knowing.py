@@ -65,10 +65,12 @@ def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[Tr
                 flush=True,
             )
     joined = [_each(corpus, lambda _, d: _only(d, kept)) for corpus in joined]
-    tests = {
-        variant: _only(join(f"{cfg.benchmark.name}_{variant}", "test", d), kept)
-        for variant, d in data.test_sets.items()
-    }
+    ready = {corpus.name: corpus.split("test") for corpus in joined}
+
+    def test_set(name: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
+        return ready[name] if name in ready else _only(join(name, "test", dialogues), kept)
+
+    tests = {variant: test_set(f"{cfg.benchmark.name}_{variant}", d) for variant, d in data.test_sets.items()}
     (effective,) = (name for name, sources in _WANTED.items() if sources == kept)
     changed = replace(cfg, classifier=replace(classifier, knowledge=effective))
     return changed, Data(joined[0], joined[1] if data.synthetic else None, tests, data.hashes)
