@@ -4,6 +4,7 @@ import pytest
 
 from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
+from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.probe import check_grammar, identify, keeps_seed
 from ercsatz.generation.progress import State
 from ercsatz.generation.window import Lane, Window
@@ -76,7 +77,7 @@ LINE = "Alex: Well then. (2)"
 )
 def test_answer_that_keeps_to_the_grammar_passes(answer):
     window = window_of(Fixed(lambda *_: answer))
-    asyncio.run(check_grammar(window, REQUEST, window.lanes[0], 2))
+    asyncio.run(check_grammar(window, REQUEST, window.lanes[0], line_grammar(2)))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_answer_that_keeps_to_the_grammar_passes(answer):
 def test_server_that_ignores_the_grammar_is_refused(answer):
     window = window_of(Fixed(lambda *_: answer))
     with pytest.raises(UserError, match="ignores the grammar"):
-        asyncio.run(check_grammar(window, REQUEST, window.lanes[0], 2))
+        asyncio.run(check_grammar(window, REQUEST, window.lanes[0], line_grammar(2)))
 
 
 def test_servers_limit_the_window_and_silent_ones_are_set_aside():

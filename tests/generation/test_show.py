@@ -145,7 +145,7 @@ def test_a_folder_without_a_data_set_is_an_error(tmp_path):
     [
         (b'{"id": "1"', "train.jsonl, line 1: not JSON"),
         (b'{"id": "1", "utterances": []}', "train.jsonl, line 1: 'id' must be"),
-        (b"\xff\xfe", "train.jsonl: not UTF-8 after line 0"),
+        (b"\xff\xfe", "train.jsonl, line 1: not UTF-8"),
         (b"", "has no dialogue."),
     ],
 )

@@ -20,7 +20,7 @@ from ercsatz.errors import UserError
 from ercsatz.generation import window
 from ercsatz.generators.capabilities import TGI
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, RefusedError
-from ercsatz.knowledge import Found, Inference, ask, attach, find
+from ercsatz.knowledge import Found, Inference, ask, attach, find, text_hash
 from ercsatz.knowledge.ask import Asker, Unit
 from ercsatz.knowledge.run import run
 from ercsatz.knowledge.sidecar import Entry, paths, read_entries, write_entries
@@ -107,7 +107,7 @@ def test_every_utterance_is_asked_about_once_and_written_in_order(config, serve,
         assert entry.generated == Inference((f"to say {n}",), ("calm", "glad"), ())
         assert entry.by == {"generated": "tgi m"}
     assert len(server.asked) == len(entries)
-    attached = attach(splits["test"], "test", find(tmp_path, "mini_nat"))
+    attached = attach(splits, find(tmp_path, "mini_nat"))["test"]
     assert attached[0].utterances[1].knowledge.generated == ("PersonX wants to say 9.", "PersonX feels calm and glad.")
     output = capsys.readouterr().out
     assert "11 of 11 utterances; 11 answers" in output
@@ -229,10 +229,10 @@ def test_a_model_whose_answers_cannot_be_read_is_given_up(config, serve, monkeyp
     assert find(tmp_path, "mini_nat") is None
 
 
-def test_retrieved_knowledge_is_kept(config, serve, tmp_path):
+def test_retrieved_knowledge_is_kept(config, serve, splits, tmp_path):
     path, _ = paths(tmp_path, "mini_nat")
     found = Found("PersonX loses a key", 0.5, Inference((), ("annoyed",), ()))
-    write_entries(path, [Entry("train", "0", 0, (found,), by={"retrieved": "here"})])
+    write_entries(path, [replace(Entry.about("train", splits["train"][0], 0, (found,)), by={"retrieved": "here"})])
     serve()
     run(config())
     entry = read(tmp_path)["train", "0", 0]
@@ -324,6 +324,7 @@ def test_lines_are_json_of_the_documented_keys(config, serve, tmp_path):
         "split": "train",
         "dialogue": "0",
         "turn": 0,
+        "text": text_hash("I lost my keys again."),
         "generated": {"xIntent": ["to say 0"], "xReact": ["calm", "glad"], "oReact": []},
         "by": {"generated": "tgi m"},
     }

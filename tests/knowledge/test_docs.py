@@ -11,18 +11,21 @@ from ercsatz.generators.interface import Answer, FinishReason
 from ercsatz.knowledge.answers import Reason, read_answer
 from ercsatz.knowledge.ask import HOPELESS
 from ercsatz.knowledge.relations import Inference, statements
-from ercsatz.knowledge.sidecar import read_entries
+from ercsatz.knowledge.sidecar import read_entries, text_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "knowledge.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_a_line_can_be_read(tmp_path):
+def test_the_example_of_a_line_can_be_read_and_made(tmp_path, capsys):
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "s.jsonl").write_text(json.dumps(json.loads(example)) + "\n")
     ((_, entry),) = read_entries(tmp_path / "s.jsonl")
     assert entry.retrieved
     assert entry.generated
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.strip() == entry.text == text_hash("Sorry I'm late.")
 
 
 def test_the_example_of_an_answer_can_be_read():

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ercsatz.embedding import TextEncoder
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, retrieve
 from ercsatz.knowledge.atomic import Event, read_atomic
-from ercsatz.knowledge.encoders import TextEncoder, lexical
+from ercsatz.knowledge.encoders import lexical
 from ercsatz.knowledge.retrieve import Retriever
 
 WORDS = ["train", "late", "house", "paint", "keys", "lose", "present", "kind", "sister", "joke", "game", "win"]

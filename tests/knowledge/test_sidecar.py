@@ -5,22 +5,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from ercsatz.dialogue import Knowledge, fingerprint
 from ercsatz.errors import UserError
-from ercsatz.knowledge import Found, Inference, Sidecar, attach, find
+from ercsatz.knowledge import Found, Inference, Sidecar, attach, find, text_hash
+from ercsatz.knowledge import sidecar as sidecar_module
 from ercsatz.knowledge.merge import adding
 from ercsatz.knowledge.sidecar import Entry, paths, read_entries, write_entries
 from ercsatz.knowledge.vectors import write_vectors
 
 LATE = Found("PersonX is late", 0.75, Inference((), ("sorry",), ()))
 HURRY = Inference(("to hurry",), ("nervous",), ("annoyed", "bored"))
+KEYS, KIND, TRAIN = map(text_hash, ("I lost my keys again.", "Thank you, that is so kind.", "The train!"))
 KNOWN = [
-    Entry("train", "0", 0, (LATE,), HURRY, {"retrieved": "a", "generated": "b"}),
-    Entry("train", "1", 1, generated=HURRY),
-    Entry("test", "a/b", 2, retrieved=(LATE,)),
+    Entry("train", "0", 0, KEYS, (LATE,), HURRY, {"retrieved": "a", "generated": "b"}),
+    Entry("train", "1", 1, KIND, generated=HURRY),
+    Entry("test", "a/b", 2, TRAIN, retrieved=(LATE,)),
 ]
-LINE = {"split": "train", "dialogue": "0", "turn": 0}
+LINE = {"split": "train", "dialogue": "0", "turn": 0, "text": KEYS}
 RELATIONS = {"xIntent": [], "xReact": ["x"], "oReact": []}
 
 words = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip), max_size=2).map(tuple)
@@ -31,6 +34,7 @@ entries = st.builds(
     st.sampled_from(["train", "validation", "test"]),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.integers(0, 99),
+    st.text(st.characters(exclude_categories=["Cs"])).map(text_hash),
     st.lists(events, max_size=2).map(tuple),
     inferences,
 )
@@ -49,20 +53,24 @@ def knowledge(dialogues):
     return {(d.id, n): turn.knowledge for d in dialogues for n, turn in enumerate(d.utterances) if turn.knowledge}
 
 
+def attach_one(splits, split, sidecar):
+    return attach({split: splits[split]}, sidecar)[split]
+
+
 def test_no_file_is_no_sidecar(tmp_path):
     assert find(tmp_path, "mini_org") is None
 
 
 def test_attached_statements_are_those_of_the_split(sidecar, splits):
     both = ("PersonX wants to hurry.", "PersonX feels nervous.", "PersonY feels annoyed and bored.")
-    attached = attach(splits["train"], "train", sidecar)
+    attached = attach_one(splits, "train", sidecar)
     assert knowledge(attached) == {("0", 0): Knowledge(("PersonX feels sorry.",), both), ("1", 1): Knowledge((), both)}
-    assert knowledge(attach(splits["test"], "test", sidecar)) == {("a/b", 2): Knowledge(("PersonX feels sorry.",))}
-    assert knowledge(attach(splits["validation"], "validation", sidecar)) == {}
+    assert knowledge(attach_one(splits, "test", sidecar)) == {("a/b", 2): Knowledge(("PersonX feels sorry.",))}
+    assert knowledge(attach_one(splits, "validation", sidecar)) == {}
 
 
 def test_nothing_but_knowledge_is_changed(sidecar, splits):
-    attached = attach(splits["train"], "train", sidecar)
+    attached = attach_one(splits, "train", sidecar)
     bare = [replace(d, utterances=tuple(replace(u, knowledge=None) for u in d.utterances)) for d in attached]
     assert tuple(bare) == splits["train"]
     assert fingerprint(attached) != fingerprint(splits["train"])
@@ -72,7 +80,7 @@ def test_attaching_what_says_nothing_leaves_the_fingerprint(tmp_path, splits):
     path, _ = paths(tmp_path, "m")
     path.parent.mkdir()
     path.write_text(json.dumps({**LINE, "retrieved": [], "generated": {**RELATIONS, "xReact": []}}) + "\n")
-    attached = attach(splits["train"], "train", Sidecar("m", path, None))
+    attached = attach_one(splits, "train", Sidecar("m", path, None))
     assert fingerprint(attached) == fingerprint(splits["train"])
 
 
@@ -86,15 +94,58 @@ def test_what_is_written_is_read_again(tmp_path_factory, written):
 @pytest.mark.parametrize(("split", "dialogue", "turn"), [("train", "7", 0), ("train", "1", 2), ("test", "0", 0)])
 def test_a_line_about_what_is_not_there_is_refused_with_its_place(tmp_path, splits, split, dialogue, turn):
     path, _ = paths(tmp_path, "m")
-    write_entries(path, [KNOWN[0], Entry(split, dialogue, turn, (LATE,))])
+    write_entries(path, [KNOWN[0], Entry(split, dialogue, turn, KEYS, (LATE,))])
     with pytest.raises(UserError, match=r"m\.jsonl, line 2: .*another data set"):
-        attach(splits[split], split, Sidecar("m", path, None))
+        attach_one(splits, split, Sidecar("m", path, None))
+
+
+def other_words(splits, split, dialogue, turn):
+    """The same data set, but that one turn says something else."""
+    changed = []
+    for each in splits[split]:
+        if each.id == dialogue:
+            turns = list(each.utterances)
+            turns[turn] = replace(turns[turn], text="Something else.")
+            each = replace(each, utterances=tuple(turns))
+        changed.append(each)
+    return {**splits, split: tuple(changed)}
+
+
+def test_a_line_about_another_text_is_refused_with_the_command_that_makes_the_file_again(sidecar, splits):
+    """As after the data set was generated again: ids and numbers of turns are still the same."""
+    later = other_words(splits, "train", "1", 1)
+    told = r"mini_org\.jsonl, line 2: turn 1 of dialogue '1' \(train\) has another text, .*knowledge\.py data=mini_org"
+    with pytest.raises(UserError, match=told):
+        attach(later, sidecar)
+    with (
+        pytest.raises(UserError, match=told),
+        adding(sidecar.statements, later, "generated", "c", overwrite=True),
+    ):
+        pass
+    attach({"test": later["test"]}, sidecar)  # whose texts are those of before
+    attach(other_words(splits, "train", "1", 0), sidecar)  # of which nothing is known
+
+
+def test_white_space_is_no_other_text(sidecar, splits):
+    spaced = [
+        replace(d, utterances=tuple(replace(u, text=f" {u.text} ".replace(" ", "\t ")) for u in d.utterances))
+        for d in splits["train"]
+    ]
+    assert knowledge(attach({"train": spaced}, sidecar)["train"]) == knowledge(attach_one(splits, "train", sidecar))
+
+
+def test_all_splits_are_attached_in_one_reading(sidecar, splits, monkeypatch):
+    read, original = [], sidecar_module.read_entries
+    monkeypatch.setattr(sidecar_module, "read_entries", lambda path: (read.append(path), original(path))[1])
+    attached = attach(splits, sidecar)
+    assert read == [sidecar.statements]
+    assert attached == {split: attach_one(splits, split, sidecar) for split in splits}
 
 
 def test_lines_about_other_splits_are_passed_over(tmp_path, splits):
     path, _ = paths(tmp_path, "m")
-    write_entries(path, [Entry("test", "unknown here", 0, (LATE,)), KNOWN[1]])
-    assert list(knowledge(attach(splits["train"], "train", Sidecar("m", path, None)))) == [("1", 1)]
+    write_entries(path, [Entry("test", "unknown here", 0, KEYS, (LATE,)), KNOWN[1]])
+    assert list(knowledge(attach_one(splits, "train", Sidecar("m", path, None)))) == [("1", 1)]
 
 
 FOUND = {"event": "e", "score": 0.5, **RELATIONS}
@@ -106,7 +157,11 @@ FOUND = {"event": "e", "score": 0.5, **RELATIONS}
         ("{", "not JSON"),
         ([], "expected an object"),
         ({"split": "train", "turn": 0}, "'dialogue' is missing"),
-        ({**LINE, "text": "x"}, "unknown key 'text'"),
+        ({**LINE, "texts": "x"}, "unknown key 'texts'"),
+        ({**LINE, "text": "x"}, "'text' must be the 8 hex digits"),
+        ({**LINE, "text": KEYS.upper()}, "'text'"),
+        ({**LINE, "text": 12345678}, "'text'"),
+        ({key: value for key, value in LINE.items() if key != "text"}, "'text' must be"),
         ({**LINE, "split": "dev"}, "'split'"),
         ({**LINE, "dialogue": 0}, "'dialogue'"),
         ({**LINE, "turn": -1}, "'turn'"),
@@ -127,17 +182,17 @@ FOUND = {"event": "e", "score": 0.5, **RELATIONS}
 )
 def test_a_bad_line_is_refused_with_its_place(tmp_path, splits, line, words):
     path = tmp_path / "bad.jsonl"
-    first = json.dumps({**LINE, "turn": 1, "generated": RELATIONS})
+    first = json.dumps({**LINE, "turn": 1, "text": text_hash("You're joking!"), "generated": RELATIONS})
     path.write_text(f"{first}\n{line if isinstance(line, str) else json.dumps(line)}\n")
     with pytest.raises(UserError, match=rf"bad\.jsonl, line 2.*{words}"):
-        attach(splits["train"], "train", Sidecar("bad", path, None))
+        attach_one(splits, "train", Sidecar("bad", path, None))
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path, splits):
     path = tmp_path / "bad.jsonl"
     path.write_bytes(json.dumps(LINE).encode() + b"\n\xff\n")
     with pytest.raises(UserError, match="not UTF-8"):
-        attach(splits["train"], "train", Sidecar("bad", path, None))
+        attach_one(splits, "train", Sidecar("bad", path, None))
 
 
 def test_an_error_while_writing_leaves_the_old_file(tmp_path):
@@ -160,11 +215,11 @@ def test_one_part_is_written_and_the_other_kept(tmp_path, splits):
     write_entries(path, KNOWN)
     new = Inference(x_react=("glad",))
     with adding(path, splits, "generated", "c", overwrite=True) as put:
-        put(Entry("train", "0", 0, generated=new))
-        put(Entry("train", "0", 1, generated=new))
+        put(Entry.about("train", splits["train"][0], 0, generated=new))
+        put(Entry.about("train", splits["train"][0], 1, generated=new))
     read = {entry.key: entry for _, entry in read_entries(path)}
-    assert read["train", "0", 0] == Entry("train", "0", 0, (LATE,), new, {"retrieved": "a", "generated": "c"})
-    assert read["train", "0", 1] == Entry("train", "0", 1, (), new, {"generated": "c"})
+    assert read["train", "0", 0] == Entry("train", "0", 0, KEYS, (LATE,), new, {"retrieved": "a", "generated": "c"})
+    assert read["train", "0", 1] == Entry("train", "0", 1, text_hash("You're joking!"), (), new, {"generated": "c"})
     assert read["train", "1", 1] == KNOWN[1]
     assert read["test", "a/b", 2] == KNOWN[2]
 
@@ -189,13 +244,13 @@ def test_nothing_new_is_an_error_and_changes_nothing(tmp_path, splits):
         pytest.raises(UserError, match="Nothing is retrieved for any utterance"),
         adding(path, splits, "retrieved", "new", overwrite=False) as put,
     ):
-        put(Entry("train", "0", 0))
+        put(Entry.about("train", splits["train"][0], 0))
     assert path.read_bytes() == before
 
 
 def test_adding_to_the_sidecar_of_another_data_set_is_refused(tmp_path, splits):
     path = tmp_path / "s.jsonl"
-    write_entries(path, [Entry("train", "other", 0, (LATE,))])
+    write_entries(path, [Entry("train", "other", 0, KEYS, (LATE,))])
     with (
         pytest.raises(UserError, match="another data set"),
         adding(path, splits, "generated", "c", overwrite=True),
@@ -216,11 +271,11 @@ def test_vectors_are_attached_turn_by_turn_beside_what_is_retrieved(tmp_path, sp
     statements, place = paths(tmp_path, "m")
     tensors = vectors(splits)
     del tensors["train/1"]
-    write_vectors(place, tensors, "x")
+    write_vectors(place, tensors, splits, "x")
     write_entries(statements, KNOWN[2:])
     sidecar = find(tmp_path, "m")
     for split, dialogues in splits.items():
-        for dialogue in attach(dialogues, split, sidecar):
+        for dialogue in attach_one({split: dialogues}, split, sidecar):
             for n, turn in enumerate(dialogue.utterances):
                 if f"{split}/{dialogue.id}" not in tensors:
                     assert turn.knowledge is None
@@ -232,10 +287,10 @@ def test_vectors_are_attached_turn_by_turn_beside_what_is_retrieved(tmp_path, sp
 
 def test_generated_statements_beside_vectors_are_refused(tmp_path, splits):
     statements, place = paths(tmp_path, "m")
-    write_vectors(place, vectors(splits), "x")
+    write_vectors(place, vectors(splits), splits, "x")
     write_entries(statements, KNOWN[2:] + KNOWN[:1])
     with pytest.raises(UserError, match=r"m\.jsonl, line 2: 'generated' beside the vectors"):
-        attach(splits["validation"], "validation", find(tmp_path, "m"))
+        attach_one(splits, "validation", find(tmp_path, "m"))
 
 
 @pytest.mark.parametrize(
@@ -252,9 +307,30 @@ def test_generated_statements_beside_vectors_are_refused(tmp_path, splits):
 )
 def test_bad_vectors_are_refused(tmp_path, splits, change, words):
     _, place = paths(tmp_path, "m")
-    write_vectors(place, {**vectors(splits), **change}, "x")
+    write_vectors(place, {**vectors(splits), **change}, splits, "x")
     with pytest.raises(UserError, match=words):
-        attach(splits["train"], "train", find(tmp_path, "m"))
+        attach_one(splits, "train", find(tmp_path, "m"))
+
+
+def test_vectors_of_other_texts_are_refused(tmp_path, splits):
+    _, place = paths(tmp_path, "m")
+    write_vectors(place, vectors(splits), splits, "x")
+    assert attach(splits, find(tmp_path, "m"))["test"][0].utterances[0].knowledge.vectors
+    told = r"tensor train/0: dialogue '0' \(train\) has other texts.*knowledge\.py data=m"
+    with pytest.raises(UserError, match=told):
+        attach(other_words(splits, "train", "0", 3), find(tmp_path, "m"))
+
+
+@pytest.mark.parametrize("metadata", [None, {"by": "x"}, {"texts": "{"}, {"texts": "[]"}])
+def test_vectors_that_do_not_say_whose_they_are_are_refused(tmp_path, splits, metadata):
+    _, place = paths(tmp_path, "m")
+    place.parent.mkdir()
+    save_file(vectors(splits), place, metadata)
+    with pytest.raises(UserError, match=r"m\.safetensors: the metadata lack 'texts'"):
+        attach(splits, find(tmp_path, "m"))
+    save_file(vectors(splits), place, {"texts": "{}"})
+    with pytest.raises(UserError, match="has other texts"):
+        attach(splits, find(tmp_path, "m"))
 
 
 def test_a_broken_vector_file_is_refused(tmp_path, splits):
@@ -262,4 +338,4 @@ def test_a_broken_vector_file_is_refused(tmp_path, splits):
     place.parent.mkdir()
     place.write_bytes(b"not safetensors")
     with pytest.raises(UserError, match="not a readable safetensors file"):
-        attach(splits["train"], "train", find(tmp_path, "m"))
+        attach_one(splits, "train", find(tmp_path, "m"))

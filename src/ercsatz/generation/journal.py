@@ -46,13 +46,14 @@ class Journal:
 
     Args:
         path: the file; made if there is none.
+        node: what stands before the keys ``journal`` and ``overwrite`` where they are not at the configuration's top.
 
     Raises:
         UserError: it is another process's, no journal, or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, node: str = "") -> None:
+        self.path, self.node = path, node
         self._lock = FileLock(f"{path}.lock")
         try:
             with self._told():
@@ -97,9 +98,9 @@ class Journal:
         if begun is not None and begun != wanted and not overwrite and self.n_answers:
             listed = "\n  ".join(differences(begun, wanted))
             raise UserError(
-                f"{self._path} was begun with other settings:\n  {listed}\n"
-                "Go back to those, begin another journal with journal=FILE, or go on with overwrite=true "
-                "(answers to requests that stay the same are kept)."
+                f"{self.path} was begun with other settings:\n  {listed}\n"
+                f"Go back to those, begin another journal with {self.node}journal=FILE, or go on with "
+                f"{self.node}overwrite=true (answers to requests that stay the same are kept)."
             )
         self.set_fact("settings", wanted)
 
@@ -182,6 +183,6 @@ class Journal:
             raise
         except (sqlite3.Error, OSError) as error:
             raise UserError(
-                f"The journal {self._path} cannot be used: {error}. What was written to it is safe. "
-                "Mend that and start again, or name another file with journal=FILE."
+                f"The journal {self.path} cannot be used: {error}. What was written to it is safe. "
+                f"Mend that and start again, or name another file with {self.node}journal=FILE."
             ) from error

@@ -10,17 +10,19 @@ from typing import Any
 
 from rich.console import Console
 
-from ercsatz.config import GenerateConfig, Served
+from ercsatz.config import GenerateConfig
 from ercsatz.errors import UserError
 from ercsatz.generation import dataset
+from ercsatz.generation.asking import drain, meet, model_of, open_window
 from ercsatz.generation.engine import REACH, Engine
+from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import Job
 from ercsatz.generation.journal import Journal
 from ercsatz.generation.keep import Keeper
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.output import write_files
 from ercsatz.generation.plan import Unit, mode_of, plan
-from ercsatz.generation.probe import check_grammar, identify, keeps_seed
+from ercsatz.generation.probe import check_grammar, keeps_seed
 from ercsatz.generation.progress import Progress, State
 from ercsatz.generation.stopping import on_signal
 from ercsatz.generation.window import Lane, UnansweredError, Window
@@ -38,9 +40,9 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         KeyboardInterrupt: the user stopped it.
     """
     config, state = job.config, _state(job.config)
-    window = _window(job, journal, state)
+    window = open_window(job.generator, config.generator, journal, state)
     try:
-        model = await _model(job, journal, window)
+        model = await model_of(journal, window, config.overwrite)
         journal.answers_come_from(job.generator.settings, model, job.generator.sent, job.generator.dropped)
         engine = Engine(
             job.writer.write,
@@ -50,7 +52,7 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
             partial(_worth, config, state),
             state,
         )
-        async with on_signal(partial(_drain, window, state)):
+        async with on_signal(partial(drain, window, state)):
             with dataset.new_folder(folder) as new:
                 leakage = LeakageReport(job.reference, new / dataset.LEAKAGE_FILE)
                 with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as keeper:
@@ -91,47 +93,9 @@ def _state(config: GenerateConfig) -> State:
     return State(goal, goal_of, labels, target_goal=math.ceil(goal / len(labels)) if wanted else None)
 
 
-def _window(job: Job, journal: Journal, state: State) -> Window:
-    generator = job.config.generator
-    lanes = [Lane(server, generator.window) for server in job.generator.servers]
-    tries, patience = (generator.tries, generator.patience) if isinstance(generator, Served) else (1, 0.0)
-    return Window(lanes, tries, patience, journal.add_failure, state)
-
-
-async def _model(job: Job, journal: Journal, window: Window) -> str:
-    """The model that the answers come from: the journal's, or the servers' where there is none yet.
-
-    Raises:
-        UserError: the servers have another one than the journal, and ``overwrite`` is not given.
-    """
-    before: str | None = journal.fact("model") if journal.n_answers else None
-    if before is not None and not job.config.overwrite:
-        return before
-    try:
-        model, details = await identify(window.lanes)
-    except UserError:
-        if before is None:
-            raise
-        return before  # perhaps nothing has to be asked; if something has, it is tried again then
-    journal.set_fact("model", model)
-    journal.set_fact("servers", details)
-    return model
-
-
 async def _ready(job: Job, journal: Journal, window: Window) -> None:
     """Before the first request is sent: are the servers there, and are they what they should be?"""
-    model, details = await identify(window.lanes)
-    before = journal.fact("model")
-    if model != before:
-        raise UserError(
-            f"The answers in {job.config.journal} come from {before}, but the server has {model}. "
-            "Serve that one, begin another journal with journal=FILE, or ask all again with overwrite=true."
-        )
-    journal.set_fact("servers", details)
-    window.model = model
-    for lane in window.lanes:
-        if not lane.up:
-            window.watch(lane)
+    model = await meet(journal, window)
     if job.generator.real:
         await _probe(job, journal, window, model)
 
@@ -158,7 +122,7 @@ async def _probe_lane(job: Job, window: Window, lane: Lane) -> bool | None:
     try:
         kept = await keeps_seed(window, job.example, lane)
         if job.grammar is not None:
-            await check_grammar(window, job.example, lane, len(job.config.benchmark.labels))
+            await check_grammar(window, job.example, lane, line_grammar(len(job.config.benchmark.labels)))
     except UnansweredError:
         return None
     return kept
@@ -215,8 +179,3 @@ def _check_end(journal: Journal, window: Window, keeper: Keeper, state: State) -
         raise UserError(f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times).")
     if state.reached < (state.goal or 0):
         raise UserError(f"The last {HOPELESS} dialogues were all rejected, so the run stopped. {goes_on}")
-
-
-def _drain(window: Window, state: State) -> None:
-    window.stop()
-    state.note = f"stopping: waiting for {window.in_flight} answers; Ctrl-C again stops at once"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ercsatz.errors import UserError
-from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.window import Lane, Window
 from ercsatz.generators.interface import FinishReason, Identity, Request, ServerError
 
@@ -71,8 +70,14 @@ async def keeps_seed(window: Window, request: Request, lane: Lane) -> bool:
     return texts[0] == texts[1]
 
 
-async def check_grammar(window: Window, request: Request, lane: Lane, n_labels: int) -> None:
+async def check_grammar(window: Window, request: Request, lane: Lane, line: str) -> None:
     """Make sure that one server holds an answer to the grammar; some take one and ignore it.
+
+    Args:
+        window: of the run.
+        request: like any of the run's.
+        lane: of the server.
+        line: the regular expression that every line must match.
 
     Raises:
         UserError: a line of the answer does not match; of one that was cut off, the last line does not count.
@@ -82,7 +87,7 @@ async def check_grammar(window: Window, request: Request, lane: Lane, n_labels: 
     lines = answer.text.strip().split("\n")
     if answer.finish_reason is FinishReason.length and len(lines) > 1:
         lines.pop()
-    if not all(re.fullmatch(line_grammar(n_labels), line) for line in lines):
+    if not all(re.fullmatch(line, each) for each in lines):
         raise UserError(
             f"{lane.server.name} ignores the grammar; it answered {answer.text[:200]!r}. Choose generator.guided=false."
         )

@@ -15,14 +15,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.control import Control
 from rich.text import Text
 
-from ercsatz.dialogue import SPLITS, Dialogue, Utterance, from_json
+from ercsatz.dialogue import SPLITS, Dialogue, Utterance, from_json, json_lines
 from ercsatz.errors import UserError
 
 COLOURS = {
@@ -100,7 +100,7 @@ def select(
             f"{folder} has no {' and no '.join(file.name for file in files)}. "
             "Name the folder of a data set, as python generate.py data=meld_bal writes it to data/meld_bal."
         )
-    lines: Iterable[_Line] = (line for file in there for line in _lines(file))
+    lines: Iterable[_Line] = (_Line(file.stem, *line) for file in there for line in json_lines(file))
     if seed is not None:
         lines = list(lines)
         random.Random(seed).shuffle(lines)
@@ -198,30 +198,15 @@ def _console(colour: bool) -> Console:
 class _Line(NamedTuple):
     split: str
     where: str
-    text: str
-
-
-def _lines(file: Path) -> Iterator[_Line]:
-    number = 0
-    try:
-        with file.open(encoding="utf-8-sig", newline="\n") as lines:
-            for number, text in enumerate(lines, 1):
-                yield _Line(file.stem, f"{file}, line {number}", text)
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: not UTF-8 after line {number}. Convert it, e.g. with iconv -t UTF-8.") from None
+    value: Any
 
 
 def _matching(
     lines: Iterable[_Line], folder: Path, emotion: str | None, id_: str | None
 ) -> Iterator[tuple[str, Dialogue]]:
     found, emotions = False, set[str]()
-    for split, where, text in lines:
-        try:
-            dialogue = from_json(json.loads(text), where)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole dialogue.") from None
+    for split, where, value in lines:
+        dialogue = from_json(value, where)
         if id_ not in (None, dialogue.id):
             continue
         here = {turn.emotion for turn in dialogue.utterances if turn.emotion is not None}

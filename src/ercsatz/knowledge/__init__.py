@@ -3,12 +3,22 @@
 It lies beside the dialogues, in a sidecar that ``knowledge.py`` writes (docs/knowledge.md). To use one::
 
     sidecar = find(Path("data"), "meld_org")
-    dialogues = dialogues if sidecar is None else attach(dialogues, "train", sidecar)
+    splits = splits if sidecar is None else attach(splits, sidecar)
 
 ``ask`` and ``run`` belong to the command and import ``ercsatz.generation``; the other modules import only downwards.
 """
 
 from ercsatz.knowledge.relations import RELATIONS, Found, Inference, found_statements, statements
-from ercsatz.knowledge.sidecar import Sidecar, attach, find
+from ercsatz.knowledge.sidecar import Sidecar, attach, find, text_hash
 
-__all__ = ["RELATIONS", "Found", "Inference", "Sidecar", "attach", "find", "found_statements", "statements"]
+__all__ = [
+    "RELATIONS",
+    "Found",
+    "Inference",
+    "Sidecar",
+    "attach",
+    "find",
+    "found_statements",
+    "statements",
+    "text_hash",
+]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ercsatz.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
+from ercsatz.knowledge.sidecar import Splits
 from ercsatz.knowledge.unpickle import Array, load_plain
 
 ORDER = ("xIntent", "xAttr", "xNeed", "xWant", "xEffect", "xReact", "oWant", "oEffect", "oReact")
 Features = Mapping[str, NDArray[np.float32]]
-Splits = Mapping[str, Sequence[Dialogue]]
 
 
 def read_cosmic(path: Path) -> dict[str, NDArray[np.float32]]:

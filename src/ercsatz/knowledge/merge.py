@@ -1,16 +1,13 @@
 """Write one part of a sidecar and keep the other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ercsatz.dialogue import Dialogue
 from ercsatz.errors import UserError
-from ercsatz.knowledge.sidecar import Entry, Key, check_place, read_entries, writing
-
-Splits = Mapping[str, Sequence[Dialogue]]
+from ercsatz.knowledge.sidecar import Entry, Key, Splits, Texts, read_entries, writing
 
 
 @contextmanager
@@ -27,7 +24,7 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
         overwrite: whether the part may replace what is from elsewhere.
 
     Raises:
-        UserError: the sidecar cannot be read or written or is about other dialogues, it has the part from elsewhere, or
+        UserError: the sidecar cannot be read or written or is about other texts, it has the part from elsewhere, or
             no entry has anything new.
     """
     there = _read(path, splits) if path.is_file() else {}
@@ -56,9 +53,8 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
 
 
 def _read(path: Path, splits: Splits) -> dict[Key, Entry]:
-    sizes = {split: {d.id: len(d.utterances) for d in dialogues} for split, dialogues in splits.items()}
-    entries = {}
+    texts, entries = Texts(path.stem, splits), {}
     for where, entry in read_entries(path):
-        check_place(where, path.stem, entry.dialogue, sizes.get(entry.split, {}), entry.turn + 1)
+        texts.check(where, entry)
         entries[entry.key] = entry
     return entries

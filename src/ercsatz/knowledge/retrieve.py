@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ercsatz.embedding import TextEncoder
 from ercsatz.knowledge.atomic import Event
-from ercsatz.knowledge.encoders import TextEncoder
 from ercsatz.knowledge.relations import Found
 
 TEXTS, EVENTS = 256, 8192  # of one matrix product; at any time there are no more scores than these make

@@ -16,8 +16,8 @@ from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Vari
 from ercsatz.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation.show import inert
-from ercsatz.knowledge.merge import Splits, adding
-from ercsatz.knowledge.sidecar import Entry, paths, read_entries
+from ercsatz.knowledge.merge import adding
+from ercsatz.knowledge.sidecar import Entry, Splits, paths, read_entries
 
 
 def run(config: KnowledgeConfig) -> None:
@@ -77,7 +77,7 @@ def _retrieve(config: KnowledgeConfig, console: Console) -> None:
             found = retriever.search([turn.text for dialogue in dialogues for turn in dialogue.utterances])
             for dialogue in dialogues:
                 for turn, _ in enumerate(dialogue.utterances):
-                    put(Entry(split, dialogue.id, turn, retrieved=next(found)))
+                    put(Entry.about(split, dialogue, turn, retrieved=next(found)))
     _summarise(path, splits, console)
 
 
@@ -91,7 +91,7 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
         raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
     from ercsatz.generation.journal import Journal
     from ercsatz.generators import build
-    from ercsatz.knowledge.ask import Asker, Inquiry, settings, units
+    from ercsatz.knowledge.ask import Asker, inquire, settings, units
 
     splits, path = load_splits(config), _free_of_vectors(config)
     asker, generator = Asker(config), build(config.generator)
@@ -100,7 +100,7 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
     with closing(Journal(Path(config.journal))) as journal:
         journal.begin(settings(config, generator, asker), config.overwrite)
         try:
-            asyncio.run(Inquiry(config, generator, asker, journal).run(splits, begin, console))
+            asyncio.run(inquire(config, generator, asker, journal, splits, begin, console))
         except asyncio.CancelledError:
             raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
     _summarise(path, splits, console)
@@ -137,7 +137,7 @@ def _import_cosmic(config: KnowledgeConfig, console: Console) -> None:
         tensors = by_id(features, splits, file)
     else:
         tensors = by_order(features, {split: splits[split] for split in chosen.splits}, file)
-    write_vectors(vectors, tensors, f"COSMIC's {file.name}")
+    write_vectors(vectors, tensors, splits, f"COSMIC's {file.name}")
     n, width = sum(map(len, tensors.values())), next(iter(tensors.values())).shape[2]
     _say(console, f"Wrote {vectors}: vectors of width {width} for {n:,} utterances.")
 

@@ -2,24 +2,27 @@
 
 ``knowledge/<data>.jsonl`` has a line for every utterance about which something is known::
 
-    {"split": "train", "dialogue": "12", "turn": 0,
+    {"split": "train", "dialogue": "12", "turn": 0, "text": "9ae3d3d7",
      "retrieved": [{"event": "PersonX is late", "score": 0.71, "xIntent": [], "xReact": ["sorry"], "oReact": []}],
      "generated": {"xIntent": ["to make up for it"], "xReact": ["guilty"], "oReact": ["annoyed"]},
      "by": {"retrieved": "lexical TF-IDF, ...", "generated": "tgi ..."}}
 
-``turn`` counts from 0. All but the first three keys may be absent; ``by`` says where each part is from. In place of
-``generated`` there may be vectors in ``knowledge/<data>.safetensors``; see ``ercsatz.knowledge.vectors``.
+``turn`` counts from 0, and ``text`` is the utterance's ``text_hash``: a file that was made for other texts is refused.
+All but the first four keys may be absent; ``by`` says where each part is from. In place of ``generated`` there may be
+vectors in ``knowledge/<data>.safetensors``; see ``ercsatz.knowledge.vectors``.
 """
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from ercsatz.dialogue import SPLITS, Dialogue, Knowledge, atomic_write
+from ercsatz.dialogue import SPLITS, Dialogue, Knowledge, atomic_write, json_lines
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Found, Inference, found_statements, statements
 
@@ -27,6 +30,17 @@ FOLDER = "knowledge"
 PARTS = ("retrieved", "generated")
 Key = tuple[str, str, int]
 """Split, id of the dialogue, turn from 0."""
+Splits = Mapping[str, Sequence[Dialogue]]
+_HASH = re.compile("[0-9a-f]{8}")
+
+
+def text_hash(*texts: str) -> str:
+    """8 hex digits of the SHA-256 of texts, on a line each; runs of white space count as one space.
+
+    >>> text_hash("Sorry I'm late."), text_hash(" Sorry  I'm late.")
+    ('9ae3d3d7', '9ae3d3d7')
+    """
+    return hashlib.sha256("\n".join(" ".join(text.split()) for text in texts).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class Entry:
         split: train, validation or test.
         dialogue: its id.
         turn: the utterance's place in it, from 0.
+        text: the utterance's ``text_hash``.
         retrieved: events like the utterance, the best first.
         generated: what a language model, COMET for one, says about it.
         by: where ``retrieved`` and ``generated`` are from.
@@ -45,9 +60,22 @@ class Entry:
     split: str
     dialogue: str
     turn: int
+    text: str
     retrieved: tuple[Found, ...] = ()
     generated: Inference = NOTHING
     by: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def about(
+        cls,
+        split: str,
+        dialogue: Dialogue,
+        turn: int,
+        retrieved: tuple[Found, ...] = (),
+        generated: Inference = NOTHING,
+    ) -> "Entry":
+        """A line about a turn of a dialogue."""
+        return cls(split, dialogue.id, turn, text_hash(dialogue.utterances[turn].text), retrieved, generated)
 
     @property
     def key(self) -> Key:
@@ -86,39 +114,91 @@ def find(data: Path, name: str) -> Sidecar | None:
     return Sidecar(name, *there) if any(there) else None
 
 
-def attach(dialogues: Sequence[Dialogue], split: str, sidecar: Sidecar) -> tuple[Dialogue, ...]:
+class Texts:
+    """The texts of a data set, or of some of its splits, which a sidecar must be about.
+
+    Args:
+        name: of the data set.
+        splits: its dialogues.
+
+    Attributes:
+        splits: the names of the splits.
+    """
+
+    def __init__(self, name: str, splits: Splits) -> None:
+        self.splits = frozenset(splits)
+        self._name = name
+        self._texts = {
+            (split, dialogue.id): [turn.text for turn in dialogue.utterances]
+            for split, dialogues in splits.items()
+            for dialogue in dialogues
+        }
+
+    def check(self, where: str, entry: Entry) -> None:
+        """Refuse a line about a dialogue, a turn or a text that the data set does not have.
+
+        Raises:
+            UserError: begins with ``where``.
+        """
+        texts = self._of(where, entry.split, entry.dialogue, entry.turn + 1)
+        if text_hash(texts[entry.turn]) != entry.text:
+            self._refuse(where, f"turn {entry.turn} of dialogue {entry.dialogue!r} ({entry.split}) has another text")
+
+    def check_whole(self, where: str, split: str, dialogue: str, turns: int, text: str | None) -> None:
+        """Refuse what is known about all ``turns`` of a dialogue, unless it is there with texts of this hash.
+
+        Raises:
+            UserError: begins with ``where``.
+        """
+        texts = self._of(where, split, dialogue, turns)
+        if turns < len(texts):
+            raise UserError(f"{where}: {turns} turns, but there are {len(texts)}.")
+        if text_hash(*texts) != text:
+            self._refuse(where, f"dialogue {dialogue!r} ({split}) has other texts")
+
+    def _of(self, where: str, split: str, dialogue: str, turns: int) -> list[str]:
+        found = self._texts.get((split, dialogue), [])
+        if len(found) < turns:
+            has = f"dialogue {dialogue!r} has {len(found)} turns" if found else f"there is no dialogue {dialogue!r}"
+            self._refuse(where, has)
+        return found
+
+    def _refuse(self, where: str, what: str) -> NoReturn:
+        raise UserError(
+            f"{where}: {what}, so the sidecar belongs to another data set, or to an earlier {self._name}. "
+            f"Remove it and make it again: python knowledge.py data={self._name}"
+        )
+
+
+def attach(splits: Splits, sidecar: Sidecar) -> dict[str, tuple[Dialogue, ...]]:
     """The same dialogues with what is known about their utterances; ``None`` where nothing is.
 
     Args:
-        dialogues: all of the split.
-        split: which lines of the sidecar are about them; those about other splits are passed over.
+        splits: all dialogues of some splits; lines of the sidecar about others are passed over.
         sidecar: of the data set that they are from.
 
     Raises:
-        UserError: the sidecar cannot be read, is about a dialogue or turn that is not there, or has both generated
-            statements and vectors.
+        UserError: the sidecar cannot be read, is about a dialogue, turn or text that is not there, or has both
+            generated statements and vectors.
     """
-    sizes = {dialogue.id: len(dialogue.utterances) for dialogue in dialogues}
-    known = {} if sidecar.statements is None else _read_known(sidecar, split, sizes)
+    texts = Texts(sidecar.name, splits)
+    known = {} if sidecar.statements is None else _read_known(sidecar, texts)
     if sidecar.vectors is not None:
         from ercsatz.knowledge.vectors import read_vectors
 
-        for name, turns in read_vectors(sidecar.vectors, split, sizes):
+        for split, name, turns in read_vectors(sidecar.vectors, texts):
             for turn, vectors in enumerate(turns):
-                known[name, turn] = replace(known.get((name, turn), Knowledge()), vectors=vectors)
-    return tuple(
-        replace(
-            dialogue,
-            utterances=tuple(
-                replace(utterance, knowledge=known.get((dialogue.id, turn)))
-                for turn, utterance in enumerate(dialogue.utterances)
-            ),
-        )
-        for dialogue in dialogues
-    )
+                known[split, name, turn] = replace(known.get((split, name, turn), Knowledge()), vectors=vectors)
+
+    def knowing(split: str, dialogue: Dialogue) -> Dialogue:
+        turns = enumerate(dialogue.utterances)
+        told = (replace(utterance, knowledge=known.get((split, dialogue.id, turn))) for turn, utterance in turns)
+        return replace(dialogue, utterances=tuple(told))
+
+    return {split: tuple(knowing(split, dialogue) for dialogue in dialogues) for split, dialogues in splits.items()}
 
 
-def _read_known(sidecar: Sidecar, split: str, sizes: Mapping[str, int]) -> dict[tuple[str, int], Knowledge]:
+def _read_known(sidecar: Sidecar, texts: Texts) -> dict[Key, Knowledge]:
     assert sidecar.statements is not None
     known = {}
     shared: dict[str, str] = {}  # an event is like many utterances; its statements need memory once
@@ -128,30 +208,15 @@ def _read_known(sidecar: Sidecar, split: str, sizes: Mapping[str, int]) -> dict[
                 f"{where}: 'generated' beside the vectors in {sidecar.vectors}, which stand in its place. "
                 "Move one of them away."
             )
-        if entry.split == split:
-            check_place(where, sidecar.name, entry.dialogue, sizes, entry.turn + 1)
+        if entry.split in texts.splits:
+            texts.check(where, entry)
             found, generated = (
                 tuple(shared.setdefault(statement, statement) for statement in each)
                 for each in (found_statements(entry.retrieved), statements(entry.generated))
             )
             if found or generated:
-                known[entry.dialogue, entry.turn] = Knowledge(found, generated)
+                known[entry.key] = Knowledge(found, generated)
     return known
-
-
-def check_place(where: str, name: str, dialogue: str, sizes: Mapping[str, int], turns: int) -> None:
-    """Refuse what is known about a dialogue or a turn that a data set does not have.
-
-    Raises:
-        UserError: ``sizes``, turns by dialogue id, lacks the dialogue, or it has fewer ``turns``.
-    """
-    found = sizes.get(dialogue, 0)
-    if found < turns:
-        what = f"dialogue {dialogue!r} has {found} turns" if found else f"there is no dialogue {dialogue!r}"
-        raise UserError(
-            f"{where}: {what}, so the sidecar belongs to another data set, or to an earlier {name}. "
-            f"Remove it and make it again: python knowledge.py data={name}"
-        )
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, Entry]]:
@@ -164,11 +229,7 @@ def read_entries(path: Path) -> Iterator[tuple[str, Entry]]:
         UserError: the file cannot be read, a line is not as described above, or an utterance has two.
     """
     seen = set[Key]()
-    for where, text in _lines(path):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}). A line must be about one whole utterance.") from None
+    for where, line in json_lines(path):
         entry = _entry(line, where)
         if entry.key in seen:
             raise UserError(f"{where}: a second line about {entry.split} {entry.dialogue!r}, turn {entry.turn}.")
@@ -205,7 +266,7 @@ def writing(path: Path) -> Iterator[Callable[[Entry], None]]:
 
 
 def _to_json(entry: Entry) -> dict[str, Any]:
-    line: dict[str, Any] = {"split": entry.split, "dialogue": entry.dialogue, "turn": entry.turn}
+    line: dict[str, Any] = {key: getattr(entry, key) for key in ("split", "dialogue", "turn", "text")}
     if entry.retrieved:
         line["retrieved"] = [
             {"event": found.event, "score": found.score, **found.inference.to_json()} for found in entry.retrieved
@@ -216,25 +277,19 @@ def _to_json(entry: Entry) -> dict[str, Any]:
     return line | {"by": by} if by else line
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    number = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:  # U+2028 may stand in a phrase
-            for number, text in enumerate(file, 1):
-                yield f"{path}, line {number}", text
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}, line {number + 1} or later: not UTF-8. Make the file again.") from None
-
-
 def _entry(line: object, where: str) -> Entry:
-    values = _object(line, ("split", "dialogue", "turn"), (*PARTS, "by"), where)
+    values = _object(line, ("split", "dialogue", "turn"), ("text", *PARTS, "by"), where)
     split, dialogue, turn = values["split"], values["dialogue"], values["turn"]
     if split not in SPLITS:
         raise UserError(f"{where}: 'split' must be {', '.join(SPLITS)}.")
     if not isinstance(dialogue, str) or type(turn) is not int or turn < 0:
         raise UserError(f"{where}: 'dialogue' must be a string and 'turn' a number from 0.")
+    text = values.get("text")
+    if not isinstance(text, str) or not _HASH.fullmatch(text):
+        raise UserError(
+            f"{where}: 'text' must be the 8 hex digits that docs/knowledge.md describes: without them, nobody would "
+            "notice that the data set has other texts by now. Make the file again with knowledge.py, or add them."
+        )
     retrieved, generated = values.get("retrieved", []), values.get("generated")
     if not isinstance(retrieved, list):
         raise UserError(f"{where}: 'retrieved' must be a list.")
@@ -249,6 +304,7 @@ def _entry(line: object, where: str) -> Entry:
         split,
         dialogue,
         turn,
+        text,
         tuple(_found(each, f"{where}, retrieved {number}") for number, each in enumerate(retrieved, 1)),
         NOTHING if generated is None else _inference(generated, (), f"{where}, generated"),
         by,

@@ -41,7 +41,7 @@ def read_text_form(path: Path, split: str, dialogues: Sequence[Dialogue]) -> Ite
                     f"{where}, utterance {turn + 1}: {said!r}, but dialogue {dialogue.id!r} of {split} has "
                     f"{utterance.text!r} there. The file is about other dialogues, or has them in another order."
                 )
-            yield Entry(split, dialogue.id, turn, generated=known)
+            yield Entry.about(split, dialogue, turn, generated=known)
 
 
 def divide(text: str, where: str) -> tuple[str, Inference]:

@@ -1,9 +1,11 @@
 """Vectors in the place of generated statements: ``knowledge/<data>.safetensors``.
 
 A tensor ``<split>/<dialogue id>`` is float32 of (turns, 3, width): xIntent, xReact and oReact of each turn. The width
-is the same everywhere; COSMIC's features of COMET have 768.
+is the same everywhere; COSMIC's features of COMET have 768. The file's metadata have ``texts``, a JSON object from each
+tensor's name to the ``text_hash`` of its dialogue's utterances: a file that was made for other texts is refused.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,58 +18,77 @@ from safetensors.numpy import save_file
 from ercsatz.dialogue import SPLITS
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
-from ercsatz.knowledge.sidecar import check_place
+from ercsatz.knowledge.sidecar import Splits, Texts, text_hash
 
 
-def read_vectors(path: Path, split: str, sizes: Mapping[str, int]) -> Iterator[tuple[str, list[bytes]]]:
-    """Read the vectors of a split.
+def read_vectors(path: Path, texts: Texts) -> Iterator[tuple[str, str, list[bytes]]]:
+    """Read the vectors of some splits.
 
     Args:
         path: the file.
-        split: those of others are passed over.
-        sizes: turns by dialogue id, of all dialogues of the split.
+        texts: of the splits; the vectors of others are passed over.
 
     Yields:
-        Ids of dialogues and the bytes of each turn's vectors, as ``Knowledge`` has them.
+        The split, the id of a dialogue, and the bytes of each turn's vectors, as ``Knowledge`` has them.
 
     Raises:
-        UserError: the file cannot be read, is not as described above, or is about a dialogue or turn that is not there.
+        UserError: the file cannot be read, is not as described above, or is about a dialogue, turn or text that is not
+            there.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             _check_shapes(path, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118
+            hashes = _hashes(path, file.metadata() or {})
             for name in file.keys():  # noqa: SIM118
-                tensor_split, _, dialogue = name.partition("/")
-                if tensor_split == split:
+                split, _, dialogue = name.partition("/")
+                if split in texts.splits:
                     tensor = file.get_tensor(name)
-                    check_place(f"{path}, tensor {name}", path.stem, dialogue, sizes, len(tensor))
-                    if len(tensor) < sizes[dialogue]:
-                        raise UserError(f"{path}, tensor {name}: {len(tensor)} turns, but there are {sizes[dialogue]}.")
-                    yield dialogue, [turn.tobytes() for turn in tensor]
+                    texts.check_whole(f"{path}, tensor {name}", split, dialogue, len(tensor), hashes.get(name))
+                    yield split, dialogue, [turn.tobytes() for turn in tensor]
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}). Make it again.") from None
 
 
-def write_vectors(path: Path, tensors: Mapping[str, NDArray[np.float32]], by: str) -> None:
+def write_vectors(path: Path, tensors: Mapping[str, NDArray[np.float32]], splits: Splits, by: str) -> None:
     """Write the vectors of a data set; the file appears whole or not at all.
 
     Args:
         path: the file.
         tensors: (turns, 3, width) by ``<split>/<dialogue id>``.
+        splits: the dialogues that they are about.
         by: where they are from.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.
     """
+    hashes = {
+        f"{split}/{dialogue.id}": text_hash(*(turn.text for turn in dialogue.utterances))
+        for split, dialogues in splits.items()
+        for dialogue in dialogues
+    }
+    metadata = {"by": by, "texts": json.dumps({name: hashes[name] for name in tensors if name in hashes})}
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, new, {"by": by})
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, new, metadata)
         new.replace(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"Cannot write {path}: {error}. Make room or mend paths.data.") from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def _hashes(path: Path, metadata: Mapping[str, str]) -> dict[str, str]:
+    try:
+        hashes = json.loads(metadata["texts"])
+    except (KeyError, json.JSONDecodeError):
+        hashes = None
+    if not isinstance(hashes, dict):
+        raise UserError(
+            f"{path}: the metadata lack 'texts', as docs/knowledge.md describes it: without, nobody would notice that "
+            "the data set has other texts by now. Make the file again."
+        )
+    return hashes
 
 
 def _check_shapes(path: Path, slices: Mapping[str, object]) -> None:

@@ -1,8 +1,7 @@
 """A job's dialogues, and what is known about them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from ercsatz import knowledge
@@ -10,7 +9,7 @@ from ercsatz.config import TODKAT, KnowledgeSources, Phase, TrainConfig
 from ercsatz.dialogue import Corpus, Dialogue, Utterance
 
 Sources = frozenset[str]
-_Change = Callable[[str, tuple[Dialogue, ...]], tuple[Dialogue, ...]]
+_Splits = Mapping[str, tuple[Dialogue, ...]]
 _WANTED: dict[KnowledgeSources, Sources] = {
     KnowledgeSources.none: frozenset(),
     KnowledgeSources.retrieved: frozenset({"retrieved"}),
@@ -49,11 +48,11 @@ def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[Tr
     wanted = _WANTED[classifier.knowledge]
     sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)} if wanted else {}
 
-    def join(name: str, split: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
+    def join(name: str, splits: _Splits) -> _Splits:
         sidecar = sidecars.get(name)
-        return dialogues if sidecar is None else knowledge.attach(dialogues, split, sidecar)
+        return splits if sidecar is None else knowledge.attach(splits, sidecar)
 
-    joined = [_each(corpus, partial(join, corpus.name)) for corpus in corpora]
+    joined = [replace(corpus, splits=join(corpus.name, corpus.splits)) for corpus in corpora]
     trained = {Phase.original: joined[:1], Phase.pretrain: joined[-1:]}.get(cfg.phase, joined)
     found = [_sources(corpus.split("train")) for corpus in trained]
     kept = wanted.intersection(*found)
@@ -64,11 +63,11 @@ def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[Tr
                 f"(in {Path(cfg.paths.data) / 'knowledge'}). It is made with: python knowledge.py data={corpus.name}",
                 flush=True,
             )
-    joined = [_each(corpus, lambda _, d: _only(d, kept)) for corpus in joined]
+    joined = [_reduced_to(corpus, kept) for corpus in joined]
     ready = {corpus.name: corpus.split("test") for corpus in joined}
 
     def test_set(name: str, dialogues: tuple[Dialogue, ...]) -> tuple[Dialogue, ...]:
-        return ready[name] if name in ready else _only(join(name, "test", dialogues), kept)
+        return ready[name] if name in ready else _only(join(name, {"test": dialogues})["test"], kept)
 
     tests = {variant: test_set(f"{cfg.benchmark.name}_{variant}", d) for variant, d in data.test_sets.items()}
     (effective,) = (name for name, sources in _WANTED.items() if sources == kept)
@@ -78,11 +77,11 @@ def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[Tr
 
 def without_knowledge(corpus: Corpus) -> Corpus:
     """The same dialogues, about which nothing is known."""
-    return _each(corpus, lambda _, dialogues: _only(dialogues, frozenset()))
+    return _reduced_to(corpus, frozenset())
 
 
-def _each(corpus: Corpus, change: _Change) -> Corpus:
-    return replace(corpus, splits={split: change(split, dialogues) for split, dialogues in corpus.splits.items()})
+def _reduced_to(corpus: Corpus, sources: Sources) -> Corpus:
+    return replace(corpus, splits={split: _only(dialogues, sources) for split, dialogues in corpus.splits.items()})
 
 
 def _sources(dialogues: Iterable[Dialogue]) -> Sources:

@@ -1,0 +1,196 @@
+"""Have a language model judge a synthetic data set."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
+from ercsatz import config
+from ercsatz.check import Rule, at_least_1, enforce
+from ercsatz.config import LanguageModel
+from ercsatz.dialogue import Dialogue, fingerprint
+from ercsatz.generation.asking import HopelessError, Inquiry, Outcome, Tally
+from ercsatz.generation.journal import Journal
+from ercsatz.generation.validate import generator_rules
+from ercsatz.generation.window import Lane, Window
+from ercsatz.generators import build
+from ercsatz.generators.interface import Generator
+from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units
+from ercsatz.judging.pairs import Drawn, draw
+from ercsatz.judging.read import CRITERIA, FIT, Reason, grammar
+from ercsatz.judging.result import Funnel, Judgement, Record
+from ercsatz.judging.rubric import VERSION
+from ercsatz.judging.scores import Scores, agreements, means
+from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
+from ercsatz.quality.measure import Better, Measure, undefined
+
+HOPELESS = 100  # judgements, none of them with an answer that can be read, after which there is no use in going on
+NODE = "judge."  # of the configuration
+MOST_TURNS = 999  # the number of a turn has three digits at the most
+CHARACTERS = 4  # of English text to a token, roughly
+
+
+def judge(
+    synthetic: Sequence[Dialogue],
+    real: Sequence[Dialogue],
+    settings: config.Judge,
+    generator: config.Generator,
+    name: str,
+    seed: int,
+    console: Console,
+) -> Judgement:
+    """Have pairs of a synthetic and a real dialogue judged, blindly and in both orders.
+
+    Answers are in the journal before they are used: the same call goes on where one was stopped and asks nothing twice.
+
+    Args:
+        synthetic: dialogues of the data set that is judged; personas are in their provenance, where there are any.
+        real: dialogues of the real training split.
+        settings: of the judge.
+        generator: who judges. The offline generator judges nothing.
+        name: of the data set.
+        seed: of the draw and of all requests.
+        console: told how far it is.
+
+    Raises:
+        UserError: the settings make no sense or are not those of the journal, or servers are not there or not right.
+        KeyboardInterrupt: the user stopped it; what was answered is in the journal.
+    """
+    enforce(_rules(settings, generator))
+    asker = Asker(settings, name, seed)
+    drawn = draw(synthetic, real, settings.n, settings.turns, seed)
+    planned = list(units(drawn.pairs, settings))
+    counts = Funnel(len(synthetic), drawn.passed_over, len(drawn.pairs), len(planned))
+    if settings.dry_run:
+        _show(asker, planned, counts, settings, console)
+        return _unjudged("judge.dry_run=true asks nothing", asker, counts)
+    if not isinstance(generator, LanguageModel):
+        because = f"generator={generator.name} is no language model; choose generator=tgi, openai or transformers"
+        return _unjudged(because, asker, counts)
+    if not planned:
+        because = f"none of {len(synthetic)} synthetic dialogues has a real one of about its length, of {len(real)}"
+        return _unjudged(because, asker, counts)
+    sizes = len(synthetic), len(real)
+    data = {"name": name, "synthetic_sha256": fingerprint(synthetic), "real_sha256": fingerprint(real), "seed": seed}
+    return _Session(settings, generator, asker, console).judge(drawn, planned, data, sizes)
+
+
+class _Session:
+    """One run with a language model."""
+
+    def __init__(self, settings: config.Judge, chosen: LanguageModel, asker: Asker, console: Console) -> None:
+        self._settings, self._chosen, self._asker, self._console = settings, chosen, asker, console
+        self._grammar = grammar(settings.turns) if chosen.guided else None
+
+    def judge(self, drawn: Drawn, planned: list[Unit], data: dict[str, Any], sizes: tuple[int, int]) -> Judgement:
+        generator, settings = build(self._chosen, self._grammar), self._settings
+        self._asker.request(planned[0], 0)  # tries the templates before anything is asked
+        record, tally = Record(Scores(drawn.pairs, settings.repeats)), Tally[Reason]("judgements", HOPELESS)
+        described = {"name": generator.name, **generator.settings}
+        with closing(Journal(Path(settings.journal), NODE)) as journal:
+            wanted = request_settings(settings, described, self._asker, VERSION, data)
+            journal.begin(wanted, settings.overwrite)
+            try:
+                asyncio.run(self._ask(generator, journal, planned, record, tally))
+            except HopelessError as error:
+                self._console.print(str(error), soft_wrap=True, markup=False)
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
+            model = journal.fact("model")
+        funnel = record.funnel(sizes[0], drawn, len(planned), tally)
+        self._console.print(funnel.table(f"{data['name']}: from dialogues to judgements"))
+        return _judgement(f"{generator.name} {model}", self._asker, record, settings.minimum, sizes, funnel)
+
+    async def _ask(
+        self, generator: Generator, journal: Journal, planned: list[Unit], record: Record, tally: Tally[Reason]
+    ) -> None:
+        grammar, overwrite = self._grammar, self._settings.overwrite
+
+        async def probe(window: Window, lane: Lane) -> None:
+            made = json.loads(json.dumps([window.model, lane.server.name, generator.settings]))
+            if grammar is not None and made not in (journal.fact("probed") or []):
+                await self._asker.probe(planned[0], grammar, window, lane)
+                journal.set_fact("probed", [*(journal.fact("probed") or []), made])
+
+        def begin(model: str) -> nullcontext[Callable[[Outcome[Unit, Judged, Reason]], None]]:
+            record.source = (generator.name, model, VERSION, self._asker.rubric.sha256)
+            return nullcontext(record.take)
+
+        inquiry = Inquiry[Unit, Judged, Reason](generator, self._chosen, journal, overwrite, probe)
+        await inquiry.run(self._asker.write, iter(planned), len(planned), tally, begin, self._console)
+
+
+def _judgement(
+    by: str, asker: Asker, record: Record, minimum: int, sizes: tuple[int, int], funnel: Funnel
+) -> Judgement:
+    scores = record.scores
+    synthetic, real = means(scores, minimum, sizes)
+    preferred = preference(scores.choices, minimum)
+    rows, turns = record.frames()
+    return Judgement(
+        not_judged="",
+        by=by,
+        rubric=VERSION,
+        templates_sha256=asker.rubric.sha256,
+        measures=[*synthetic, preferred.measure],
+        real=real,
+        preference=preferred,
+        agreement=agreements(scores, minimum),
+        bias=position_bias(scores.choices, minimum),
+        funnel=funnel,
+        rows=rows,
+        turns=turns,
+    )
+
+
+def _unjudged(because: str, asker: Asker, funnel: Funnel) -> Judgement:
+    """A judgement without any figure."""
+    rows, turns = Record(Scores((), 1)).frames()
+
+    def none(name: str, better: Better = "real") -> Measure:
+        return undefined(FAMILY, name, better, f"nothing was judged: {because}", 0, funnel.dialogues)
+
+    criteria = [none(name) for name in (*CRITERIA, FIT)]
+    return Judgement(
+        not_judged=f"Not judged: {because}.",
+        by="",
+        rubric=VERSION,
+        templates_sha256=asker.rubric.sha256,
+        measures=[*criteria, none(PREFERENCE, "higher")],
+        real=criteria,
+        preference=None,
+        agreement=[],
+        bias=[],
+        funnel=funnel,
+        rows=rows,
+        turns=turns,
+    )
+
+
+def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Judge, console: Console) -> None:
+    """The first prompt of each kind, and how many requests there would be."""
+    first = {unit.kind: unit for unit in reversed(planned)}
+    for kind, unit in sorted(first.items()):
+        prompt = asker.request(unit, 0).prompt
+        console.print(
+            Panel(escape(prompt), title=f"{kind}, about {len(prompt) // CHARACTERS} tokens", title_align="left")
+        )
+    compared = sum(unit.kind == "pair" for unit in planned)
+    console.print(
+        f"{counts.pairs:,} pairs in both orders with {settings.repeats} seeds: {compared:,} requests, and "
+        f"{counts.wanted - compared:,} about personas; what is asked for again not counted.",
+        soft_wrap=True,
+    )
+
+
+def _rules(settings: config.Judge, generator: config.Generator) -> Iterator[Rule]:
+    for key in ("n", "repeats", "attempts", "minimum"):
+        yield at_least_1(f"{NODE}{key}", getattr(settings, key))
+    yield f"{NODE}turns", settings.turns, 1 <= settings.turns <= MOST_TURNS, f"from 1 to {MOST_TURNS}"
+    yield from generator_rules(generator)

@@ -1,0 +1,1 @@
+"""How good a synthetic data set is: pure functions of dialogues and an embedder."""

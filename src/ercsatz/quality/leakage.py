@@ -1,0 +1,233 @@
+"""What dialogues repeat of the real validation and test sets, turn by turn and as a whole, and how to be rid of it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from ercsatz.dialogue import Dialogue
+from ercsatz.leaks import Hit, Reference, Rules
+from ercsatz.overlap import containment, ngrams, normalise
+from ercsatz.quality.measure import Better, Measure, undefined
+from ercsatz.quality.similar import Match, Similar
+
+NEAR = 0.7
+"""Edits of one word in ten keep a turn above it; see docs/quality.md for what else it finds."""
+
+Splits = Mapping[str, Sequence[Dialogue]]
+Kind = Literal["dialogue", "near dialogue", "exact", "normalised", "ngrams", "near"]
+COLUMNS = ("split", "dialogue", "turn", "text", "real_split", "real_dialogue", "real_text", "kind", "score")
+_WORST: tuple[Kind, ...] = ("dialogue", "near dialogue", "exact", "normalised", "ngrams", "near")
+_BETWEEN = " / "
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What was found.
+
+    Attributes:
+        measures: shares, 0 to 1; see ``leakage``.
+        offenders: a row per thing found, the worst first: split, dialogue and turn (from 1; missing where it is of the
+            whole dialogue) that repeat, the text, where it is from (real_split, real_dialogue, real_text), kind and
+            score. Of several sources the first is named.
+    """
+
+    measures: list[Measure]
+    offenders: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Dialogues without leaks.
+
+    Attributes:
+        splits: those without an offender, in their order; a split may be empty.
+        removed: a row per dialogue that was left out, with its worst offence: the columns of ``Leaks.offenders``.
+    """
+
+    splits: dict[str, tuple[Dialogue, ...]]
+    removed: pd.DataFrame
+
+
+class _Row(NamedTuple):
+    split: str
+    dialogue: str
+    turn: int | None
+    text: str
+    real_split: str
+    real_dialogue: str
+    real_text: str
+    kind: Kind
+    score: float
+
+
+def leakage(splits: Splits, real: Splits, rules: Rules, near: float = NEAR) -> Leaks:
+    """Everything in ``splits`` that repeats ``real``.
+
+    Kinds, the worst first, whoever speaks:
+
+    - ``dialogue``: the utterances of a real dialogue, by ``rules``. Score: the share of them.
+    - ``near dialogue``: a whole dialogue like a real one.
+    - ``exact``: a turn of at least ``rules.words`` words, character for character.
+    - ``normalised``: the same, case and punctuation aside.
+    - ``ngrams``: the dialogue's word n-grams, by ``rules``. Score: the share of them.
+    - ``near``: a turn like a real one.
+
+    Like means that both have at least ``rules.words`` different words and that the Jaccard similarity of their
+    character 3-grams, which is the score, is at least ``near``.
+
+    Everyday turns do not count: shorter ones are never repeated on their own, and neither is a dialogue that has
+    nothing else, "Hey." and "Hey!" for one.
+
+    Args:
+        splits: of the data set to look at; ids need to be unique within a split only.
+        real: the held-out splits of the benchmark.
+        rules: the generator's.
+        near: above 0 to 1.
+
+    Returns:
+        Shares of turns: exact, normalised (those included), near (these included), everyday (equal to a real turn that
+        is too short to count). Shares of dialogues: ngrams, whole (kinds ``dialogue`` and ``near dialogue``), leaking
+        (anything). Shares of the real dialogues: real_repeated (named as the source of anything) and real_findable
+        (found when searched for itself; the others are too short).
+    """
+    search = _Search(real, rules, near)
+    rows = [row for split, dialogues in splits.items() for row in search.rows(split, dialogues)]
+    itself = {(split, row.dialogue) for split in real for row in search.rows(split, real[split])}
+    everyday = sum(search.everyday(dialogues) for dialogues in splits.values())
+    rows.sort(key=lambda row: (_WORST.index(row.kind), -row.score, -len(row.text)))
+    offenders = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"turn": "Int64", "score": "float64"})
+    return Leaks(_measures(rows, splits, real, len(itself), everyday), offenders)
+
+
+def clean(splits: Splits, offenders: pd.DataFrame) -> Cleaned:
+    """Leave out every dialogue with an offender.
+
+    Args:
+        splits: as given to ``leakage``.
+        offenders: as it gave them.
+    """
+    removed = offenders.drop_duplicates(["split", "dialogue"]).reset_index(drop=True)
+    gone = set(zip(removed["split"], removed["dialogue"], strict=True))
+    kept = {
+        split: tuple(dialogue for dialogue in dialogues if (split, dialogue.id) not in gone)
+        for split, dialogues in splits.items()
+    }
+    return Cleaned(kept, removed)
+
+
+class _Search:
+    """Finds what repeats real dialogues."""
+
+    def __init__(self, real: Splits, rules: Rules, near: float) -> None:
+        self._rules, self._near = rules, near
+        self._reference = Reference(real, rules)
+        self._real = {(split, each.id): each for split, dialogues in real.items() for each in dialogues}
+        self._verbatim: dict[str, tuple[str, str]] = {}
+        turns: dict[str, tuple[str, str, str]] = {}
+        for place, dialogue in self._real.items():
+            for turn in dialogue.utterances:
+                self._verbatim.setdefault(turn.text, place)
+                turns.setdefault(normalise(turn.text), (*place, turn.text))
+        self._short = {form for form in turns if len(form.split()) < rules.words}
+        self._turns = [source for form, source in turns.items() if self._is_long(form)]
+        self._similar_turns = Similar([form for form in turns if self._is_long(form)])
+        wholes = {place: " ".join(_forms(dialogue)) for place, dialogue in self._real.items()}
+        self._wholes = [place for place, form in wholes.items() if self._is_long(form)]
+        self._similar_wholes = Similar([wholes[place] for place in self._wholes])
+
+    def everyday(self, dialogues: Sequence[Dialogue]) -> int:
+        """How many turns are equal to a real one that is too short to count."""
+        return sum(form in self._short for dialogue in dialogues for form in _forms(dialogue))
+
+    def rows(self, split: str, dialogues: Sequence[Dialogue]) -> Iterator[_Row]:
+        """All offenders in a split."""
+        forms = [_forms(dialogue) for dialogue in dialogues]
+        turns = self._similar(self._similar_turns, (form for each in forms for form in each))
+        wholes = self._similar(self._similar_wholes, map(" ".join, forms))
+        for dialogue, each in zip(dialogues, forms, strict=True):
+            hits = self._reference.hits(dialogue.utterances)
+            repeated = {normalise(hit.text): hit for hit in hits if hit.kind == "utterance"}
+            for number, (turn, form) in enumerate(zip(dialogue.utterances, each, strict=True), 1):
+                if form in repeated:
+                    yield _Row(split, dialogue.id, number, turn.text, *self._same(turn.text, repeated[form]))
+                elif form in turns:
+                    match = turns[form]
+                    source = self._turns[match.place]
+                    yield _Row(split, dialogue.id, number, turn.text, *source, "near", match.score)
+            yield from self._of_whole(split, dialogue, [hit for hit in hits if hit.kind != "utterance"])
+            if (form := " ".join(each)) in wholes:
+                match = wholes[form]
+                place = self._wholes[match.place]
+                if not any(hit.kind == "dialogue" and (hit.split, hit.dialogue) == place for hit in hits):
+                    said, source_text = _all_said(dialogue), _all_said(self._real[place])
+                    yield _Row(split, dialogue.id, None, said, *place, source_text, "near dialogue", match.score)
+
+    def _similar(self, known: Similar, forms: Iterable[str]) -> dict[str, Match]:
+        return known.best([form for form in dict.fromkeys(forms) if self._is_long(form)], self._near)
+
+    def _is_long(self, form: str) -> bool:
+        """Different words count: "no" six times is like all that has a "no" in it."""
+        return len(set(form.split())) >= self._rules.words
+
+    def _same(self, text: str, hit: Hit) -> tuple[str, str, str, Kind, float]:
+        """Where a turn is from that occurs in the real dialogues."""
+        if text in self._verbatim:
+            return (*self._verbatim[text], text, "exact", 1.0)
+        form = normalise(text)
+        source = self._real[hit.split, hit.dialogue]
+        real_text = next(turn.text for turn in source.utterances if normalise(turn.text) == form)
+        return (hit.split, hit.dialogue, real_text, "normalised", 1.0)
+
+    def _of_whole(self, split: str, dialogue: Dialogue, hits: Sequence[Hit]) -> Iterator[_Row]:
+        for hit in hits:
+            texts = [turn.text for turn in self._real[hit.split, hit.dialogue].utterances]
+            if hit.kind == "ngrams":
+                run = set(ngrams(hit.text.split(), self._rules.ngram))
+                real = max(
+                    texts, key=lambda text: containment(run, set(ngrams(normalise(text).split(), self._rules.ngram)))
+                )
+                yield _Row(split, dialogue.id, None, hit.text, hit.split, hit.dialogue, real, "ngrams", hit.score)
+            else:
+                own = {normalise(turn.text) for turn in dialogue.utterances}
+                real = _BETWEEN.join(text for text in texts if normalise(text) in own)
+                yield _Row(split, dialogue.id, None, hit.text, hit.split, hit.dialogue, real, "dialogue", hit.score)
+
+
+def _measures(rows: Sequence[_Row], splits: Splits, real: Splits, findable: int, everyday: int) -> list[Measure]:
+    turns = {kind: sum(row.kind == kind for row in rows) for kind in ("exact", "normalised", "near")}
+    n_dialogues = sum(map(len, splits.values()))
+    n_turns = sum(len(dialogue.utterances) for dialogues in splits.values() for dialogue in dialogues)
+    n_real = sum(map(len, real.values()))
+
+    def share(name: str, count: int, of: int, better: Better = "lower") -> Measure:
+        if not of or not n_real:
+            because = "there is nothing to compare with" if not n_real else "there are no dialogues"
+            return undefined("leakage", name, better, because, of, of)
+        return Measure("leakage", name, count / of, better, of, of)
+
+    def dialogues(*kinds: Kind) -> int:
+        return len({(row.split, row.dialogue) for row in rows if row.kind in kinds})
+
+    return [
+        share("exact", turns["exact"], n_turns),
+        share("normalised", turns["exact"] + turns["normalised"], n_turns),
+        share("near", sum(turns.values()), n_turns),
+        share("everyday", everyday, n_turns, "real"),
+        share("ngrams", dialogues("ngrams"), n_dialogues),
+        share("whole", dialogues("dialogue", "near dialogue"), n_dialogues),
+        share("leaking", dialogues(*_WORST), n_dialogues),
+        share(
+            "real_repeated", len({(row.real_split, row.real_dialogue) for row in rows}), n_real if n_dialogues else 0
+        ),
+        share("real_findable", findable, n_real, "higher"),
+    ]
+
+
+def _forms(dialogue: Dialogue) -> list[str]:
+    return [normalise(turn.text) for turn in dialogue.utterances]
+
+
+def _all_said(dialogue: Dialogue) -> str:
+    return _BETWEEN.join(turn.text for turn in dialogue.utterances)
