@@ -32,6 +32,7 @@ GROUPS = {
     "plan": "generate",
     "persona": "generate",
     "checks": "generate",
+    "judge": "assess",
 }
 
 

@@ -1,4 +1,4 @@
-"""The commands: ``ercsatz train | generate | rank | knowledge | predict | fetch | show``, and scripts of these names.
+"""The commands: ``ercsatz train | generate | assess | rank | knowledge | predict | fetch | show``, also as scripts.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -35,6 +35,11 @@ def generate() -> None:
     _run(_generate)
 
 
+def assess() -> None:
+    """Say how good a synthetic data set is: ``python assess.py data=meld_bal``."""
+    _run(_assess)
+
+
 def rank() -> None:
     """Rank finished sweeps or a table of scores: ``python rank.py scores=FILE.csv``."""
     _run(_rank)
@@ -58,6 +63,11 @@ def _train(cfg: DictConfig) -> None:
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
 def _generate(cfg: DictConfig) -> None:
     _call("ercsatz.generation.run", cfg)
+
+
+@hydra.main(config_path=CONF, config_name="assess", version_base="1.3")
+def _assess(cfg: DictConfig) -> None:
+    _call("ercsatz.assessment.run", cfg)
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
@@ -88,7 +98,7 @@ def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
 
 def main() -> None:
     """The console command: the first argument names what to do, the rest is Hydra's."""
-    commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank}
+    commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "assess": assess}
     commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in commands:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from ercsatz.config.assess import Assess, AssessConfig
 from ercsatz.config.corpus import VARIANTS, Benchmark, Counts, Data, Download, Paths, PromptStyle, Variant
 from ercsatz.config.generation import (
     ChatTemplate,
@@ -31,8 +32,9 @@ from ercsatz.config.generation import (
     Tgi,
     Transformers,
 )
+from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
-from ercsatz.config.predict import Hardware, PredictConfig
+from ercsatz.config.predict import PredictConfig
 from ercsatz.config.training import (
     TODKAT,
     Backbone,
@@ -40,12 +42,15 @@ from ercsatz.config.training import (
     CoMPM,
     EmoOne,
     Gray,
+    Hardware,
     KnowledgeSources,
     Memory,
+    Missing,
     Phase,
     Pooling,
     RankConfig,
     Ranking,
+    Repeats,
     Schedule,
     SpeakerTags,
     StageOverrides,
@@ -60,6 +65,8 @@ from ercsatz.config.training import (
 __all__ = [
     "TODKAT",
     "VARIANTS",
+    "Assess",
+    "AssessConfig",
     "Backbone",
     "Benchmark",
     "ChatTemplate",
@@ -78,12 +85,14 @@ __all__ = [
     "Gray",
     "Hardware",
     "Infer",
+    "Judge",
     "KnowledgeConfig",
     "KnowledgeOrigin",
     "KnowledgeSources",
     "LanguageModel",
     "Leakage",
     "Memory",
+    "Missing",
     "OnUnsupported",
     "OpenAI",
     "Paths",
@@ -97,6 +106,7 @@ __all__ = [
     "PromptStyle",
     "RankConfig",
     "Ranking",
+    "Repeats",
     "Retrieve",
     "Sampling",
     "Schedule",
@@ -132,7 +142,7 @@ def register(config_folders: Iterable[Path]) -> None:
     # is stored here, two thirds of the time --help takes. Nothing changes what is stored, so one will do.
     vars(store)["__deepcopy__"] = lambda _: store
     commands = {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}
-    commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig}
+    commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig, "assess": AssessConfig}
     for name, node in commands.items():
         store.store(name=f"{name}_schema", node=node)
     for classifier in (CoMPM, EmoOne, TODKAT):

@@ -2,17 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from omegaconf import MISSING
-
 from ercsatz.config.corpus import Paths
-
-
-@dataclass
-class Hardware:
-    """Where it runs; the same keys as of training."""
-
-    accelerator: str = MISSING
-    precision: str = MISSING
+from ercsatz.config.training import Hardware
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -70,7 +71,7 @@ class Memory(StrEnum):
 
 
 class Gray(StrEnum):
-    """EmoOne's soft labels; ``none`` trains on hard labels alone."""
+    """EmoOne's gray labels; ``none`` trains on hard labels alone."""
 
     none = "none"
     category = "category"
@@ -113,7 +114,7 @@ class CoMPM(Classifier):
 
 @dataclass
 class EmoOne(Classifier):
-    """EmoOne-RoBERTa (Lee, Interspeech 2022); ``w1`` weighs the hard labels, ``w2`` the soft ones."""
+    """EmoOne-RoBERTa (Lee, Interspeech 2022); ``w1`` weighs the hard labels, ``w2`` the gray ones."""
 
     speaker_tags: SpeakerTags = SpeakerTags.text
     gray: Gray = MISSING
@@ -178,15 +179,22 @@ class Training:
 
 
 @dataclass
-class Trainer:
-    """Where it runs.
-
-    ``memory_tokens`` are run at once, a step of more is accumulated, and its dropout drawn anew for each part; beside
-    that, no key here changes what is computed beyond rounding. ``workers`` are processes that make batches.
-    """
+class Hardware:
+    """Where a classifier runs."""
 
     accelerator: str = MISSING
     precision: str = MISSING
+
+
+@dataclass
+class Trainer(Hardware):
+    """Where it is trained.
+
+    ``memory_tokens`` are run at once. A step of more is accumulated; dropout, and a topic layer's masks and topics, are
+    then drawn anew for each part. Beside that, no key here changes what is computed beyond rounding. ``workers`` are
+    processes that make batches.
+    """
+
     memory_tokens: int = 32768
     workers: int = 0
     compile: bool = False
@@ -201,15 +209,41 @@ class Wandb:
     entity: str | None = None
 
 
+class Missing(StrEnum):
+    """What becomes of a block that lacks a score: it is left out, or nothing is ranked."""
+
+    drop = "drop"
+    refuse = "refuse"
+
+
+class Repeats(StrEnum):
+    """Which score counts where a cell has two for one seed."""
+
+    refuse = "refuse"
+    first = "first"
+    last = "last"
+
+
 @dataclass
 class Ranking:
-    """What is ranked (``treatment``) over what (``block``), and what each treatment is compared with."""
+    """What is ranked (``treatment``) over what (``block``), and what each treatment is compared with.
+
+    ``comparisons`` is ``baseline``, ``all`` or a list of [treatment, baseline]. What is null follows from the metric:
+    whether a higher score is better, and ``rope``, the difference up to which two scores are practically equal, in the
+    scores' own unit.
+    """
 
     treatment: list[str] = MISSING
     block: list[str] = MISSING
     stages: list[str] = MISSING
-    metric: str = MISSING
+    metric: str | None = None
     baseline: str = MISSING
+    comparisons: Any = "baseline"
+    seed: str = "seed"
+    higher_is_better: bool | None = None
+    rope: float | None = None
+    missing: Missing = Missing.drop
+    repeats: Repeats = Repeats.refuse
 
 
 @dataclass

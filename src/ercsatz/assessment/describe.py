@@ -1,0 +1,98 @@
+"""What measures are called in reports, and what they are in a few words."""
+
+from typing import NamedTuple
+
+from ercsatz.assessment.record import Line
+
+
+class Words(NamedTuple):
+    """A title, and what is measured."""
+
+    title: str
+    what: str
+
+
+FAMILIES = {
+    "diversity": "Diversity",
+    "clusters": "Groups of meaning",
+    "realism": "Likeness to real dialogues",
+    "labels": "Labels and usefulness",
+    "leakage": "Leakage from the real validation and test sets",
+    "splits": "Same distribution across its splits",
+    "human": "Human-likeness, by a language model as judge",
+}
+
+_PROBES = {"words": "TF-IDF probe", "embedding": "embedding probe"}
+
+_WORDS = {
+    "distinct_1": ("distinct-1", "different words over all words"),
+    "distinct_2": ("distinct-2", "different pairs of words over all pairs"),
+    "distinct_3": ("distinct-3", "different triples of words over all triples"),
+    "compression_ratio": ("compression ratio", "size over compressed size: repeats compress well"),
+    "self_repetition": ("self-repetition", "four-word phrases that occur in other dialogues too"),
+    "mtld": ("MTLD", "words in a row until the variety of words falls off"),
+    "self_bleu": ("self-BLEU", "how like each turn is to the other turns, by n-grams"),
+    "vendi": ("Vendi score", "effective number of different turns in the sample"),
+    "clusters": ("clusters", "number with the best silhouette"),
+    "entropy": ("entropy of clusters", "in bits"),
+    "evenness": ("evenness of clusters", "entropy over the greatest possible"),
+    "largest_share": ("largest cluster", "share of the turns"),
+    "js_labels": ("emotions", "Jensen-Shannon distance, 0 to 1"),
+    "js_turn_lengths": ("turn lengths", "Jensen-Shannon distance, 0 to 1"),
+    "js_dialogue_lengths": ("dialogue lengths", "Jensen-Shannon distance, 0 to 1"),
+    "js_speakers": ("speakers per dialogue", "Jensen-Shannon distance, 0 to 1"),
+    "js_transitions": ("emotion transitions", "Jensen-Shannon distance, 0 to 1"),
+    "frechet": ("Fréchet distance", "of embeddings"),
+    "precision": ("precision (PRDC)", "synthetic turns within reach of real ones"),
+    "recall": ("recall (PRDC)", "real turns within reach of synthetic ones"),
+    "density": ("density (PRDC)", "how densely real turns lie around synthetic ones"),
+    "coverage": ("coverage (PRDC)", "real turns with a synthetic one nearby"),
+    "c2st_auc": ("two-sample test AUC", "a classifier tells the two apart; 0.5: it cannot"),
+    "mauve": ("MAUVE", "overlap of the two distributions, 0 to 1"),
+    "majority_w_f1": ("floor", "W-F1 of always the most frequent emotion, on the real test set"),
+    "exact": ("turns repeated", "character for character"),
+    "normalised": ("turns repeated, normalised", "case and punctuation aside"),
+    "near": ("turns nearly repeated", "those repeated included"),
+    "everyday": ("everyday turns", "equal to a real one that is too short to count"),
+    "ngrams": ("dialogues sharing n-grams", "with a real dialogue"),
+    "whole": ("whole dialogues repeated", "or nearly"),
+    "leaking": ("dialogues with any leak", "share of all"),
+    "real_repeated": ("real dialogues that are repeated", "share of the held-out ones"),
+    "real_findable": ("real dialogues that would be found", "the others are too short"),
+    "nearest_median": ("distance to the nearest held-out turn", "median of cosine distances"),
+    "nearest_percentile_1": ("distance to the nearest held-out turn, nearest 1 %", "cosine distance"),
+    "closer_to_held_out": ("closer to held-out than to training turns", "about a half without a leak"),
+    "labels": ("emotions", "Cramer's V"),
+    "turn_lengths": ("turn lengths", "Cramer's V"),
+    "dialogue_lengths": ("dialogue lengths", "Cramer's V"),
+    "transitions": ("emotion transitions", "Cramer's V"),
+    "embeddings": ("embeddings", "share of the variance between splits"),
+    "naturalness": ("naturalness", "1 to 5"),
+    "coherence": ("coherence", "1 to 5"),
+    "emotional_fit": ("emotional fit", "1 to 5, of each label with its turn"),
+    "persona_fit": ("persona fit", "1 to 5"),
+    "called_more_natural": ("called more natural", "than a real dialogue, share of pairs; 0.5: as often as not"),
+}
+
+_PROBED = {
+    "agreement_accuracy": ("accuracy", "labels a probe of real dialogues agrees with"),
+    "agreement_kappa": ("Cohen's kappa", "agreement beyond chance"),
+    "agreement_w_f1": ("W-F1 of its labels", "by a probe of real dialogues"),
+    "agreement_macro_f1": ("macro F1 of its labels", "by a probe of real dialogues"),
+    "agreement_f1": ("F1 of its label", "by a probe of real dialogues"),
+    "tstr_w_f1": ("TSTR W-F1", "trained on synthetic, tested on real"),
+    "trts_w_f1": ("TRTS W-F1", "trained on real, tested on synthetic"),
+}
+
+
+def describe(line: Line) -> Words:
+    """What a line is called.
+
+    >>> describe(Line("labels", "tstr_w_f1_words", None, "higher", (0.4,), (), 1, 1)).title
+    'TSTR W-F1 (TF-IDF probe)'
+    """
+    name, _, probe = line.name.rpartition("_")
+    if probe in _PROBES and name in _PROBED:
+        title, what = _PROBED[name]
+        return Words(f"{title} ({_PROBES[probe]})", what)
+    return Words(*_WORDS[line.name])

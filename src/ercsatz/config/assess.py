@@ -1,0 +1,41 @@
+"""How good a synthetic data set is."""
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.generation import Checks, Generator
+from ercsatz.config.judge import Judge
+from ercsatz.config.training import Wandb
+
+
+@dataclass
+class Assess:
+    """What is measured, and on how much.
+
+    ``embedder`` is ``lexical`` or a Hugging Face name or folder. ``dialogues`` of each training split are compared
+    (null: as many as can be), ``sample`` turns at the most. Each mark comes from so many ``halves`` of the real
+    training split. ``fix`` writes a copy without what leaks.
+    """
+
+    embedder: str = MISSING
+    dialogues: int | None = None
+    sample: int = MISSING
+    halves: int = MISSING
+    fix: bool = MISSING
+
+
+@dataclass
+class AssessConfig:
+    """What ``assess.py`` reads."""
+
+    assess: Assess = field(default_factory=Assess)
+    seed: int = MISSING
+    paths: Paths = field(default_factory=Paths)
+    benchmark: Benchmark = field(default_factory=Benchmark)
+    data: Data = field(default_factory=Data)
+    checks: Checks = field(default_factory=Checks)
+    judge: Judge = field(default_factory=Judge)
+    generator: Generator = field(default_factory=Generator)
+    wandb: Wandb = field(default_factory=Wandb)
