@@ -1,6 +1,8 @@
 """Values that have the right type and still make no sense."""
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ercsatz.config import TODKAT, Backbone, Classifier, CoMPM, EmoOne, Gray, Phase, Ranking, TrainConfig, Training
 from ercsatz.errors import UserError
@@ -92,10 +94,21 @@ def check_ranking(ranking: Ranking) -> None:
         UserError: names the key and what it must be.
     """
     stages = ("original", "pretrain", "finetune")
+    columns = [*ranking.treatment, *ranking.block]
+    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
     given = [(f"ranking.{key}", getattr(ranking, key)) for key in ("treatment", "block", "stages")]
     known = set(ranking.stages) <= set(stages)
     enforce([(key, value, bool(value), "a list of one name at least") for key, value in given])
     enforce([("ranking.stages", list(ranking.stages), known, f"among {', '.join(stages)}")])
+    enforce([("ranking.treatment and ranking.block", columns, not twice, "columns named once")])
+    pairs = ranking.comparisons in ("baseline", "all") or _is_pairs(ranking.comparisons)
+    enforce([("ranking.comparisons", ranking.comparisons, pairs, "baseline, all or [[treatment, baseline], ...]")])
+    rope = ranking.rope is None or 0 <= ranking.rope < math.inf
+    enforce([("ranking.rope", ranking.rope, rope, "0 or more, in the scores' own unit, or null")])
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, list) and len(v) == 2 for v in value)
 
 
 def enforce(rules: Iterable[Rule]) -> None:

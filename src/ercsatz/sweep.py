@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz.check import check
-from ercsatz.config import Ranking
+from ercsatz.config import Ranking, Wandb
 from ercsatz.errors import UserError
 
 # Overrides of these keys leave what is computed as it is.
@@ -28,11 +29,21 @@ NOT_A_SETTING = (
 )
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that this process runs, and what is done at its end."""
+
+    name: str
+    folder: Path
+    ranking: Ranking
+    wandb: Wandb
+
+
 class Status:
-    """The exit status of this process, and the sweep that still has to be ranked: its folder and how."""
+    """The exit status of this process, and the sweep that still has to be ranked."""
 
     code = 0
-    unranked: tuple[Path, Ranking] | None = None
+    unranked: Sweep | None = None
 
 
 def run_cell(cfg: DictConfig) -> None:
@@ -90,8 +101,11 @@ class RankingCallback(Callback):
     """Ranks a sweep's results when it ends."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Remember the sweep, in case Hydra never calls ``on_multirun_end``."""
-        Status.unranked = Path(config.hydra.sweep.dir), cast(Ranking, OmegaConf.to_object(config.ranking))
+        """Remember the sweep, in case Hydra never calls ``on_multirun_end``; say where its jobs print to."""
+        ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
+        Status.unranked = Sweep(config.sweep, Path(config.hydra.sweep.dir), cast(Ranking, ranking), cast(Wandb, wandb))
+        if logs := config.hydra.launcher.get("submitit_folder"):
+            print(f"What the jobs print is in {logs.partition('/%j')[0]}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Rank, print and write the tables."""
@@ -103,23 +117,37 @@ def finish() -> None:
 
     A sweep of which no job has started is not ranked: Hydra refused it and has said why.
     """
-    if Status.unranked is None:
+    sweep, Status.unranked = Status.unranked, None
+    if sweep is None:
         return
-    (folder, ranking), Status.unranked = Status.unranked, None
+    folder = sweep.folder
     marker = folder / "multirun.yaml"  # Hydra writes it before the first job
     if not marker.is_file() or not any(folder.rglob("result.json")):
         return
+    # Every job of this sweep has just written its result; older ones are of an earlier sweep of the same name.
+    since = marker.stat().st_mtime
     problem = folder / "ranking.error.txt"
     problem.unlink(missing_ok=True)
     try:
         from ercsatz.collect import rank_sweeps
 
-        # Every job of this sweep has just written its result; older ones are of an earlier sweep of the same name.
-        if not rank_sweeps([folder], ranking, folder, since=marker.stat().st_mtime):
+        if not rank_sweeps([folder], sweep.ranking, folder, since):
             Status.code = 1
     except Exception as error:
         problem.write_text(traceback.format_exc(), encoding="utf-8")
         report(error, "ranking")
+    else:
+        _track(sweep, since)
+
+
+def _track(sweep: Sweep, since: float) -> None:
+    """Log the ranking to Weights & Biases; what goes wrong there costs a line, not the exit status."""
+    try:
+        from ercsatz.training.ranking_run import log_ranking
+
+        log_ranking(sweep.wandb, sweep.name, sweep.folder, {"ranking": asdict(sweep.ranking)}, since)
+    except Exception as error:
+        print(f"Weights & Biases has not got the ranking: {' '.join(message(error).split())}", flush=True)
 
 
 def cell_name(classifier: str, data: str, seed: int, overrides: Sequence[str]) -> str:

@@ -163,7 +163,7 @@ def test_traceback_is_printed_where_it_is_asked_for(command, tmp_path):
         (["sweeps=[garbled]"], str(Path("garbled", "job", "result.json, line 1: not JSON"))),
         (["sweeps=empty"], "Error merging override sweeps=empty"),
         (["scores=good.csv", "ranking.block=[]"], "ranking.block=[]: must be a list of one name at least"),
-        (["scores=good.csv", "ranking.metric=nope"], "The scores have no column 'nope'"),
+        (["scores=good.csv", "ranking.metric=nope"], "Is a higher 'nope' better, or a lower one?"),
     ],
 )
 def test_rank_refuses_what_it_cannot_rank(command, tmp_path, arguments, told):

@@ -1,11 +1,13 @@
+import csv
 import json
 import os
 
 import pytest
 
-from ercsatz.collect import collect, rank_command
-from ercsatz.config import RankConfig, Ranking
+from ercsatz.collect import rank_command
+from ercsatz.config import Missing, RankConfig, Ranking, Repeats
 from ercsatz.errors import UserError
+from ercsatz.records import collect
 
 SCORES = {"org": 0.5, "nat": 0.6}
 
@@ -28,13 +30,21 @@ def write(folder, overrides=(), status="completed", gain=0.0, content="1", **mor
     (folder / "result.json").write_text(json.dumps(result))
 
 
-def ranking(*treatment):
-    return Ranking(list(treatment), ["benchmark", "test_set"], ["original", "finetune"], "w_f1", "org")
+MODEL = ("classifier", "variant")
 
 
-def rank(tmp_path, *treatment):
-    rank_command(RankConfig(sweeps=[str(tmp_path)], output=str(tmp_path / "out"), ranking=ranking(*treatment)))
+def ranking(*treatment, **more):
+    return Ranking(list(treatment), ["benchmark", "test_set"], ["original", "finetune"], baseline="org", **more)
+
+
+def rank(tmp_path, *treatment, sweeps=(".",), **more):
+    folders = [str(tmp_path / sweep) for sweep in sweeps]
+    rank_command(RankConfig(sweeps=folders, output=str(tmp_path / "out"), ranking=ranking(*treatment, **more)))
     return (tmp_path / "out" / "ranking.csv").read_text()
+
+
+def rows(text):
+    return {row["treatment"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def test_job_without_an_override_that_others_have_is_the_default(tmp_path):
@@ -71,7 +81,7 @@ def test_test_sets_are_not_dropped_where_the_block_does_not_tell_them_apart(tmp_
         stage["test"]["nat"] = dict.fromkeys(("w_f1", "macro_f1", "accuracy"), 0.9)
     result["hashes"]["nat"] = "3"
     (tmp_path / "a" / "result.json").write_text(json.dumps(result))
-    by_benchmark = Ranking(["classifier", "variant"], ["benchmark"], ["original", "finetune"], "w_f1", "org")
+    by_benchmark = Ranking(["classifier", "variant"], ["benchmark"], ["original", "finetune"], baseline="org")
     with pytest.raises(UserError, match=r"They differ in: .*test_set"):
         rank_command(RankConfig(sweeps=[str(tmp_path)], ranking=by_benchmark))
 
@@ -113,3 +123,62 @@ def test_results_are_found_at_any_depth_in_a_fixed_order(tmp_path):
     write(tmp_path / "deep" / "b")
     write(tmp_path / "a")
     assert [result["source"] for result in collect([tmp_path])] == [str(tmp_path / "a"), str(tmp_path / "deep" / "b")]
+
+
+@pytest.mark.parametrize(("repeats", "order", "score"), [("first", "ab", 50), ("last", "ab", 60), ("first", "ba", 60)])
+def test_of_two_scores_of_a_seed_the_order_of_the_sweeps_decides(tmp_path, capsys, repeats, order, score):
+    write(tmp_path / "a" / "job")
+    write(tmp_path / "b" / "job", gain=0.1)
+    with pytest.raises(
+        UserError, match=r"Two scores for .*seed=0: .*a.job and .*b.job.*ranking\.repeats=first or last"
+    ):
+        rank(tmp_path, *MODEL, sweeps="ab")
+    found = rows(rank(tmp_path, *MODEL, sweeps=order, repeats=Repeats(repeats)))
+    assert float(found["compm_org"]["meld_org"]) == pytest.approx(score)
+    assert f"2 scores are left out because the same cell and seed has another: the {repeats}" in capsys.readouterr().out
+
+
+def test_the_last_of_three_counts_though_the_first_is_the_same_stage(tmp_path):
+    for name, gain in {"a": 0.0, "b": 0.1, "c": 0.0}.items():
+        write(tmp_path / name / "job", gain=gain)
+    found = rows(rank(tmp_path, *MODEL, sweeps="abc", repeats=Repeats.last))
+    assert float(found["compm_org"]["meld_org"]) == pytest.approx(50)
+
+
+def gap(tmp_path):
+    """Two test sets, of which ``nat`` was scored for the original training alone."""
+    write(tmp_path / "a")
+    file = tmp_path / "a" / "result.json"
+    result = json.loads(file.read_text())
+    result["stages"][0]["test"]["nat"] = dict.fromkeys(("w_f1", "macro_f1", "accuracy"), 0.9)
+    result["hashes"]["nat"] = "3"
+    file.write_text(json.dumps(result))
+
+
+def test_block_with_a_gap_is_dropped_and_told(tmp_path, capsys):
+    gap(tmp_path)
+    assert rows(rank(tmp_path, *MODEL))["compm_nat"]["rank_sum"] == "1.0"
+    assert "Not ranked, because a score is missing: meld_nat." in capsys.readouterr().out
+
+
+def test_gap_is_refused_where_that_is_asked_for(tmp_path):
+    gap(tmp_path)
+    with pytest.raises(UserError, match=r"1 cell has no score: compm_nat on meld_nat\."):
+        rank(tmp_path, *MODEL, missing=Missing.refuse)
+    assert not (tmp_path / "out").exists()
+
+
+def test_metric_of_a_sweep_is_weighted_f1_unless_named(tmp_path, capsys):
+    write(tmp_path / "a")
+    rank(tmp_path, *MODEL)
+    assert "A higher W-F1 is better: rank 1 is the highest." in capsys.readouterr().out
+    rank(tmp_path, *MODEL, metric="accuracy", higher_is_better=False)
+    assert rows((tmp_path / "out" / "ranking.csv").read_text())["compm_org"]["rank_sum"] == "1.0"
+    with pytest.raises(UserError, match="The scores have no column 'nope'"):
+        rank(tmp_path, *MODEL, metric="nope")
+
+
+def test_comparisons_can_be_named(tmp_path):
+    write(tmp_path / "a")
+    found = rows(rank(tmp_path, *MODEL, comparisons=[["compm_org", "compm_nat"]]))
+    assert (found["compm_org"]["baseline"], found["compm_nat"]["baseline"]) == ("compm_nat", "")

@@ -19,13 +19,13 @@ def imported(importtime):
 
 
 @pytest.mark.parametrize("asked", [("--help",), ("--cfg", "job")])
-@pytest.mark.parametrize("name", ["train", "generate", "rank"])
+@pytest.mark.parametrize("name", ["train", "generate", "assess", "rank"])
 def test_answers_at_once_and_imports_nothing_heavy(command, tmp_path, name, asked):
     done = command(tmp_path, f"{name}.py", *asked, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stderr
     assert "hydra" in imported(done.stderr)
     assert not imported(done.stderr) & HEAVY
-    assert "treatment:" in done.stdout or name == "generate"
+    assert "treatment:" in done.stdout or name in {"generate", "assess"}
     assert not list(tmp_path.iterdir())
 
 
@@ -47,7 +47,7 @@ def test_console_command_without_a_name_says_how_it_is_used(tmp_path, environmen
     for arguments, status in (((), 2), (("nope",), 2), (("--help",), 0)):
         done = run_console(tmp_path, environment, *arguments)
         assert done.returncode == status
-        assert done.stderr.startswith("usage: ercsatz {train,generate,rank,knowledge,predict,fetch,show}")
+        assert done.stderr.startswith("usage: ercsatz {train,generate,rank,assess,knowledge,predict,fetch,show}")
 
 
 @console

@@ -1,4 +1,8 @@
 import csv
+import hashlib
+import re
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,7 @@ iemocap,nat,16.76,37.58,27.08,19.84,35.85,27.89,26.02,30.86,30.27
 iemocap,bal,34.05,53.89,59.62,33.20,50.26,60.35,40.23,41.94,47.64
 """
 RANK_SUMS = [63, 24, 29, 62, 28, 23, 76, 49, 51]
+FILES = {"scores.csv", *(f"ranking.{suffix}" for suffix in ("csv", "html", "md", "png", "svg", "tex"))}
 LINES = {
     "rank sum": [str(total) for total in RANK_SUMS],
     "difference from org": ["39", "34", "34", "39", "27", "25"],
@@ -38,12 +43,14 @@ def test_published_scores_are_ranked_and_written(command, tmp_path):
     assert done.returncode == 0, done.stderr
     assert_table4(done.stdout)
     assert "(chi-square 45.8667, 8 degrees of freedom, p = 2.5e-07 by the chi-square approximation)" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ranking.csv", "ranking.md", "scores.csv"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     with (tmp_path / "out" / "ranking.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["rank_sum"]) for row in rows] == RANK_SUMS
     assert float(rows[1]["p_bonferroni"]) == pytest.approx(0.00343, abs=5e-6)
-    assert "compm_nat against compm_org (p = 0.00343)" in (tmp_path / "out" / "ranking.md").read_text()
+    page = (tmp_path / "out" / "ranking.md").read_text()
+    assert "compm_nat against compm_org (p = 0.00343)" in page
+    assert hashlib.sha256(SCORES.encode()).hexdigest() in page
 
 
 def test_nothing_is_written_without_an_output_folder(command, tmp_path):
@@ -56,3 +63,104 @@ def test_published_file_gives_the_published_table(command, tmp_path, shared):
     done = command(tmp_path, "rank.py", f"scores={shared('published/kaplan2025_table4_wf1.csv')}")
     assert done.returncode == 0, done.stderr
     assert_table4(done.stdout)
+
+
+def line(text, label):
+    """The cells of a line of the table on the terminal."""
+    (found,) = (line.strip() for line in text.splitlines() if line.strip().startswith(label + " "))
+    return found.removeprefix(label).split()
+
+
+MODELS = """\
+dataset,bert,gpt,llama
+sst2,0.91,0.93,0.95
+qnli,0.88,0.89,0.93
+rte,0.61,0.66,0.72
+"""
+
+
+def test_table_of_others_needs_nothing_but_what_to_compare(command, tmp_path):
+    (tmp_path / "models.csv").write_text(MODELS)
+    done = command(tmp_path, "rank.py", "scores=models.csv")
+    assert done.returncode == 0, done.stderr
+    assert line(done.stdout, "sst2") == ["91.00", "(3)", "93.00", "(2)", "95.00", "(1)"]
+    assert line(done.stdout, "rank sum") == ["9", "6", "3"]
+    assert "ranking.baseline=TREATMENT or ranking.comparisons=all" in done.stdout
+    done = command(tmp_path, "rank.py", "scores=models.csv", "ranking.baseline=bert")
+    assert line(done.stdout, "difference from bert") == ["3", "6"]
+    done = command(tmp_path, "rank.py", "scores=models.csv", "ranking.comparisons=[[llama,gpt]]")
+    assert line(done.stdout, "difference from gpt") == ["3"]
+
+
+def test_long_table_of_others_is_ranked_by_its_column_names(command, tmp_path):
+    rows = [row.split(",") for row in MODELS.splitlines()]
+    lines = [
+        f"{model},{dataset},{seed},{1 - float(score) + seed / 1000:.3f}"
+        for dataset, *scores in rows[1:]
+        for model, score in zip(rows[0][1:], scores, strict=True)
+        for seed in (1, 3)
+    ]
+    (tmp_path / "long.tsv").write_text("\n".join(["model,task,run,error", *lines]).replace(",", "\t"))
+    named = ("ranking.treatment=[model]", "ranking.block=[task]", "ranking.metric=error", "ranking.seed=run")
+    done = command(tmp_path, "rank.py", "scores=long.tsv", *named, "ranking.comparisons=all", "output=out")
+    assert done.returncode == 0, done.stderr
+    assert line(done.stdout, "rank sum") == ["9", "6", "3"]
+    assert "A lower error is better: rank 1 is the lowest." in done.stdout
+    with (tmp_path / "out" / "ranking.csv").open() as file:
+        assert {row["baseline"] for row in csv.DictReader(file) if row["treatment"] == "llama"} == {"bert", "gpt"}
+
+
+def test_hostile_names_are_inert_on_the_terminal_and_in_the_files(command, tmp_path):
+    names = ["<script>alert(1)</script>", "[bold]b[/bold]", "=1+1"]
+    (tmp_path / "hostile.csv").write_text(",".join(["data", *names]) + "\nx,11,12,13\ny,11,12,14\n")
+    done = command(tmp_path, "rank.py", "scores=hostile.csv", "ranking.comparisons=all", "output=out")
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in names)
+    assert "<script>alert" not in (tmp_path / "out" / "ranking.html").read_text()
+    assert "<script>alert" not in (tmp_path / "out" / "ranking.md").read_text()
+    assert "'=1+1," in (tmp_path / "out" / "scores.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("ranking.metric=distance", "Is a higher 'distance' better, or a lower one?"),
+        ("ranking.missing=refuse", "1 cell has no score: llama on rte"),
+        ("ranking.comparisons=some", "ranking.comparisons=some: must be baseline, all or [[treatment, baseline], ...]"),
+        ("ranking.comparisons=[gpt]", "ranking.comparisons=['gpt']: must be"),
+        ("ranking.comparisons=[[gpt,brt]]", "The comparisons name 'brt'"),
+        ("ranking.rope=-1", "ranking.rope=-1.0: must be 0 or more"),
+        ("ranking.block=[dataset,dataset]", "ranking.treatment and ranking.block=['classifier', 'variant', 'dataset',"),
+        ("ranking.repeats=middle", "expected one of [refuse, first, last]"),
+        ("scores=models.xls", "cannot read .xls files"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(command, tmp_path, override, told):
+    (tmp_path / "models.csv").write_text(MODELS.replace(",0.72", ","))
+    (tmp_path / "models.xls").write_text("")
+    done = command(tmp_path, "rank.py", "scores=models.csv", "output=out", override)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_docs_show_what_the_commands_print(command, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "ranking.md").read_text(encoding="utf-8")
+    blocks = [block.strip() for block in re.findall(r"```\n(.*?)```", page, re.DOTALL)]
+    tables = {"models.csv": "dataset,", "runs.csv": "model,"}
+    for name, head in tables.items():
+        (tmp_path / name).write_text(next(block for block in blocks if block.startswith(head)) + "\n")
+    shown = {block: following for block, following in pairwise(blocks) if block.startswith("python rank.py scores=")}
+    assert len(shown) == 3
+    for line, following in shown.items():
+        done = command(tmp_path, "rank.py", *line.split()[2:])
+        assert done.returncode == 0, done.stderr
+        if "output=" not in line:
+            assert [text.strip() for text in following.splitlines()] == [
+                text.strip() for text in done.stdout.strip().splitlines()
+            ]
+    assert {path.name for path in (tmp_path / "report").iterdir()} == FILES
+    monkeypatch.chdir(tmp_path)
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    assert "llama" in capsys.readouterr().out

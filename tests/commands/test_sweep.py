@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,36 @@ def test_same_sweep_again_trains_nothing_and_imports_no_torch(first, world, comm
     assert not any(line.endswith(" torch") for line in done.stderr.splitlines())
 
 
+@pytest.fixture
+def logged_out(tmp_path):
+    """Variables with which nobody is logged in to Weights & Biases."""
+    return {"HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "home" / "netrc"), "WANDB_API_KEY": ""}
+
+
+def test_ranking_is_the_last_run_of_the_sweep_in_weights_and_biases(trained_world, command, micro, logged_out):
+    for _ in range(2):  # the second time it is the same run
+        done = command(trained_world, "train.py", *SWEEP, *micro, "sweep=tracked", **logged_out, WANDB_MODE="offline")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (run,) = (trained_world / "multirun" / "tracked" / "wandb").glob("offline-run-*-ranking-*")
+    media = {folder.name for folder in (run / "files" / "media").iterdir()}
+    assert media == {"table", "images", "html"}
+    line = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run)]
+    found = json.loads(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+    assert (found["name"], found["tags"], found["state"]) == ("tracked ranking", ["ranking"], "finished")
+    p = table(trained_world / "multirun" / "tracked")["compm_bal"]["p"]
+    assert found["summary"]["p/compm_bal against compm_org"] == pytest.approx(float(p))
+
+
+def test_tracking_that_fails_costs_a_line(trained_world, command, micro, logged_out):
+    arguments = (*SWEEP, *micro, "sweep=untracked", "wandb.mode=online")
+    done = command(trained_world, "train.py", *arguments, **logged_out)
+    sweep = trained_world / "multirun" / "untracked"
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("Weights & Biases has not got the ranking: wandb.mode=online")
+    assert (sweep / "ranking.csv").is_file()
+    assert not (sweep / "wandb").exists()
+
+
 def test_joblib_workers_share_org_and_end_with_the_same_ranking(first, world, new_world, command, micro):
     parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     done = command(new_world, "train.py", *SWEEP, *micro, "sweep=first", *parallel)
@@ -106,6 +137,7 @@ def test_failed_cell_is_named_and_the_rest_is_ranked(trained_world, command, mic
     failure = f"multirun/broken/{job.name} failed: data/small_bal/train.jsonl, line 1: not JSON"
     assert failure in done.stdout
     assert failure in (sweep / "ranking.md").read_text()
+    assert failure in (sweep / "ranking.html").read_text()
     assert list(table(sweep)) == ["compm_org", "compm_nat"]
     assert "No scores, so left out: compm_bal." in done.stdout
 
@@ -214,9 +246,9 @@ def test_sweep_with_one_treatment_shows_its_scores_and_ranks_nothing(first, worl
     done = command(world, "train.py", *SWEEP, *micro, "data=small_org", "phase=original", "seed=0,1", "sweep=org")
     sweep = world / "multirun" / "org"
     assert done.returncode == 0, done.stderr
-    sentence = "compm_org is the only treatment with scores, so there is nothing to rank. Scores are means over seeds"
-    assert sentence in done.stdout
-    assert sentence in (sweep / "ranking.md").read_text()
+    for text in (done.stdout, (sweep / "ranking.md").read_text()):
+        assert "compm_org is the only treatment with scores, so there is nothing to rank." in text
+        assert "Scores are means over 2 seeds" in text
     assert "±" in done.stdout
     assert len((sweep / "scores.csv").read_text().splitlines()) == 1 + 2 * 3
     assert not (sweep / "ranking.csv").exists()

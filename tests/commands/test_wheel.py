@@ -46,7 +46,8 @@ def test_wheel_finds_its_configuration(run):
 @pytest.mark.slow
 def test_wheel_ranks(run, tmp_path):
     (tmp_path / "scores.csv").write_text("benchmark,test_set,compm_org,compm_nat\nmeld,org,65.4,65.5\n")
-    assert "compm_nat" in run("rank", "scores=scores.csv")
+    assert "compm_nat" in run("rank", "scores=scores.csv", "output=report")
+    assert (tmp_path / "report" / "ranking.html").is_file()
 
 
 @pytest.mark.slow

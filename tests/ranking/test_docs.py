@@ -1,22 +1,49 @@
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from ercsatz.ranking import baseline_comparisons, pivot, rank, read_scores, to_markdown
+from ercsatz.ranking import RankResult, baseline_comparisons, pivot, rank, read_scores, to_markdown
+from ercsatz.ranking.report import diagram
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def test_page_on_table_4_shows_what_its_scores_give(tmp_path):
-    page = (DOCS / "reproduce-table4.md").read_text(encoding="utf-8")
+@pytest.fixture
+def page() -> str:
+    return (DOCS / "reproduce-table4.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def result(page, tmp_path) -> RankResult:
+    """What rank.py makes of the scores on the page: a difference of one point counts as the same."""
     path = tmp_path / "table4.csv"
     path.write_text(re.findall(r"```\n(benchmark,.*?)```", page, re.DOTALL)[0])
     table = pivot(read_scores(path), ["classifier", "variant"], ["benchmark", "test_set"], "w_f1")
-    shown = to_markdown(rank(table, baseline_comparisons(table, "org")))
-    for line in shown.splitlines():
-        if line.startswith(("|", "- ")):
-            assert line in page
+    return rank(table, baseline_comparisons(table, "org"), rope=1.0)
+
+
+def test_scores_on_the_page_are_the_published_ones(page, shared):
+    published = shared("published/kaplan2025_table4_wf1.csv").read_text()
+    assert [line.split(",") for line in published.split()] == [
+        line.split(",") for line in re.findall(r"```\n(benchmark,.*?)```", page, re.DOTALL)[0].split()
+    ]
+
+
+def test_page_on_table_4_shows_what_its_scores_give(page, result):
+    shown = [line for line in to_markdown(result).splitlines() if line.startswith(("|", "- "))]
+    assert len(shown) > 35
+    for line in shown:
+        assert line in page
+
+
+def test_picture_on_the_page_is_that_of_its_scores(page, result):
+    (path,) = re.findall(r"!\[[^]]*\]\((img/[^)]*\.svg)\)", page)
+    drawn = [text.get_text() for text in diagram(result).axes[0].texts]
+    stored = [element.text for element in ElementTree.parse(DOCS / path).iter("{http://www.w3.org/2000/svg}text")]
+    assert stored == drawn
+    assert (DOCS / path).with_suffix(".png").is_file()
 
 
 def test_example_on_ranking_page_runs(capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,4 @@
 import itertools
-import time
 from collections import Counter
 from fractions import Fraction
 
@@ -7,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from ercsatz.errors import UserError
 from ercsatz.ranking import difference_distribution, midranks, pairwise_exact_p, pairwise_exact_p_midranks
@@ -52,6 +52,14 @@ def brute_force_p(blocks: list[list[float]], difference: float) -> Fraction:
         counts = longer
     hits = sum(count for d, count in counts.items() if abs(d) >= abs(difference))
     return Fraction(hits, sum(counts.values()))
+
+
+def is_possible(blocks: list[list[float]], difference: float) -> bool:
+    """Whether any order of the blocks gives this very difference of the first two rank sums."""
+    sums = {0.0}
+    for block in blocks:
+        sums = {total + a - b for total in sums for a, b in itertools.permutations(block, 2)}
+    return difference in sums
 
 
 @pytest.mark.parametrize(("d", "p"), list(enumerate(P_K5_N5)))
@@ -138,12 +146,50 @@ def test_impossible_difference_is_refused(difference):
         pairwise_exact_p(difference, k=3, n=9)
 
 
-def test_large_table_is_fast_and_keeps_its_floor():
-    start = time.perf_counter()
+def test_p_equals_exact_integers_for_a_large_table():
+    """Counts of compositions as digits of one huge number, which is raised to the power n."""
+    k, n, bits = 20, 100, 1200
+    one = sum((k - abs(d)) << (bits * (d + k - 1)) for d in range(1 - k, k) if d)
+    power = one**n
+    counts = [(power >> (bits * i)) & ((1 << bits) - 1) for i in range(2 * n * (k - 1) + 1)]
+    assert sum(counts) == (k * (k - 1)) ** n
+    tail = list(itertools.accumulate(reversed(counts)))
+    distribution = difference_distribution([range(1, k + 1)] * n)
+    for d in (1, 10, 100, 500, 900):
+        exact = Fraction(2 * tail[n * (k - 1) - d], (k * (k - 1)) ** n)
+        assert distribution.p(d) == pytest.approx(float(exact), rel=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(100, 100), (50, 1000)])
+def test_p_equals_the_fourier_transform_for_the_largest_tables(k, n):
+    one = np.concatenate([np.arange(1, k), [0], np.arange(k - 1, 0, -1)]) / (k * (k - 1))
+    width = 2 * n * (k - 1) + 1
+    pmf = np.fft.irfft(np.fft.rfft(one, width) ** n, width)
+    distribution = difference_distribution([range(1, k + 1)] * n)
+    for d in (1, 50, 200, 652, 1500):
+        assert distribution.p(d) == pytest.approx(2 * pmf[n * (k - 1) + d :].sum(), abs=1e-11)
+
+
+def test_largest_table_is_nearly_normal_and_keeps_its_floor():
     distribution = difference_distribution([range(1, 51)] * 1000)
-    assert time.perf_counter() - start < 10  # about 0.2 s
     assert distribution.smallest_p == SMALLEST_P
     tail = [distribution.p(d) for d in range(0, 20000, 100)]
     assert tail == sorted(tail, reverse=True)
-    # normal approximation: variance of one block's difference is k (k + 1) / 6
-    assert distribution.p(652) == pytest.approx(0.3174, abs=2e-3)
+    variance = 1000 * 50 * 51 / 6
+    for d in (100, 652, 1500):
+        assert distribution.p(d) == pytest.approx(2 * stats.norm.sf((d - 0.5) / variance**0.5), rel=2e-3)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size=1, max_size=6), st.floats(0.001, 0.5))
+@settings(max_examples=40, deadline=None)
+def test_critical_difference_is_the_smallest_that_is_possible_and_below_the_level(scores, level):
+    ranks = midranks(scores)
+    distribution = difference_distribution(ranks)
+    steps = np.arange(0, distribution.largest + 0.5, 0.5)
+    possible = [float(d) for d in steps if is_possible(ranks.tolist(), d)]
+    below = [d for d in possible if distribution.p(d) < level]
+    assert distribution.critical(level) == (below[0] if below else None)
+
+
+def test_critical_difference_of_two_treatments_has_the_parity_of_the_blocks():
+    assert difference_distribution([[1, 2]] * 9).critical(0.05) == 7  # 8 to 1: p = .039

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from ercsatz.ranking import (
     RankResult,
+    ScoreTable,
     baseline_comparisons,
     pivot,
     rank,
@@ -15,6 +17,7 @@ from ercsatz.ranking import (
     to_markdown,
     to_rich,
 )
+from ercsatz.ranking.report import Background
 
 TREATMENT, BLOCK = ["classifier", "variant"], ["benchmark", "test_set"]
 
@@ -58,7 +61,7 @@ def test_sentences_of_table_4(table4):
     assert "over 9 blocks and 9 treatments shows" in friedman
     assert "chi-square 45.8667, 8 degrees of freedom, p = 2.5e-07" in friedman
     better, not_shown = comparisons.split("; no difference shown: ")
-    assert "better than the baseline: compm_nat against compm_org (p = 0.00343)" in better
+    assert "Better than the baseline: compm_nat against compm_org (p = 0.00343)" in better
     assert "todkat" not in better
     assert not_shown.startswith("todkat_nat against todkat_org (p = 0.12732), todkat_bal")
     assert "worse" not in comparisons
@@ -66,9 +69,65 @@ def test_sentences_of_table_4(table4):
     assert "Benavoli" in pool
 
 
+def test_exact_p_of_friedman_is_preferred_and_named():
+    scores = pd.DataFrame({"org": [0.5, 0.4, 0.3], "nat": [0.6, 0.5, 0.4], "bal": [0.7, 0.6, 0.5]}, index=list("xyz"))
+    (friedman, *_) = sentences(rank(scores, [("nat", "org")]))
+    assert friedman.endswith("shows that the treatments differ (exact p = 0.02778).")  # 6 of 6^3 orders
+
+
+def test_sentence_says_how_many_blocks_would_be_needed():
+    scores = pd.DataFrame({"org": [0.5, 0.4], "nat": [0.6, 0.5]}, index=["x", "y"])
+    assert "From 6 blocks on, a table like this can show a difference." in sentences(rank(scores, [("nat", "org")]))
+
+
+def test_notes_of_the_table_and_its_direction_are_told():
+    table = replace(
+        ScoreTable.from_frame(pd.DataFrame({"a": [2.5, 3.5], "b": [2.0, 4.0]}), "loss"), notes=("Note this.",)
+    )
+    told = sentences(rank(table, [], higher_is_better=False))
+    assert "Note this." in told
+    assert "A lower loss is better: rank 1 is the lowest." in told
+    assert "One score stands in each cell: how far it would move with another seed is not known." in told
+
+
+def test_what_is_not_ranked_has_its_sentences():
+    assert sentences("No job completed.") == ["No job completed."]
+    alone = ScoreTable.from_frame(pd.DataFrame({"org": [0.5, 0.6]}, index=["x", "y"]), "w_f1")
+    assert sentences(alone)[0] == "org is the only treatment with scores, so there is nothing to rank."
+    gaps = ScoreTable.from_frame(pd.DataFrame({"org": [0.5, None], "nat": [None, 0.6]}, index=["x", "y"]), "w_f1")
+    assert sentences(gaps)[0] == "No block has a score for every treatment, so nothing is ranked."
+    assert "| x | 0.5000 | - |" in to_markdown(gaps)
+
+
+def test_markdown_has_comparisons_tests_and_background(table4):
+    page = to_markdown(table4, 1.0, Background(failures=("a|b failed",), provenance={"seed": "1"}), "ranking.svg")
+    lines = lines_of(page)
+    assert lines["compm_nat"][:6] == ["compm_org", "51.73", "+6.76", "39", "0.00343", "0.00343"]
+    assert lines["compm_org"][:2] == ["", "44.97"]
+    assert lines["Iman-Davenport F"] == ["14.0408", "8, 64", "1.5e-11"]
+    assert "![Mean ranks; a bar joins what is not told apart](ranking.svg)" in page
+    assert r"- a\|b failed" in page
+    assert lines["seed"] == ["1"]
+
+
+def test_csv_has_every_column_of_the_comparisons(table4):
+    frame = pd.read_csv(io.StringIO(to_csv(table4)), index_col="treatment")
+    for column in table4.comparisons.columns[2:]:
+        expected = table4.comparisons.set_index("treatment")[column]
+        assert frame[column].dropna().to_dict() == pytest.approx(expected.to_dict(), abs=1e-9), column
+
+
+def test_csv_runs_no_formula_and_scales_differences():
+    scores = pd.DataFrame({"org": [0.5] * 2, "=1+1": [0.6] * 2}, index=["@SUM(A1)", "y"])
+    frame = pd.read_csv(io.StringIO(to_csv(rank(scores, [("=1+1", "org")]), 100)), index_col="treatment")
+    assert frame.index.tolist() == ["org", "'=1+1"]
+    assert {"'@SUM(A1)", "'@SUM(A1)_rank", "y"} <= set(frame.columns)
+    assert frame.at["'=1+1", "median_difference"] == 10
+
+
 def test_worse_treatment_is_called_worse():
     scores = pd.DataFrame({"org": [0.5] * 6, "nat": [0.4] * 6}, index=list("abcdef"))
-    assert "worse than the baseline: nat against org (p = 0.03125)" in sentences(rank(scores, [("nat", "org")]))[1]
+    assert "Worse than the baseline: nat against org (p = 0.03125)" in sentences(rank(scores, [("nat", "org")]))[1]
 
 
 def test_terminal_table_has_the_same_cells(table4):
@@ -159,7 +218,9 @@ def test_text_from_data_cannot_break_the_page():
     page = to_markdown(result)
     assert r"a\|b&lt;img&gt;\`x\` \[red\]y\[/red\]" in page
     assert "<img>" not in page
-    assert len({line.replace(r"\|", "").count("|") for line in page.splitlines() if line.startswith("|")}) == 1
+    for table in page.split("\n\n"):
+        lines = [line.replace(r"\|", "") for line in table.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) <= 1
     shown = terminal(result, 120)
     assert "[red]y[/red]" in shown
     assert "[bold]m[/bold]" in shown

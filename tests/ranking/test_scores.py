@@ -4,25 +4,13 @@ import pandas as pd
 import pytest
 
 from ercsatz.errors import UserError
-from ercsatz.ranking import ScoreTable, baseline_comparisons, pivot, read_scores
+from ercsatz.ranking import ScoreTable, baseline_comparisons, choose_comparisons, pivot, refuse_gaps
 
 TREATMENT, BLOCK = ["classifier", "variant"], ["benchmark", "test_set"]
-WIDE = "benchmark,test_set,compm_org,compm_nat\nmeld,org,65.4,65.5\nmeld,nat,48.0,50.9\n"
-LONG = "classifier,variant,benchmark,test_set,seed,w_f1\ncompm,org,meld,org,1,65.4\ncompm,nat,meld,org,1,\n"
 
 
 def table_of(records: pd.DataFrame) -> ScoreTable:
     return pivot(records, TREATMENT, BLOCK, "w_f1")
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_file(content: str | bytes):
-        path = tmp_path / "scores.csv"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write_file
 
 
 def test_seeds_are_averaged_inside_a_cell(records):
@@ -79,14 +67,53 @@ def test_failed_run_without_a_block_only_names_its_treatment(records):
     assert len(table.cells) == 3
 
 
-@pytest.mark.parametrize("seed", [3, None])
-def test_same_cell_and_seed_twice_is_refused(records, seed):
-    records["seed"] = records["seed"].replace({3: seed}) if seed is None else records["seed"]
-    records["backbone"] = "tiny"
-    records["source"] = [f"run{i}/result.json" for i in range(len(records))]
-    again = records.iloc[[1]].assign(backbone="roberta-base", source="other/result.json")
-    with pytest.raises(UserError, match=r"run1/result\.json and other/result\.json.*differ in: backbone\."):
-        table_of(pd.concat([records, again]))
+@pytest.fixture(params=[3, None], ids=["seed", "no seed"])
+def repeated(records, request):
+    """Records of which the second is there again, with another score; of the same seed, or where no seed is told."""
+    records["seed"] = records["seed"].replace({3: None}) if request.param is None else records["seed"]
+    records = records.assign(backbone="tiny", source=[f"run{i}/result.json" for i in range(len(records))])
+    again = records.iloc[[1]].assign(backbone="roberta-base", source="other/result.json", w_f1=0.9)
+    merged = pd.concat([records, again])
+    return merged.set_index(pd.Index(merged["source"], name=None))
+
+
+def test_same_cell_and_seed_twice_is_refused(repeated):
+    with pytest.raises(UserError, match=r"run1/result\.json and other/result\.json.*differ in: w_f1, backbone\."):
+        table_of(repeated)
+
+
+@pytest.mark.parametrize(("repeats", "score"), [("first", 0.53), ("last", 0.9)])
+def test_one_of_two_scores_of_a_cell_and_seed_is_chosen_and_told(repeated, repeats, score):
+    table = pivot(repeated, TREATMENT, BLOCK, "w_f1", repeats=repeats)
+    assert table.cells.at["meld_org", "compm_org"] == pytest.approx((0.51 + score) / 2)
+    assert table.seeds.at["meld_org", "compm_org"] == 2
+    note = f"1 score is left out because the same cell and seed has another: the {repeats} one counts."
+    assert table.notes == (note,)
+
+
+def test_a_failed_run_is_no_first_score(records):
+    failed = records.iloc[[1]].assign(w_f1=math.nan)
+    table = pivot(pd.concat([failed, records]), TREATMENT, BLOCK, "w_f1", repeats="first")
+    assert table.cells.equals(table_of(records).cells)
+    assert table.notes == ()
+
+
+def test_seeds_may_have_another_name(records):
+    renamed = records.rename(columns={"seed": "run"})
+    table = pivot(renamed, TREATMENT, BLOCK, "w_f1", seed="run")
+    assert table.cells.equals(table_of(records).cells)
+    with pytest.raises(UserError, match="no column 'fold'"):
+        pivot(renamed, TREATMENT, BLOCK, "w_f1", seed="fold")
+
+
+@pytest.mark.parametrize("factor", [1e-15, 1.0, 1e9])
+def test_means_are_told_apart_and_tied_whatever_their_size(factor):
+    scores = [0.1, 0.2, 0.3, 0.7]
+    runs = {"org": scores, "bal": scores[::-1], "nat": [0.1, 0.2, 0.3, 0.700001]}
+    rows = [(name, seed, x * factor) for name, xs in runs.items() for seed, x in enumerate(xs)]
+    records = pd.DataFrame(rows, columns=["variant", "seed", "loss"]).assign(test_set="org")
+    org, bal, nat = pivot(records, ["variant"], ["test_set"], "loss").cells.iloc[0]
+    assert org == bal < nat
 
 
 def test_same_cell_twice_without_seeds_is_refused(records):
@@ -97,6 +124,11 @@ def test_same_cell_twice_without_seeds_is_refused(records):
 def test_column_that_is_not_there_is_refused(records):
     with pytest.raises(UserError, match="no column 'accuracy'; they have: classifier"):
         pivot(records, TREATMENT, BLOCK, "accuracy")
+
+
+def test_column_that_is_there_twice_is_refused(records):
+    with pytest.raises(UserError, match="column 'w_f1' twice"):
+        table_of(pd.concat([records, records[["w_f1"]]], axis=1))
 
 
 def test_scores_that_are_not_numbers_are_refused(records):
@@ -131,60 +163,56 @@ def test_treatment_without_its_baseline_is_not_compared(records):
     assert baseline_comparisons(table_of(left), "org") == [("compm_bal", "compm_org")]
 
 
-def test_wide_file_is_read(write):
-    long = read_scores(write(WIDE))
-    assert long["w_f1"].tolist() == [65.4, 65.5, 48.0, 50.9]
-    assert long["variant"].tolist() == ["org", "nat"] * 2
-    assert long["source"].iloc[2].endswith("scores.csv, line 3")
+def test_only_pairs_of_the_list_are_compared_and_what_failed_is_left_out(records):
+    failed = (records["classifier"] == "todkat") & (records["variant"] == "bal")
+    table = table_of(records[~failed])
+    pairs = [["compm_bal", "todkat_org"], ["todkat_bal", "todkat_org"]]
+    assert choose_comparisons(table, pairs, "org") == [("compm_bal", "todkat_org")]
 
 
-def test_classifier_name_may_have_underscores(write):
-    long = read_scores(write("benchmark,test_set,my_model_org\nmeld,org,0.5\n"))
-    assert long[["classifier", "variant"]].to_numpy().tolist() == [["my_model", "org"]]
+def test_all_pairs_are_compared_once(records):
+    table = table_of(records)
+    pairs = choose_comparisons(table, "all", "org")
+    assert len(pairs) == len({frozenset(pair) for pair in pairs}) == 6
+    assert ("compm_bal", "compm_org") in pairs
 
 
-def test_long_file_is_read_with_a_gap(write):
-    long = read_scores(write(LONG))
-    assert long["seed"].tolist() == ["1", "1"]
-    assert long["w_f1"].isna().tolist() == [False, True]
-    assert table_of(long).missing == ("compm_nat",)
-
-
-@pytest.mark.parametrize(
-    "text", ["\ufeff" + WIDE, WIDE.replace(",", "\t"), WIDE.replace("\n", "\r\n\r\n"), WIDE + ",,,\n"]
-)
-def test_byte_order_mark_tabs_and_blank_lines_do_not_matter(write, text):
-    assert read_scores(write(text)).drop(columns="source").equals(read_scores(write(WIDE)).drop(columns="source"))
+def test_treatments_of_one_part_are_compared_with_the_one_of_that_name():
+    table = ScoreTable.from_frame(pd.DataFrame({"bert": [0.5], "gpt": [0.6], "llama": [0.7]}))
+    assert choose_comparisons(table, "baseline", "gpt") == [("bert", "gpt"), ("llama", "gpt")]
+    assert choose_comparisons(table, "baseline", "org") == []
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("pairs", "message"),
     [
-        ("", "no scores"),
-        (WIDE.splitlines()[0], "no scores"),
-        (WIDE.replace("48.0", "4B"), r"line 3, column compm_org: '4B' is not a number"),
-        (WIDE.replace("48.0", "nan"), r"line 3, column compm_org: 'nan' is not a number"),
-        (WIDE.replace("48.0,", ""), r"line 3: 3 cells under 4 column names"),
-        (WIDE.replace("compm_nat", "notes"), r"unknown column 'notes'\. Expected are benchmark, test_set, and <class"),
-        (WIDE.replace("compm_nat", "compm_org"), r"'compm_org' occurs twice"),
-        (WIDE.replace(",", ";"), r"no column 'benchmark'.*separated by commas or tabs"),
-        (WIDE.replace("meld,nat", "meld,org"), r"line 2 and .*line 3"),
-        (WIDE.replace("meld,nat", "meld,"), r"line 3, column test_set: empty"),
-        ("benchmark,test_set\nmeld,org\n", "no column of scores"),
-        (LONG.replace("seed", "fold"), r"unknown column 'fold'\. Expected are classifier, .*, and optionally seed"),
-        (LONG.replace("variant", "data"), "no column 'variant'"),
-        (LONG.replace("compm,nat", "compm,org"), r"Two scores for classifier=compm.*seed=1"),
-        (WIDE.replace("meld", "m\u00e9ld").encode("cp1252"), "not UTF-8"),
+        ([["compm_bal", "compm_ogr"]], "name 'compm_ogr', which is not in the table. The treatments are: compm_org, c"),
+        ([["compm_bal", "compm_bal"]], "compm_bal with compm_bal is one with itself"),
+        ([["compm_bal", "compm_org"], ["compm_org", "compm_bal"]], "compm_org with compm_bal is .* there twice"),
     ],
 )
-def test_bad_file_is_refused_with_the_place(write, content, message):
-    with pytest.raises(UserError, match=message) as error:
-        read_scores(write(content))
-    assert "scores.csv" in str(error.value)
+def test_comparisons_that_make_no_sense_are_refused(records, pairs, message):
+    with pytest.raises(UserError, match=message):
+        choose_comparisons(table_of(records), pairs, "org")
 
 
-def test_missing_file_and_folder_are_refused(tmp_path):
-    with pytest.raises(UserError, match="There is no file"):
-        read_scores(tmp_path / "none.csv")
-    with pytest.raises(UserError, match="is a folder"):
-        read_scores(tmp_path)
+def test_a_full_table_has_no_gaps(records):
+    assert table_of(records).gaps == ()
+    refuse_gaps(table_of(records))
+
+
+def test_gaps_are_refused_by_name(records):
+    gap = (records["classifier"] == "todkat") & (records["test_set"] == "nat") & (records["variant"] == "bal")
+    table = table_of(records[~gap])
+    assert table.gaps == (("meld_nat", "todkat_bal"),)
+    with pytest.raises(UserError, match=r"1 cell has no score: todkat_bal on meld_nat\. ranking\.missing=drop"):
+        refuse_gaps(table)
+
+
+def test_cells_of_missing_treatments_are_gaps_and_a_long_list_is_cut(records):
+    table = table_of(records.assign(w_f1=records["w_f1"].where(records["variant"] == "org")))
+    assert len(table.gaps) == 6
+    many = pd.concat([records.assign(benchmark=name) for name in ("meld", "emorynlp")])
+    table = table_of(many.assign(w_f1=many["w_f1"].where(many["variant"] == "org")))
+    with pytest.raises(UserError, match=r"12 cells have no score: compm_bal on meld_org, .* and 2 more\."):
+        refuse_gaps(table)

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from ercsatz.training.scores import scores
 
@@ -20,6 +20,7 @@ def test_scores_are_those_of_scikit_learn(pairs):
     columns = precision_recall_fscore_support(gold, predicted, labels=[0, 1, 2, 3], zero_division=0)
     for name, column in zip(("precision", "recall", "f1", "support"), columns, strict=True):
         assert [found["per_class"][label][name] for label in LABELS] == pytest.approx(list(column))
+    assert found["confusion"] == confusion_matrix(gold, predicted, labels=range(len(LABELS))).tolist()
 
 
 def test_a_class_that_never_occurs_does_not_count():
@@ -34,7 +35,13 @@ def test_a_class_that_is_only_predicted_costs_macro_f1():
     assert found["macro_f1"] == pytest.approx(1 / 3)
 
 
+def test_the_confusion_matrix_has_a_row_per_gold_label():
+    found = scores([0, 0, 0, 2], [0, 1, 1, 0], LABELS)
+    assert found["confusion"] == [[1, 2, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+
+
 def test_scores_are_plain_numbers_for_json():
     found = scores([0, 1], [0, 1], LABELS)
     assert type(found["w_f1"]) is float
     assert type(found["per_class"]["joy"]["support"]) is int
+    assert type(found["confusion"][0][0]) is int

@@ -1,11 +1,6 @@
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import wandb
@@ -13,38 +8,16 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
 from ercsatz.config import Wandb, WandbMode
 from ercsatz.errors import UserError
-from ercsatz.training import tracking
-from ercsatz.training.tracking import RunName, stage_loggers, wandb_mode
+from ercsatz.training import wandb_run
+from ercsatz.training.tracking import stage_loggers
+from ercsatz.training.wandb_run import RunName, wandb_mode
+
+pytestmark = pytest.mark.usefixtures("logged_out")
 
 RUN = RunName("0123456789abcdef", "mini_bal-compm-finetune-s0", "sweep-1", "finetune", ("mini", "bal", "compm", "tiny"))
 CONFIG = {"seed": 0, "optimisation": {"lr": 1e-3}}
 FAKE_KEY = "0" * 40
 NOBODY = "http://127.0.0.1:9"  # a port that nothing listens on
-
-
-class Terminal:
-    """A standard input that says it is a terminal, and that nobody may read."""
-
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self, *_: Any) -> str:
-        pytest.fail("something was asked for")
-
-    read = fileno = readline
-
-
-@pytest.fixture(autouse=True)
-def logged_out(monkeypatch, tmp_path) -> Iterator[None]:
-    """No key anywhere, no settings, and a terminal where a prompt could be answered."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
-    monkeypatch.setattr("sys.stdin", Terminal())
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 @pytest.fixture
@@ -67,25 +40,14 @@ def log(tmp_path) -> Callable[..., Path]:
     return logged
 
 
-def inspect(folder: Path, *options: str) -> str:
-    (run,) = (folder / "wandb").glob("offline-run-*")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(run)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    return json.loads(inspect(folder, "--summary"))
-
-
-def test_an_offline_run_is_named_grouped_and_tagged(log):
+def test_an_offline_run_is_named_grouped_and_tagged(log, inspect):
     folder = log("offline")
-    records = [json.loads(line) for line in inspect(folder).splitlines()]
-    (run,) = (record["run"] for record in records if record["type"] == "run")
+    (run,) = (record["run"] for record in inspect(folder) if record["type"] == "run")
     assert run["run_id"] == RUN.id
     assert (run["display_name"], run["run_group"], run["job_type"]) == (RUN.name, RUN.group, RUN.job_type)
     assert tuple(run["tags"]) == RUN.tags
     assert run["project"] == "ercsatz"
-    found = summary(folder)
+    (found,) = inspect(folder, "--summary")
     assert {key: found["config"][key] for key in CONFIG} == CONFIG
     assert (found["state"], found["exit_code"]) == ("finished", 0)
     assert found["summary"]["validation/w_f1"] == {"max": 0.5}
@@ -98,16 +60,17 @@ def test_the_csv_log_is_always_there(log):
 
 
 @pytest.mark.parametrize("error", [ValueError("out of memory"), KeyboardInterrupt(), SystemExit(1)])
-def test_the_run_of_a_stage_that_raises_is_failed(log, tmp_path, error):
+def test_the_run_of_a_stage_that_raises_is_failed(log, inspect, tmp_path, error):
     with pytest.raises(type(error)):
         log("offline", error)
-    found = summary(tmp_path / "abc.partial")
+    (found,) = inspect(tmp_path / "abc.partial", "--summary")
     assert found["state"] == "failed"
     assert found["exit_code"] != 0
 
 
-def test_without_a_key_a_run_is_offline_and_nothing_is_asked(log):
-    assert summary(log("auto"))["state"] == "finished"
+def test_without_a_key_a_run_is_offline_and_nothing_is_asked(log, inspect):
+    (found,) = inspect(log("auto"), "--summary")
+    assert found["state"] == "finished"
 
 
 def test_online_without_a_key_is_an_error_and_nothing_is_asked(log):
@@ -142,11 +105,11 @@ def test_disabled_makes_no_run_and_no_folder(log, monkeypatch, by):
     assert wandb.run is None
 
 
-def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, monkeypatch, capsys):
+def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, inspect, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_BASE_URL", NOBODY)
     monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    assert tracking.INIT_TIMEOUT <= 30
-    monkeypatch.setattr(tracking, "INIT_TIMEOUT", 2.0)
+    assert wandb_run.INIT_TIMEOUT <= 30
+    monkeypatch.setattr(wandb_run, "INIT_TIMEOUT", 2.0)
     started = time.monotonic()
     folder = log("auto")
     assert time.monotonic() - started < 30
@@ -154,7 +117,8 @@ def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, m
     assert "out of reach" in line
     # The stage's folder is renamed when the stage is done.
     assert f"wandb sync {folder.with_name('abc')}/wandb/offline-*" in line
-    assert summary(folder)["state"] == "finished"
+    (found,) = inspect(folder, "--summary")
+    assert found["state"] == "finished"
 
 
 def test_a_stage_after_another_has_a_run_of_its_own(log, tmp_path):

@@ -1,13 +1,21 @@
-"""Corrections of p-values for the number of comparisons made."""
+"""Corrections of p-values for the number of comparisons made.
+
+All four take the p-values of all comparisons that were made and give them back corrected, in the same order.
+Bonferroni, Holm and Hommel bound the chance of a single false finding, Benjamini-Hochberg the expected share of false
+ones among the findings. Holm finds whatever Bonferroni finds, and Hommel whatever Holm does.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ercsatz.ranking.exact import FloatArray
 
 
 def bonferroni(p: npt.ArrayLike) -> FloatArray:
-    """Multiply each p-value by the number of p-values, up to 1.
+    """Multiply each p-value by the number of p-values, up to 1. Holds under any dependence (Dunn 1961).
 
     Args:
         p: p-values of all the comparisons that were made, shape (m,).
@@ -21,3 +29,101 @@ def bonferroni(p: npt.ArrayLike) -> FloatArray:
     """
     values = np.asarray(p, dtype=np.float64)
     return np.minimum(1.0, values * len(values))
+
+
+def holm(p: npt.ArrayLike) -> FloatArray:
+    """Multiply the smallest p-value by m, the next by m - 1, ... and keep their order. Holds under any dependence.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure" (Scandinavian Journal of Statistics 6:65,
+    1979).
+
+    Args:
+        p: p-values of all the comparisons that were made, shape (m,).
+
+    Returns:
+        Corrected p-values in (0, 1], shape (m,).
+
+    Example:
+        >>> holm([0.2, 0.01, 0.15]).round(4).tolist()
+        [0.3, 0.03, 0.3]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)
+    return _back(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), order)
+
+
+def hommel(p: npt.ArrayLike) -> FloatArray:
+    """Test every set of comparisons by Simes and keep what survives in all; for tests that depend positively, or not.
+
+    Sources: Hommel, "A stagewise rejective multiple test procedure based on a modified Bonferroni test" (Biometrika
+    75:383, 1988); corrected p-values by Wright, "Adjusted p-values for simultaneous inference" (Biometrics 48:1005,
+    1992).
+
+    Args:
+        p: p-values of all the comparisons that were made, shape (m,).
+
+    Returns:
+        Corrected p-values in (0, 1], shape (m,).
+
+    Example:
+        >>> hommel([0.01, 0.02, 0.022]).round(4).tolist()
+        [0.022, 0.022, 0.022]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)
+    ordered = values[order]
+    corrected = ordered.copy()
+    for size in range(len(values), 1, -1):
+        split = len(values) - size  # Simes' p of the `size` largest is the smallest p that any set this large can have
+        simes = np.min(size * ordered[split:] / np.arange(1, size + 1))
+        corrected[split:] = np.maximum(corrected[split:], simes)
+        corrected[:split] = np.maximum(corrected[:split], np.minimum(simes, size * ordered[:split]))
+    return _back(corrected, order)
+
+
+def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
+    """Bound the expected share of false findings; for tests that depend positively, or not.
+
+    Source: Benjamini and Hochberg, "Controlling the false discovery rate" (JRSS B 57:289, 1995).
+
+    Args:
+        p: p-values of all the comparisons that were made, shape (m,).
+
+    Returns:
+        Corrected p-values in (0, 1], shape (m,).
+
+    Example:
+        >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(4).tolist()
+        [0.03, 0.04, 0.04]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)[::-1]
+    shares = values[order] * len(values) / np.arange(len(values), 0, -1)
+    return _back(np.minimum.accumulate(shares), order)
+
+
+def adjust_pairs(matrix: pd.DataFrame, method: Callable[[npt.ArrayLike], FloatArray]) -> pd.DataFrame:
+    """Correct a matrix of p-values of all pairs, each pair counted once.
+
+    Args:
+        matrix: k x k, symmetric, 1 on the diagonal, as ``exact_pairs`` gives it.
+        method: ``bonferroni``, ``holm``, ``hommel`` or ``benjamini_hochberg``.
+
+    Returns:
+        A matrix of the same form.
+
+    Example:
+        >>> p = pd.DataFrame([[1, 0.01, 0.2], [0.01, 1, 0.3], [0.2, 0.3, 1]], index=list("abc"), columns=list("abc"))
+        >>> adjust_pairs(p, bonferroni).loc["a"].round(4).tolist()
+        [1.0, 0.03, 0.6]
+    """
+    corrected = np.eye(len(matrix))
+    pairs = np.triu_indices(len(matrix), 1)
+    corrected[pairs] = corrected.T[pairs] = method(matrix.to_numpy()[pairs])
+    return pd.DataFrame(corrected, index=matrix.index, columns=matrix.columns)
+
+
+def _back(ordered: FloatArray, order: npt.NDArray[np.intp]) -> FloatArray:
+    corrected = np.empty_like(ordered)
+    corrected[order] = np.minimum(1.0, ordered)
+    return corrected

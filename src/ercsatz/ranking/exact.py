@@ -81,6 +81,21 @@ class DifferenceDistribution:
         """
         return self.p(self.largest)
 
+    def critical(self, level: float) -> float | None:
+        """The smallest possible difference whose p-value is below ``level``, in ranks; ``None`` where there is none.
+
+        Args:
+            level: between 0 and 1; for all pairs of k treatments, .05 / (k (k - 1) / 2).
+
+        Example:
+            >>> untied = difference_distribution(np.tile([1, 2, 3], (3, 1)))
+            >>> untied.critical(0.05), untied.critical(0.001)
+            (6.0, None)
+        """
+        possible = self.tail > np.append(self.tail[1:], 0.0)
+        steps = np.flatnonzero(possible & (2 * self.tail < level))
+        return float(steps[0]) / self.per_unit if len(steps) else None
+
 
 def difference_distribution(midranks: npt.ArrayLike) -> DifferenceDistribution:
     """The distribution of the difference of two rank sums, given the midranks of each block.

@@ -1,24 +1,24 @@
 """Score records in, a table of blocks x treatments out."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import product
-from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from ercsatz.dialogue import read_text
 from ercsatz.errors import UserError
 
 TREATMENT = ("classifier", "variant")
 BLOCK = ("benchmark", "test_set")
 METRIC = "w_f1"
+SEED = "seed"
 
 # Means of the same scores in another order differ in the last bits, which would break ties.
-_DECIMALS = 12
+_DIGITS = 12
+_LISTED = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class ScoreTable:
         seeds: blocks x treatments, the number of scores behind each cell.
         spread: blocks x treatments, their sample standard deviation; NaN where there are fewer than two.
         metric: what the scores are.
+        notes: sentences on how the table came about, for the report.
     """
 
     cells: pd.DataFrame
@@ -40,6 +41,7 @@ class ScoreTable:
     seeds: pd.DataFrame
     spread: pd.DataFrame
     metric: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_frame(cls, scores: pd.DataFrame, metric: str = "score") -> "ScoreTable":
@@ -62,23 +64,40 @@ class ScoreTable:
         """The blocks that have a gap and so cannot be ranked."""
         return tuple(self.cells.index[self.cells.isna().any(axis=1)])
 
+    @property
+    def gaps(self) -> tuple[tuple[str, str], ...]:
+        """The cells without a score, as (block, treatment); those of missing treatments among them."""
+        empty = self.cells.isna().reindex(columns=[*self.cells.columns, *self.missing], fill_value=True)
+        places = np.argwhere(empty.to_numpy())
+        return tuple((str(empty.index[row]), str(empty.columns[column])) for row, column in places)
 
-def pivot(long: pd.DataFrame, treatment: Sequence[str], block: Sequence[str], metric: str) -> ScoreTable:
+
+def pivot(
+    long: pd.DataFrame,
+    treatment: Sequence[str],
+    block: Sequence[str],
+    metric: str,
+    seed: str = SEED,
+    repeats: Literal["refuse", "first", "last"] = "refuse",
+) -> ScoreTable:
     """Arrange score records as a table of blocks x treatments, averaging over seeds inside a cell.
 
     Args:
-        long: a row per score. Besides the named columns, ``seed`` tells repeated runs of a cell apart and ``source``
-            says where a score is from, both optional. A row without a score (NaN) is a run that failed.
+        long: a row per score. A row without a score (NaN) is a run that failed. Index labels that are text say where a
+            score is from, in messages.
         treatment: columns whose values, joined by ``_``, name a treatment.
         block: columns whose values, joined by ``_``, name a block.
         metric: the column of scores.
+        seed: the column that tells repeated runs of a cell apart. ``"seed"`` may be absent.
+        repeats: which score counts where there are two for the same cell and seed.
 
     Returns:
         The table, in the order of the records. A treatment is missing if each part of its name occurs in the records
         and it has no score.
 
     Raises:
-        UserError: a column is missing, scores are not numbers, there are none, or two are for the same cell and seed.
+        UserError: a column is missing or there twice, scores are not numbers, there are none, or two are for the same
+            cell and seed and ``repeats`` does not choose.
 
     Example:
         >>> records = pd.DataFrame({"variant": ["org", "org", "nat"], "test_set": "org", "seed": [1, 2, 1],
@@ -87,8 +106,7 @@ def pivot(long: pd.DataFrame, treatment: Sequence[str], block: Sequence[str], me
         >>> table.cells.loc["org"].to_dict(), table.seeds.loc["org"].to_dict()
         ({'org': 0.6, 'nat': 0.8}, {'org': 2, 'nat': 1})
     """
-    if absent := [column for column in (*treatment, *block, metric) if column not in long.columns]:
-        raise UserError(f"The scores have no column {absent[0]!r}; they have: {', '.join(map(str, long.columns))}.")
+    _check_columns(long, [*treatment, *block, metric, *([seed] if seed != SEED else [])])
     if not pd.api.types.is_numeric_dtype(long[metric]):
         raise UserError(f"The scores in column {metric!r} are not all numbers.")
     scored = long[long[metric].notna()]
@@ -96,23 +114,61 @@ def pivot(long: pd.DataFrame, treatment: Sequence[str], block: Sequence[str], me
         raise UserError(f"There is no score in column {metric!r}, so nothing to rank.")
     _refuse_unnamed(scored, treatment)
     _refuse_unnamed(scored, block)
-    _refuse_repeats(scored, [*treatment, *block])
-    treatments = list(dict.fromkeys(_names(scored, treatment)))
-    blocks = list(dict.fromkeys(_names(long.dropna(subset=list(block)), block)))
-    groups = scored[metric].groupby([_names(scored, block), _names(scored, treatment)])
+    treatments = list(dict.fromkeys(cell_names(scored, treatment)))
+    blocks = list(dict.fromkeys(cell_names(long.dropna(subset=list(block)), block)))
+    chosen, notes = _choose(scored, list(dict.fromkeys([*treatment, *block, seed])), repeats)
+    groups = chosen[metric].groupby([cell_names(chosen, block), cell_names(chosen, treatment)])
 
     def table(values: pd.Series) -> pd.DataFrame:
         return values.unstack().reindex(index=blocks, columns=treatments).rename_axis(index=None, columns=None)
 
     planned = {"_".join(key): key for key in product(*(long[part].dropna().astype(str).unique() for part in treatment))}
     return ScoreTable(
-        cells=table(groups.mean()).round(_DECIMALS),
+        cells=table(groups.mean().map(_rounded)),
         keys={name: planned[name] for name in treatments},
         missing=tuple(name for name in planned if name not in treatments),
         seeds=table(groups.count()).fillna(0).astype(int),
         spread=table(groups.std()),
         metric=metric,
+        notes=notes,
     )
+
+
+def choose_comparisons(
+    table: ScoreTable, comparisons: str | Sequence[Sequence[str]], baseline: str
+) -> list[tuple[str, str]]:
+    """The pairs of treatments that are compared.
+
+    Args:
+        table: the scores.
+        comparisons: ``"baseline"`` for ``baseline_comparisons``, ``"all"`` for every treatment against each one before
+            it, or a list of (treatment, baseline). Of a list, pairs with a treatment that has no scores are left out.
+        baseline: as for ``baseline_comparisons``.
+
+    Raises:
+        UserError: a list names what is not in the table, or a pair twice.
+
+    Example:
+        >>> table = ScoreTable.from_frame(pd.DataFrame({"org": [0.4], "nat": [0.5], "bal": [0.6]}))
+        >>> choose_comparisons(table, "all", "org")
+        [('nat', 'org'), ('bal', 'org'), ('bal', 'nat')]
+        >>> choose_comparisons(table, [["bal", "nat"]], "org")
+        [('bal', 'nat')]
+    """
+    if comparisons == "baseline":
+        return baseline_comparisons(table, baseline)
+    names = list(table.cells.columns)
+    if comparisons == "all":
+        return [(later, earlier) for i, later in enumerate(names) for earlier in names[:i]]
+    pairs = [(str(treatment), str(control)) for treatment, control in comparisons]
+    if unknown := [name for pair in pairs for name in pair if name not in (*names, *table.missing)]:
+        raise UserError(
+            f"The comparisons name {unknown[0]!r}, which is not in the table. The treatments are: {', '.join(names)}."
+        )
+    for number, pair in enumerate(pairs):
+        if len(set(pair)) == 1 or any(set(pair) == set(other) for other in pairs[:number]):
+            raise UserError(f"The comparison of {pair[0]} with {pair[1]} is one with itself, or there twice.")
+    return [pair for pair in pairs if not set(pair) & set(table.missing)]
 
 
 def baseline_comparisons(table: ScoreTable, baseline: str) -> list[tuple[str, str]]:
@@ -138,107 +194,67 @@ def baseline_comparisons(table: ScoreTable, baseline: str) -> list[tuple[str, st
     return [(name, partner) for name, partner in partners if partner is not None]
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    r"""Read scores from a CSV or TSV file in UTF-8, in one of two forms.
-
-    Wide: columns ``benchmark``, ``test_set`` and one ``<classifier>_<variant>`` for each model. Long: columns
-    ``classifier``, ``variant``, ``benchmark``, ``test_set``, ``w_f1`` and, optionally, ``seed``. An empty cell is a
-    missing score.
-
-    Returns:
-        The long form for ``pivot``: text columns, ``w_f1`` as numbers (NaN: missing), ``source`` as file and line.
+def refuse_gaps(table: ScoreTable) -> None:
+    """Raise unless every treatment has a score on every block.
 
     Raises:
-        UserError: names file, line and column of what cannot be read.
+        UserError: names the missing cells.
 
     Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp(), "scores.csv")
-        >>> _ = file.write_text("benchmark,test_set,compm_org,compm_nat\nmeld,org,65.43,65.52\n")
-        >>> read_scores(file)[["classifier", "variant", "w_f1"]].values.tolist()
-        [['compm', 'org', 65.43], ['compm', 'nat', 65.52]]
+        >>> refuse_gaps(ScoreTable.from_frame(pd.DataFrame({"org": [0.4], "nat": [None]}, index=["meld"])))
+        Traceback (most recent call last):
+            ...
+        ercsatz.errors.UserError: 1 cell has no score: nat on meld. ranking.missing=drop leaves out blocks with gaps.
     """
-    header, rows = _read_rows(path)
-    is_long = bool({METRIC, *TREATMENT} & set(header))
-    _check_header(path, header, is_long)
-    texts = [column for column in header if column in ((*TREATMENT, *BLOCK, "seed") if is_long else BLOCK)]
-    records = []
-    for where, row in rows:
-        if empty := [column for column in texts if not row[column]]:
-            raise UserError(f"{where}, column {empty[0]}: empty. Only a score may be left out.")
-        known = {column: row[column] for column in texts} | {"source": where}
-        for column in (column for column in header if column not in texts):
-            names = {} if is_long else dict(zip(TREATMENT, column.rsplit("_", 1), strict=True))
-            records.append(names | known | {METRIC: _number(row[column], f"{where}, column {column}")})
-    long = pd.DataFrame(records)
-    _refuse_repeats(long, [*TREATMENT, *BLOCK])
-    return long
+    gaps = [f"{treatment} on {block}" for block, treatment in table.gaps]
+    if gaps:
+        more = f" and {len(gaps) - _LISTED} more" if len(gaps) > _LISTED else ""
+        raise UserError(
+            f"{len(gaps)} cell{'s have' if len(gaps) > 1 else ' has'} no score: {', '.join(gaps[:_LISTED])}{more}. "
+            "ranking.missing=drop leaves out blocks with gaps."
+        )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
-    """Column names, and each further line that is not blank as its place and its cells by column."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; scores are read from a CSV or TSV file.")
-    text = read_text(path)
-    lines = csv.reader(StringIO(text), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
-    stripped = [(f"{path}, line {lines.line_num}", [cell.strip() for cell in cells]) for cells in lines]
-    filled = [(where, cells) for where, cells in stripped if any(cells)]
-    if len(filled) < 2:
-        raise UserError(f"{path}: no scores. Expected a line of column names and a line for each row of scores.")
-    header = filled[0][1]
-    for where, cells in filled[1:]:
-        if len(cells) != len(header):
-            raise UserError(f"{where}: {len(cells)} cells under {len(header)} column names.")
-    return header, [(where, dict(zip(header, cells, strict=True))) for where, cells in filled[1:]]
+def _rounded(mean: float) -> float:
+    return float(f"{mean:.{_DIGITS}g}")
 
 
-def _check_header(path: Path, header: list[str], is_long: bool) -> None:
-    needed = (*TREATMENT, *BLOCK, METRIC) if is_long else BLOCK
-    others = [column for column in header if column not in needed]
-    unknown = [c for c in others if (c != "seed" if is_long else not all(c.rpartition("_")[::2]))]
-    more = "and optionally seed" if is_long else "and <classifier>_<variant> for each model"
-    expected = f"Expected are {', '.join(needed)}, {more}, separated by commas or tabs."
-    if twice := [column for column in header if header.count(column) > 1]:
-        raise UserError(f"{path}: the column {twice[0]!r} occurs twice.")
-    if absent := [column for column in needed if column not in header]:
-        raise UserError(f"{path}: there is no column {absent[0]!r}. {expected}")
-    if unknown:
-        raise UserError(f"{path}: unknown column {unknown[0]!r}. {expected}")
-    if not is_long and not others:
-        raise UserError(f"{path}: there is no column of scores. {expected}")
-
-
-def _number(text: str, where: str) -> float:
-    if not text:
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{where}: {text!r} is not a number. Leave the cell empty where there is no score.")
-    return value
-
-
-def _names(frame: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[str]":
+def cell_names(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """The values of the columns in each row, joined."""
-    return frame[list(columns)].astype(str).agg("_".join, axis=1)
+    return ["_".join(map(str, row)) for row in frame[list(columns)].itertuples(index=False, name=None)]
 
 
-def _refuse_repeats(long: pd.DataFrame, keys: list[str]) -> None:
-    """Raise if a cell has two scores for one seed: which one counts would be a guess."""
-    cell = [*keys, "seed"] if "seed" in long.columns and "seed" not in keys else keys
-    texts = long.astype(str)
+def _check_columns(long: pd.DataFrame, needed: Sequence[str]) -> None:
+    if absent := [column for column in needed if column not in long.columns]:
+        raise UserError(f"The scores have no column {absent[0]!r}; they have: {', '.join(map(str, long.columns))}.")
+    if not long.columns.is_unique:
+        raise UserError(f"The scores have the column {long.columns[long.columns.duplicated()][0]!r} twice.")
+
+
+def _choose(scored: pd.DataFrame, keys: list[str], repeats: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """One score for each cell and seed, and a note where there were more; which one counts must not be a guess."""
+    texts = scored.astype(str)
+    cell = [column for column in keys if column in texts.columns]
+    if not texts.duplicated(cell).any():
+        return scored, ()
+    if repeats == "refuse":
+        raise UserError(_repeated(texts, cell))
+    kept = ~texts.duplicated(cell, keep="first" if repeats == "first" else "last")
+    number = int((~kept).sum())
+    left_out = f"{number} score{'s are' if number > 1 else ' is'} left out"
+    return scored[kept], (f"{left_out} because the same cell and seed has another: the {repeats} one counts.",)
+
+
+def _repeated(texts: pd.DataFrame, cell: list[str]) -> str:
     repeated = texts[texts.duplicated(cell, keep=False)]
-    if repeated.empty:
-        return
     first, second, *_ = (row for _, row in repeated.iterrows() if row[cell].equals(repeated.iloc[0][cell]))
-    sources = [row.get("source", f"row {row.name}") for row in (first, second)]
-    others = [column for column in long.columns if column not in (*cell, "source")]
-    differing = [str(column) for column in others if first[column] != second[column]]
-    raise UserError(
-        f"Two scores for {', '.join(f'{key}={first[key]}' for key in cell)}: {sources[0]} and {sources[1]}. "
-        f"They differ in: {', '.join(differing) or 'nothing'}. Leave one out, or add what differs to the treatment."
+    places = [row.name if isinstance(row.name, str) else f"row {row.name}" for row in (first, second)]
+    known = {*cell, *first.index[first == first.name]}
+    differing = [str(column) for column in texts.columns if column not in known and first[column] != second[column]]
+    return (
+        f"Two scores for {', '.join(f'{key}={first[key]}' for key in cell)}: {places[0]} and {places[1]}. "
+        f"They differ in: {', '.join(differing) or 'nothing'}. Leave one out, choose by ranking.repeats=first or last, "
+        "or name what differs: in ranking.seed if it tells runs apart, else in ranking.treatment or ranking.block."
     )
 
 
@@ -246,7 +262,7 @@ def _refuse_unnamed(scored: pd.DataFrame, keys: Sequence[str]) -> None:
     """Raise where a score lacks a part of its name, or two names look the same once their parts are joined."""
     if (unnamed := scored[list(keys)].isna().any()).any():
         raise UserError(f"A score has no {unnamed.idxmax()}: every score needs {', '.join(keys)}.")
-    names = _names(scored.drop_duplicates(list(keys)), keys)
+    names = pd.Series(cell_names(scored.drop_duplicates(list(keys)), keys))
     if names.duplicated().any():
         raise UserError(
             f"Two different {', '.join(keys)} are both called {names[names.duplicated()].iloc[0]}; rename one."

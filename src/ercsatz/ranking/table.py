@@ -9,13 +9,39 @@ import numpy as np
 import pandas as pd
 
 from ercsatz.errors import UserError
-from ercsatz.ranking.adjust import bonferroni
-from ercsatz.ranking.exact import difference_distribution
+from ercsatz.ranking.adjust import benjamini_hochberg, bonferroni, holm, hommel
+from ercsatz.ranking.bayes import bayesian_signed_rank, check_rope
+from ercsatz.ranking.effects import kendalls_w, median_difference, rank_biserial
+from ercsatz.ranking.exact import FloatArray, difference_distribution
 from ercsatz.ranking.friedman import Friedman, friedman_test, midranks
+from ercsatz.ranking.limits import blocks_needed
+from ercsatz.ranking.posthoc import by_difference, conover_pairs, nemenyi_pairs, siegel_pairs
 from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.signed import score_differences, sign_test, wilcoxon_signed_rank
 
 ALPHA = 0.05
 """The level below which a corrected p-value counts as significant."""
+
+# What is corrected over the comparisons that were made: the new column, from which, how.
+_CORRECTED = (
+    ("p_bonferroni", "p", bonferroni),
+    ("p_holm", "p", holm),
+    ("p_hommel", "p", hommel),
+    ("p_bh", "p", benjamini_hochberg),
+    ("p_conover_holm", "p_conover", holm),
+    ("p_siegel_holm", "p_siegel", holm),
+    ("p_wilcoxon_holm", "p_wilcoxon", holm),
+    ("p_sign_holm", "p_sign", holm),
+)
+_COLUMNS = (
+    *("treatment", "baseline", "rank_sum_difference", "p", "p_bonferroni", "p_holm", "p_hommel", "p_bh", "p_nemenyi"),
+    *("p_conover_holm", "p_siegel_holm", "p_wilcoxon", "p_wilcoxon_holm", "p_sign", "p_sign_holm"),
+    *("rank_biserial", "median_difference", "low", "high", "better", "equivalent", "worse"),
+)
+_PRINTED = {
+    "Tests": ("rank_sum_difference", "p", "p_bonferroni", "p_holm", "p_wilcoxon_holm"),
+    "Sizes": ("median_difference", "low", "high", "rank_biserial", "better", "equivalent", "worse"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +53,16 @@ class RankResult:
         ranks: ranked blocks x treatments, midranks; 1 is the best.
         rank_sums: by treatment.
         friedman: ``None`` where all treatments are tied in every block.
-        comparisons: a row per comparison: ``treatment``, ``baseline``, ``rank_sum_difference`` (the baseline's rank sum
-            minus the treatment's: positive is better than the baseline), ``p`` (exact, two-sided), ``p_bonferroni``.
+        comparisons: a row per comparison, see ``rank``.
         smallest_p: the smallest p that any outcome of a table like this (size and ties) could have.
         smallest_p_bonferroni: the same, corrected.
+        higher_is_better: whether rank 1 is the highest score.
+        rope: differences up to this size are practically none, in units of the scores.
+        kendalls_w: how far the blocks agree, 0 to 1; ``None`` where all treatments are tied in every block.
+        pairs: k x k, the exact p of every pair, uncorrected.
+        critical_difference: the smallest difference of rank sums that is significant among all pairs (exact p times
+            k (k - 1) / 2 below ``ALPHA``); ``None`` where none is.
+        blocks_needed: from how many blocks on an untied table with these comparisons can be significant.
     """
 
     table: ScoreTable
@@ -40,6 +72,12 @@ class RankResult:
     comparisons: pd.DataFrame
     smallest_p: float
     smallest_p_bonferroni: float
+    higher_is_better: bool
+    rope: float
+    kendalls_w: float | None
+    pairs: pd.DataFrame
+    critical_difference: float | None
+    blocks_needed: int
 
     @property
     def n(self) -> int:
@@ -77,12 +115,14 @@ class RankResult:
     def __str__(self) -> str:
         """Rank sums, tests and limits as plain text."""
         sums = self.rank_sums.rename("rank sum").to_frame().assign(**{"mean rank": self.rank_sums / self.n})
-        lines = [f"Ranking of {self.k} treatments over {self.n} blocks (rank 1 is the best)", sums.to_string()]
-        if self.friedman is not None:
-            chi2, df, p = self.friedman
-            lines.append(f"Friedman chi-square {chi2:.4f}, {df} degrees of freedom, p = {p:.3g}")
-        if len(self.comparisons):
-            lines.append(self.comparisons.to_string(index=False, float_format=lambda value: f"{value:.5g}"))
+        best = "highest" if self.higher_is_better else "lowest"
+        lines = [f"Ranking of {self.k} treatments over {self.n} blocks (rank 1 is the best, the {best})"]
+        lines += [sums.to_string(), *self._omnibus()]
+        for title, columns in _PRINTED.items() if len(self.comparisons) else ():
+            shown = self.comparisons[["treatment", "baseline", *columns]]
+            lines += [title, shown.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")]
+        if self.critical_difference is not None:
+            lines.append(f"Rank sums of any two treatments differ significantly from {self.critical_difference:g} on.")
         if self.limit:
             lines.append(self.limit)
         if self.table.missing:
@@ -91,28 +131,54 @@ class RankResult:
             lines.append(f"Dropped blocks: {', '.join(self.table.dropped)}")
         return "\n".join(lines)
 
+    def _omnibus(self) -> list[str]:
+        if self.friedman is None:
+            return []
+        chi2, df, p, f, f_df, p_f, p_exact = self.friedman
+        lines = [f"Friedman chi-square {chi2:.4f}, {df} degrees of freedom, p = {p:.3g}"]
+        if p_exact is not None:
+            lines.append(f"Friedman exact p = {p_exact:.3g}")
+        if math.isinf(f):
+            lines.append("Iman-Davenport F is infinite: all blocks agree")
+        elif self.n > 1:
+            lines.append(f"Iman-Davenport F {f:.4f}, {f_df[0]} and {f_df[1]} degrees of freedom, p = {p_f:.3g}")
+        return [*lines, f"Kendall's W {self.kendalls_w:.3f} (agreement of the blocks, 0 to 1)"]
+
 
 def rank(
-    scores: pd.DataFrame | ScoreTable, comparisons: Sequence[tuple[str, str]], higher_is_better: bool = True
+    scores: pd.DataFrame | ScoreTable,
+    comparisons: Sequence[tuple[str, str]],
+    higher_is_better: bool = True,
+    rope: float = 0.0,
 ) -> RankResult:
-    """Rank the treatments within each block, test, and compare pairs of rank sums exactly.
+    """Rank the treatments within each block, test, and compare pairs of treatments.
+
+    Comparisons have the columns ``treatment``, ``baseline``; ``rank_sum_difference``; ``p`` (exact, two-sided) and its
+    corrections ``p_bonferroni, p_holm, p_hommel, p_bh``; beside it ``p_nemenyi`` (corrected for all pairs of the
+    table), ``p_conover_holm, p_siegel_holm, p_wilcoxon, p_wilcoxon_holm, p_sign, p_sign_holm``; ``rank_biserial``;
+    ``median_difference`` with ``low`` and ``high``, its 95 % interval; ``better, equivalent, worse``, the Bayesian
+    signed-rank test's probabilities. Positive differences mean that the treatment is better than the baseline, also
+    where lower is better. NaN is what is not defined. Corrections are over the comparisons made.
 
     Args:
         scores: blocks x treatments without gaps, or a ``ScoreTable``, whose blocks with gaps are left out.
         comparisons: (treatment, baseline) pairs; the correction is for their number. May be empty.
         higher_is_better: rank 1 is the highest score; otherwise the lowest.
+        rope: differences up to this size are practically none, in units of the scores.
 
     Raises:
         UserError: fewer than two treatments or no block, a name twice, a cell that is not a finite number, an unknown
-            name in a comparison, or, where higher is better, scores of 0 to 1 beside scores of 0 to 100.
+            name in a comparison, a negative ``rope``, or scores of 0 to 1 beside scores of 0 to 100.
 
     Example:
         >>> scores = pd.DataFrame({"org": [0.50, 0.61, 0.42], "nat": [0.55, 0.64, 0.47], "bal": [0.56, 0.62, 0.45]})
         >>> result = rank(scores, [("nat", "org"), ("bal", "org")])
         >>> result.rank_sums.to_dict()
         {'org': 9.0, 'nat': 4.0, 'bal': 5.0}
-        >>> result.comparisons.round(4).iloc[0].to_dict()
+        >>> result.comparisons.round(4).iloc[0, :5].to_dict()
         {'treatment': 'nat', 'baseline': 'org', 'rank_sum_difference': 5.0, 'p': 0.0648, 'p_bonferroni': 0.1296}
+        >>> result.comparisons["median_difference"].tolist()
+        [0.05, 0.03]
     """
     table = scores if isinstance(scores, ScoreTable) else None
     frame = scores if isinstance(scores, pd.DataFrame) else scores.scores
@@ -120,23 +186,61 @@ def rank(
     if frame.empty:
         raise UserError(_no_blocks(table))
     _check_numbers(frame)
-    if higher_is_better:
-        _check_scale(frame)
+    check_rope(rope)
+    (_check_scale if higher_is_better else _check_losses)(frame)
     ranks = pd.DataFrame(midranks(frame.to_numpy(), higher_is_better), index=frame.index, columns=frame.columns)
-    sums = ranks.sum()
     distribution = difference_distribution(ranks.to_numpy())
-    pairs = pd.DataFrame(list(comparisons), columns=["treatment", "baseline"], dtype=object)
-    differences = np.array([sums[baseline] - sums[treatment] for treatment, baseline in comparisons], dtype=np.float64)
-    p = np.array([distribution.p(difference) for difference in differences], dtype=np.float64)
+    pairs = by_difference(ranks, np.vectorize(distribution.p))
+    k = len(ranks.columns)
+    gains = {(t, b): score_differences(frame[t], frame[b]) * (1 if higher_is_better else -1) for t, b in comparisons}
     return RankResult(
         table=table or ScoreTable.from_frame(frame),
         ranks=ranks,
-        rank_sums=sums,
+        rank_sums=ranks.sum(),
         friedman=friedman_test(ranks.to_numpy()),
-        comparisons=pairs.assign(rank_sum_difference=differences, p=p, p_bonferroni=bonferroni(p)),
+        comparisons=_compare(comparisons, ranks, pairs, gains, rope),
         smallest_p=distribution.smallest_p,
         smallest_p_bonferroni=min(1.0, distribution.smallest_p * max(1, len(comparisons))),
+        higher_is_better=higher_is_better,
+        rope=rope,
+        kendalls_w=kendalls_w(ranks.to_numpy()),
+        pairs=pairs,
+        critical_difference=distribution.critical(2 * ALPHA / (k * (k - 1))),
+        blocks_needed=blocks_needed(k, len(comparisons), ALPHA),
     )
+
+
+def _compare(
+    comparisons: Sequence[tuple[str, str]],
+    ranks: pd.DataFrame,
+    pairs: pd.DataFrame,
+    gains: dict[tuple[str, str], FloatArray],
+    rope: float,
+) -> pd.DataFrame:
+    sums = ranks.sum()
+    matrices = {
+        "p": pairs,
+        "p_nemenyi": nemenyi_pairs(ranks),
+        "p_conover": conover_pairs(ranks),
+        "p_siegel": siegel_pairs(ranks),
+    }
+    rows = []
+    for treatment, baseline in comparisons:
+        gain = gains[treatment, baseline]
+        median, low, high = median_difference(gain)
+        better, equivalent, worse = bayesian_signed_rank(gain, rope)
+        rows.append(
+            {name: matrix.loc[treatment, baseline] for name, matrix in matrices.items()}
+            | {"rank_sum_difference": sums[baseline] - sums[treatment]}
+            | {"p_wilcoxon": wilcoxon_signed_rank(gain), "p_sign": sign_test(gain)}
+            | {"rank_biserial": rank_biserial(gain), "median_difference": median, "low": low, "high": high}
+            | {"better": better, "equivalent": equivalent, "worse": worse}
+        )
+    known = [column for column in _COLUMNS[2:] if column not in {name for name, *_ in _CORRECTED}]
+    frame = pd.DataFrame(rows, columns=[*known, "p_conover", "p_siegel"], dtype=np.float64)
+    frame = frame.assign(**{name: correct(frame[source]) for name, source, correct in _CORRECTED})
+    names = pd.DataFrame(list(comparisons), columns=["treatment", "baseline"], dtype=object)
+    return pd.concat([names, frame], axis=1)[list(_COLUMNS)]
 
 
 def _no_blocks(table: ScoreTable | None) -> str:
@@ -172,10 +276,41 @@ def _check_numbers(frame: pd.DataFrame) -> None:
 
 
 def _check_scale(frame: pd.DataFrame) -> None:
+    """Raise where some scores are from 0 to 1 and others from 0 to 100."""
+    remedy = "Give all of them from 0 to 1, or all from 0 to 100."
     for kind, highest in (("block", frame.max(axis=1)), ("treatment", frame.max(axis=0))):
         low, high = highest[(highest > 0) & (highest <= 1)], highest[highest > 1.5]
         if len(low) and len(high):
             raise UserError(
                 f"The scores are on two scales: {kind} {low.index[0]} has at most {low.iloc[0]:g}, {kind} "
-                f"{high.index[0]} up to {high.iloc[0]:g}. Give all of them from 0 to 1, or all from 0 to 100."
+                f"{high.index[0]} up to {high.iloc[0]:g}. {remedy}"
             )
+    for block, values in frame.astype(float).iterrows():
+        small, large = values[(values > 0) & (values <= 1)], values[values > 1.5]
+        # A score that would stand among the others of its block if it were multiplied with 100.
+        odd = small[(small * 100 >= large.min() / 2) & (small * 100 <= min(100, large.max() * 2))]
+        if len(odd) and values.between(0, 100).all():
+            raise UserError(
+                f"The scores seem to be on two scales: block {block} has {odd.iloc[0]:g} for {odd.index[0]} and "
+                f"{large.iloc[0]:g} for {large.index[0]}. {remedy} "
+                f"If {odd.iloc[0]:g} of 100 is meant, give all from 0 to 1."
+            )
+
+
+def _check_losses(frame: pd.DataFrame) -> None:
+    """Raise where one treatment's losses are from 0 to 1 and another's the same from 0 to 100.
+
+    Losses may well lie on both sides of 1, and blocks may have units of their own: only a factor of about 100 between
+    two treatments in every block is not plausible.
+    """
+    values = frame.astype(float)
+    highest = values.max()
+    for low in values.columns[(highest > 0) & (highest <= 1)]:
+        for high in values.columns[(highest > 1.5) & (highest <= 100)]:
+            factors = values[high] / values[low].where(values[low] > 0)
+            if factors.between(30, 300).all():
+                raise UserError(
+                    f"The scores seem to be on two scales: treatment {low} has at most {highest[low]:g}, treatment "
+                    f"{high} about 100 times as much in every block. Give all of them from 0 to 1, or all from 0 to "
+                    "100."
+                )

@@ -1,0 +1,139 @@
+"""What stands in the cells of a ranking, for every kind of table."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ercsatz.pages.text import plain
+from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.table import RankResult
+
+_MOST_IN_A_CELL = 2
+_TITLES = {"w_f1": "W-F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
+
+
+class Row(NamedTuple):
+    """A line of a table: what it is called, a text for each treatment, and which of them are the best."""
+
+    label: str
+    cells: list[str]
+    best: list[bool]
+
+
+class Group(NamedTuple):
+    """Treatments that stand side by side under one heading, such as those of a classifier.
+
+    Attributes:
+        name: the heading; empty where there is none.
+        members: treatment to the rest of its name.
+    """
+
+    name: str
+    members: dict[str, str]
+
+
+def ranked_rows(result: RankResult, scale: float) -> list[Row]:
+    """A row for each block, then rank sums and, where there are comparisons, differences and p-values."""
+    rows = [_score_row(result, block, scale) for block in result.table.cells.index]
+    return [*rows, *sum_rows(result)]
+
+
+def sum_rows(result: RankResult) -> list[Row]:
+    """Rank sums and, unless a treatment is compared with many, differences, exact p and Bonferroni p."""
+    unmarked = [False] * result.k
+    rows = [Row("rank sum", [rank_text(value) for value in result.rank_sums], unmarked)]
+    compared = result.comparisons["treatment"]
+    if compared.empty or compared.value_counts().max() > _MOST_IN_A_CELL:
+        return rows
+    formats = {
+        "rank_sum_difference": (f"difference from {baseline_name(result)}", rank_text),
+        "p": ("exact p", p_text),
+        "p_bonferroni": ("Bonferroni p", p_text),
+    }
+    for column, (label, shown) in formats.items():
+        texts: dict[str, list[str]] = {treatment: [] for treatment in result.ranks.columns}
+        for treatment, value in zip(result.comparisons["treatment"], result.comparisons[column], strict=True):
+            texts[treatment].append(shown(value))
+        rows.append(Row(label, [" / ".join(values) for values in texts.values()], unmarked))
+    return rows
+
+
+def _score_row(result: RankResult, block: str, scale: float) -> Row:
+    texts = score_cells(result.table, block, scale)
+    ranks = block_ranks(result, block)
+    if ranks is None:
+        return Row(str(block), texts, [False] * result.k)
+    cells = [f"{text} ({rank_text(value)})" for text, value in zip(texts, ranks, strict=True)]
+    return Row(str(block), cells, [value == min(ranks) for value in ranks])
+
+
+def block_ranks(result: RankResult, block: str) -> list[float] | None:
+    """The ranks in a block; ``None`` where it is not ranked."""
+    return result.ranks.T[block].tolist() if block in result.ranks.index else None
+
+
+def score_cells(table: ScoreTable, block: str, scale: float) -> list[str]:
+    """The scores of a block, with their spread where there are several seeds; a gap is ``-``."""
+    scores, spread = table.cells.T[block].tolist(), table.spread.T[block].tolist()
+    form = f".{digits(table, scale)}f"
+    texts = [number(score * scale, form) for score in scores]
+    return [t if math.isnan(std) else f"{t} ± {std * scale:{form}}" for t, std in zip(texts, spread, strict=True)]
+
+
+def digits(table: ScoreTable, scale: float) -> int:
+    """Decimals that show four significant digits of the largest score; two at the least, as for shares in per cent."""
+    largest = float(np.nanmax(np.abs(table.cells.to_numpy(dtype=float)))) * scale
+    return 2 if largest == 0 else max(2, 3 - math.floor(math.log10(largest)))
+
+
+def number(value: float, form: str = ".2f") -> str:
+    """A number, or ``-`` where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
+
+
+def rank_text(value: float) -> str:
+    """A rank, a sum of ranks or a difference of two; a half is kept."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def p_text(value: float | None) -> str:
+    """A p-value in five digits after the point, or in powers of ten below; ``-`` where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.5f}" if value >= 1e-5 else f"{value:.1e}"
+
+
+def title(metric: str) -> str:
+    """What a metric is called in a table."""
+    return _TITLES.get(metric, metric)
+
+
+def several_seeds(table: ScoreTable) -> bool:
+    """Whether a cell has more than one score behind it."""
+    return int(table.seeds.to_numpy().max()) > 1
+
+
+def baseline_name(result: RankResult) -> str:
+    """What the baselines have in common and their treatments have not, e.g. ``org``; else ``baseline``."""
+    keys = result.table.keys
+    pairs = zip(result.comparisons["treatment"], result.comparisons["baseline"], strict=True)
+    parts = {part for t, b in pairs for other, part in zip(keys[t], keys[b], strict=True) if other != part}
+    return parts.pop() if len(parts) == 1 else "baseline"
+
+
+def groups(table: ScoreTable, treatments: Sequence[str]) -> list[Group]:
+    """Treatments by the first part of their names, in their order; one group without a name where that tells nothing.
+
+    It tells nothing where a name has no parts, where the treatments of a group do not follow one another, or where
+    every treatment would be a group.
+    """
+    keys = [table.keys[treatment] for treatment in treatments]
+    found: dict[str, dict[str, str]] = {}
+    for treatment, key in zip(treatments, keys, strict=True):
+        found.setdefault(key[0], {})[treatment] = plain("_".join(key[1:]))
+    together = [treatment for members in found.values() for treatment in members] == list(treatments)
+    if not together or min(map(len, keys)) < 2 or len(found) == len(treatments):
+        return [Group("", {treatment: plain(treatment) for treatment in treatments})]
+    return [Group(plain(name), members) for name, members in found.items()]

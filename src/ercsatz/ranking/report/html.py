@@ -1,0 +1,125 @@
+"""A ranking as a page of HTML."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ercsatz.pages.figures import inline_svg
+from ercsatz.pages.shell import render
+from ercsatz.ranking.report.background import Background
+from ercsatz.ranking.report.cells import p_text, title
+from ercsatz.ranking.report.charts import label_distributions, learning_curves
+from ercsatz.ranking.report.cite import REFERENCES, methods
+from ercsatz.ranking.report.compared import OTHER_TESTS, compared
+from ercsatz.ranking.report.critical_difference import diagram
+from ercsatz.ranking.report.detail import class_tables, matrix_groups
+from ercsatz.ranking.report.markdown import APART
+from ercsatz.ranking.report.omnibus import omnibus
+from ercsatz.ranking.report.views import comparison_rows, other_tests, pair_rows, powers, score_view
+from ercsatz.ranking.report.words import findings, limits, plural
+from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.table import ALPHA, RankResult
+
+
+def to_html(
+    ranked: RankResult | ScoreTable | str,
+    scale: float = 1.0,
+    background: Background = Background(),  # noqa: B008 - frozen
+) -> str:
+    """The ranking as one HTML page that loads nothing and runs nothing: tables, figures, sentences, background.
+
+    Args:
+        ranked: from ``rank``; scores that are shown without being ranked; or a sentence that says why there are none.
+        scale: what scores are multiplied with; 100 for scores from 0 to 1.
+        background: what is shown beside the ranking.
+
+    Example:
+        >>> import pandas as pd
+        >>> from ercsatz.ranking import rank
+        >>> scores = pd.DataFrame({"org": [0.5, 0.6], "nat": [0.55, 0.58]}, index=["meld", "iemocap"])
+        >>> "<script" in to_html(rank(scores, [("nat", "org")]), scale=100)
+        False
+    """
+    result = ranked if isinstance(ranked, RankResult) else None
+    table = ranked.table if isinstance(ranked, RankResult) else ranked
+    metric = title(table.metric) if isinstance(table, ScoreTable) else "nothing to rank"
+    return render(
+        "ercsatz.ranking.report",
+        "ranking.html",
+        **_heading(result, metric, background.provenance),
+        findings=findings(ranked),
+        limits=limits(ranked),
+        tiles=_tiles(result) if result else [],
+        metric=metric,
+        scores=score_view(ranked, scale) if not isinstance(ranked, str) else None,
+        apart=score_view(background.apart, scale) if background.apart is not None else None,
+        apart_title=APART,
+        background=background,
+        labels=label_distributions(background),
+        **_ranked_parts(result, scale),
+        **_parts_of(table, background, result),
+    )
+
+
+def _heading(result: RankResult | None, metric: str, provenance: Mapping[str, str]) -> dict[str, Any]:
+    where = f" on {provenance['benchmarks']}" if "benchmarks" in provenance else ""
+    size = f"{plural(result.k, 'treatment')} on {plural(result.n, 'block')}" if result else None
+    return {
+        "title": f"{'Ranking by' if result else 'Scores:'} {metric}{where}",
+        "about": [part for part in (size, provenance.get("date")) if part],
+    }
+
+
+def _ranked_parts(result: RankResult | None, scale: float) -> dict[str, Any]:
+    """What only a ranking has."""
+    if result is None:
+        return {"result": None}
+    return {
+        "result": result,
+        "alpha": ALPHA,
+        "scale": scale,
+        "comparisons": comparison_rows(result, scale) if len(result.comparisons) else [],
+        "rope": result.rope * scale,
+        "diagram": inline_svg(
+            diagram(result), "diagram", "Critical-difference diagram",
+            ", ".join(f"{name}: mean rank {value / result.n:.2f}" for name, value in result.rank_sums.items()),
+        ),
+        "omnibus": [test._replace(p=powers(test.p)) for test in omnibus(result)],
+        "other_names": list(OTHER_TESTS.values()),
+        "others": other_tests(result),
+        "pairs": pair_rows(result),
+        "methods": methods(result),
+        "references": REFERENCES,
+    }  # fmt: skip
+
+
+def _parts_of(table: ScoreTable | str, background: Background, result: RankResult | None) -> dict[str, Any]:
+    """What is drawn for the treatments of a table."""
+    if isinstance(table, str):
+        return {"classes": [], "matrices": [], "curves": []}
+    pairs = [] if result is None else list(zip(result.comparisons.treatment, result.comparisons.baseline, strict=True))
+    return {
+        "classes": class_tables(background, table, pairs),
+        "matrices": matrix_groups(background, table),
+        "curves": learning_curves(background, table),
+    }
+
+
+def _tiles(result: RankResult) -> list[tuple[str, str]]:
+    """The figures that one wants first."""
+    tiles = [(f"{result.k} \u00d7 {result.n}", "treatments \u00d7 blocks")]
+    if result.friedman is not None:
+        exact = result.friedman.p_exact
+        p = result.friedman.p if exact is None else exact
+        tiles.append(
+            (
+                f"p = {powers(p_text(p))}",
+                f"do they differ at all? Friedman, {'chi-square' if exact is None else 'exact'}",
+            )
+        )
+    lines = [line for line in compared(result, 1.0) if line.row]
+    if lines:
+        shown = sum(line.verdict != "not shown" for line in lines)
+        tiles.append((f"{shown} of {len(lines)}", "differ from their baseline, corrected"))
+    if result.kendalls_w is not None:
+        tiles.append((f"{result.kendalls_w:.2f}", "agreement of the blocks, 0 to 1 (Kendall's W)"))
+    return tiles

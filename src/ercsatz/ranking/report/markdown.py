@@ -1,0 +1,120 @@
+"""A ranking as a Markdown page."""
+
+from collections.abc import Sequence
+
+from ercsatz.pages.text import markdown
+from ercsatz.ranking.report.background import Background
+from ercsatz.ranking.report.cells import ranked_rows, score_cells, title
+from ercsatz.ranking.report.compared import compared, comparison_cells, percent
+from ercsatz.ranking.report.omnibus import omnibus
+from ercsatz.ranking.report.words import sentences
+from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.table import RankResult
+
+APART = "Trained on synthetic dialogues alone (TSTR where the test set is org); not ranked"
+
+
+def to_markdown(
+    ranked: RankResult | ScoreTable | str,
+    scale: float = 1.0,
+    background: Background = Background(),  # noqa: B008 - frozen
+    picture: str | None = None,
+) -> str:
+    r"""The ranking as a Markdown page: the table, what was found, the comparisons, the tests, the background.
+
+    A cell is the score, its spread where there are several seeds, and the rank in the block; the best is bold and a gap
+    is ``-``. Below the blocks are rank sums and, under each compared treatment, the comparison with its baseline.
+
+    Args:
+        ranked: from ``rank``; scores that are shown without being ranked; or a sentence that says why there are none.
+        scale: what scores are multiplied with; 100 for scores from 0 to 1.
+        background: shown are scores apart, failures and provenance.
+        picture: address of the critical-difference diagram.
+
+    Example:
+        >>> import pandas as pd
+        >>> from ercsatz.ranking import rank
+        >>> scores = pd.DataFrame({"org": [0.5, 0.6], "nat": [0.55, 0.58]}, index=["meld", "iemocap"])
+        >>> print("\n".join(to_markdown(rank(scores, []), scale=100).splitlines()[2:7]))
+        | score (rank) | org | nat |
+        |:--|--:|--:|
+        | meld | 50.00 (2) | **55.00 (1)** |
+        | iemocap | **60.00 (1)** | 58.00 (2) |
+        | rank sum | 3 | 3 |
+    """
+    found = ["## What was found", _list(sentences(ranked))]
+    if isinstance(ranked, RankResult):
+        parts = [_ranked(ranked, scale), *found, *_tests(ranked, scale)]
+        if picture:
+            parts += ["## Critical-difference diagram", f"![Mean ranks; a bar joins what is not told apart]({picture})"]
+    elif isinstance(ranked, ScoreTable):
+        parts = [scores_to_markdown(ranked, scale).rstrip(), *found]
+    else:
+        parts = found
+    return "\n\n".join(["# Ranking", *parts, *_background(background, scale)]) + "\n"
+
+
+def scores_to_markdown(table: ScoreTable, scale: float = 1.0) -> str:
+    """Scores without ranks as a Markdown table; for what is shown but not ranked.
+
+    Example:
+        >>> import pandas as pd
+        >>> print(scores_to_markdown(ScoreTable.from_frame(pd.DataFrame({"nat": [0.5]}, index=["meld"])), scale=100))
+        | score | nat |
+        |:--|--:|
+        | meld | 50.00 |
+        <BLANKLINE>
+    """
+    rows = [[markdown(block), *score_cells(table, block, scale)] for block in table.cells.index]
+    return _table([markdown(title(table.metric)), *map(markdown, table.cells.columns)], rows) + "\n"
+
+
+def _ranked(result: RankResult, scale: float) -> str:
+    rows = []
+    for row in ranked_rows(result, scale):
+        cells = [f"**{cell}**" if best else cell for cell, best in zip(row.cells, row.best, strict=True)]
+        rows.append([markdown(row.label), *cells])
+    return _table([markdown(f"{title(result.table.metric)} (rank)"), *map(markdown, result.ranks.columns)], rows)
+
+
+def _tests(result: RankResult, scale: float) -> list[str]:
+    parts = []
+    if len(result.comparisons):
+        head = ["treatment", "against", f"mean {markdown(title(result.table.metric))}", "gain", "rank-sum difference"]
+        head += ["Bonferroni p", "Holm p", "Wilcoxon-Holm p", "rank-biserial", "median gain, 95 % interval"]
+        head += ["probably better / same / worse"]
+        rows = []
+        for line in compared(result, scale):
+            cells = map(markdown, comparison_cells(line, scale))
+            posterior = " / ".join(percent(line.row[part]) for part in ("better", "equivalent", "worse") if line.row)
+            rows.append([markdown(line.treatment), *cells, posterior])
+        parts += ["## Comparisons", _table(head, rows, left=2)]
+    if tests := omnibus(result):
+        rows = [[test.name, test.statistic, test.df, test.p] for test in tests]
+        parts += ["## All treatments at once", _table(["test", "statistic", "degrees of freedom", "p"], rows)]
+    return parts
+
+
+def _background(background: Background, scale: float) -> list[str]:
+    parts = []
+    if background.apart is not None:
+        parts += [f"## {APART}", scores_to_markdown(background.apart, scale).rstrip()]
+    if background.failures:
+        parts += ["## Jobs that did not complete", _list(background.failures)]
+    if background.provenance:
+        rows = [[markdown(key), markdown(value)] for key, value in background.provenance.items()]
+        parts += ["## Where this comes from", _table(["what", "value"], rows, left=2)]
+    return parts
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    rule = [":--"] * left + ["--:"] * (len(head) - left)
+    return "\n".join([_line(head), f"|{'|'.join(rule)}|", *map(_line, rows)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _list(points: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown(point)}" for point in points)

@@ -1,0 +1,211 @@
+"""What the tables of the page show: the scores, the comparisons, all pairs."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ercsatz.ranking.adjust import adjust_pairs, bonferroni
+from ercsatz.ranking.report.cells import Group, block_ranks, digits, groups, number, p_text, rank_text, sum_rows, title
+from ercsatz.ranking.report.compared import OTHER_TESTS, Compared, compared, percent, verdicts
+from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.table import ALPHA, RankResult
+
+_STRONGEST = 26  # per cent of a colour behind the best rank
+_SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+_CLASSES = {"better": "sure good", "worse": "sure bad"}
+_SIGNS = {"better": "\u25b2 ", "worse": "\u25bc "}
+
+
+class Cell(NamedTuple):
+    """A score in its block; ``heat`` is a share of a colour, the larger the better the rank."""
+
+    score: str
+    spread: str
+    rank: str
+    best: bool
+    heat: str
+
+
+class Mark(NamedTuple):
+    """A text and the classes of its cell."""
+
+    text: str
+    classes: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreView:
+    """A table of scores: treatments by group, a row of cells per block, and rows of sums."""
+
+    corner: str
+    groups: list[Group]
+    rows: list[tuple[str, list[Cell]]]
+    sums: list[tuple[str, list[Mark]]]
+
+    @property
+    def starts(self) -> set[int]:
+        """Positions of the columns that a group begins with."""
+        sizes = [len(group.members) for group in self.groups]
+        return {sum(sizes[:place]) for place in range(len(sizes))}
+
+
+def score_view(ranked: RankResult | ScoreTable, scale: float) -> ScoreView:
+    """The scores of a ranking, or scores that are not ranked."""
+    if isinstance(ranked, ScoreTable):
+        rows = [(str(block), _cells(ranked, block, scale, None)) for block in ranked.cells.index]
+        return ScoreView(title(ranked.metric), groups(ranked, list(ranked.cells.columns)), rows, [])
+    table = ranked.table
+    rows = [(str(block), _cells(table, block, scale, block_ranks(ranked, block))) for block in table.cells.index]
+    corner = f"{title(table.metric)} (rank)"
+    return ScoreView(corner, groups(table, list(ranked.ranks.columns)), rows, _sums(ranked))
+
+
+def _cells(table: ScoreTable, block: str, scale: float, ranks: Sequence[float] | None) -> list[Cell]:
+    scores, spread = table.cells.T[block].tolist(), table.spread.T[block].tolist()
+    shown, form = [], f".{digits(table, scale)}f"
+    for place, (score, std) in enumerate(zip(scores, spread, strict=True)):
+        rank = ranks[place] if ranks is not None else None
+        heat = 0.0 if rank is None else _STRONGEST * (len(scores) - rank) / (len(scores) - 1)
+        best = ranks is not None and rank == min(ranks)
+        around = "" if math.isnan(std) else f"\u00b1 {std * scale:{form}}"
+        shown.append(
+            Cell(number(score * scale, form), around, "" if rank is None else rank_text(rank), best, f"{heat:.0f}%")
+        )
+    return shown
+
+
+def _sums(result: RankResult) -> list[tuple[str, list[Mark]]]:
+    rows = []
+    for row in sum_rows(result):
+        found = verdicts(result) if row.label == "Bonferroni p" else [""] * result.k
+        marks = [Mark(powers(text), _CLASSES.get(verdict, "")) for text, verdict in zip(row.cells, found, strict=True)]
+        rows.append((row.label, marks))
+    return rows
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where zero, an interval and its middle are on a strip, in per cent of its width."""
+
+    zero: float
+    start: float
+    width: float
+    middle: float
+
+
+class ComparisonRow(NamedTuple):
+    """A treatment beside its baseline; without one there is only the mean. ``first``: of its group."""
+
+    treatment: str
+    first: bool
+    mean: str
+    baseline: str = ""
+    gain: str = ""
+    difference: str = ""
+    p: str = ""
+    bonferroni: Mark = Mark("")
+    holm: str = ""
+    wilcoxon: str = ""
+    effect: str = ""
+    median: str = ""
+    interval: str = ""
+    range: Range | None = None
+    posterior: Mapping[str, tuple[str, str]] = MappingProxyType({})
+
+
+def comparison_rows(result: RankResult, scale: float) -> list[ComparisonRow]:
+    """A row per comparison, and one per treatment without any."""
+    lines = compared(result, scale)
+    ends = [value * scale for line in lines if line.row for value in _interval(line) if not math.isnan(value)]
+    span = (min([0.0, *ends]), max([0.0, *ends]))
+    firsts = {next(iter(group.members)) for group in groups(result.table, list(result.ranks.columns))[1:]}
+    return [_comparison_row(line, scale, span, line.treatment in firsts) for line in lines]
+
+
+def _comparison_row(line: Compared, scale: float, span: tuple[float, float], first: bool) -> ComparisonRow:
+    row = line.row
+    if not row:
+        return ComparisonRow(line.treatment, first, number(line.mean, f".{line.digits}f"))
+    low, median, high = (value * scale for value in _interval(line))
+    parts = ("better", "equivalent", "worse")
+    return ComparisonRow(
+        treatment=line.treatment,
+        first=first,
+        baseline=str(row["baseline"]),
+        mean=number(line.mean, f".{line.digits}f"),
+        gain=signed(line.gain, line.digits),
+        difference=minus(rank_text(row["rank_sum_difference"])),
+        p=powers(p_text(row["p"])),
+        bonferroni=Mark(
+            _SIGNS.get(line.verdict, "") + powers(p_text(row["p_bonferroni"])), _CLASSES.get(line.verdict, "")
+        ),
+        holm=powers(p_text(row["p_holm"])),
+        wilcoxon=powers(p_text(row["p_wilcoxon_holm"])),
+        effect=signed(row["rank_biserial"]),
+        median=signed(median, line.digits),
+        interval=f"{signed(low, line.digits)} to {signed(high, line.digits)}" if not math.isnan(low) else "",
+        range=_range(low, median, high, span),
+        posterior={part: (f"{row[part]:.1%}", percent(row[part])) for part in parts},
+    )
+
+
+def _interval(line: Compared) -> tuple[float, float, float]:
+    return line.row["low"], line.row["median_difference"], line.row["high"]
+
+
+def _range(low: float, median: float, high: float, span: tuple[float, float]) -> Range | None:
+    if math.isnan(low) or span[0] == span[1]:
+        return None
+    zero, start, middle, end = (100 * (value - span[0]) / (span[1] - span[0]) for value in (0.0, low, median, high))
+    return Range(zero, start, end - start, middle)
+
+
+def other_tests(result: RankResult) -> list[tuple[str, str, list[Mark]]]:
+    """Treatment, baseline, and the p-values of the tests that stand beside the main one."""
+    rows = []
+    for row in result.comparisons.to_dict("records"):
+        marks = [Mark(powers(p_text(row[p])), "sure" if row[p] < ALPHA else "") for p in OTHER_TESTS]
+        rows.append((str(row["treatment"]), str(row["baseline"]), marks))
+    return rows
+
+
+def pair_rows(result: RankResult) -> list[tuple[str, list[Mark]]]:
+    """Exact p of all pairs, Bonferroni-corrected for their number; the best treatment first, each pair once."""
+    order = result.rank_sums.sort_values(kind="stable").index
+    matrix = adjust_pairs(result.pairs, bonferroni).loc[order, order].to_numpy()
+    rows = []
+    for place, name in enumerate(order):
+        marks = [Mark(powers(p_text(p)), "sure" if p < ALPHA else "") for p in matrix[place, :place]]
+        rows.append((str(name), marks))
+    return rows
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A number with its sign, or ``-`` where there is none.
+
+    Example:
+        >>> signed(0.5), signed(0.001), signed(None)
+        ('+0.50', '0.00', '-')
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    text = f"{value:+.{digits}f}"
+    return minus(text if float(text) else text[1:])
+
+
+def minus(text: str) -> str:
+    """A number with a true minus sign."""
+    return text.replace("-", "\u2212")
+
+
+def powers(text: str) -> str:
+    r"""Powers of ten as one writes them.
+
+    Example:
+        >>> powers("1.9e-09") == "1.9\u00d710\u207b\u2079"
+        True
+    """
+    return re.sub(r"e-0?(\d+)", lambda power: f"\u00d710{f'-{power[1]}'.translate(_SUPERSCRIPTS)}", text)
