@@ -23,7 +23,7 @@ from transformers import RobertaConfig
 from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone import gray_labels
 from ercsatz.classifiers.encoder import Pretrained, train_tokenizer
 from ercsatz.classifiers.interface import Batch
 from ercsatz.classifiers.sequences import Sequences
@@ -95,10 +95,10 @@ def epoch(
     settings = settings_of(cfg, epochs=2, batch_tokens=batch_tokens)
     # Twice the tokens of a step fit, so that none is split.
     trainer = Trainer(device.type, "bf16-mixed", 2 * batch_tokens, WORKERS)
-    soft = None
+    gray = None
     if isinstance(cfg.classifier, EmoOne):
-        soft = soft_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, corpus.split("train"), ())
-    split = Split(classifier, corpus.split("train"), Size(batch_tokens), trainer, device, None, soft)
+        gray = gray_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, corpus.split("train"), ())
+    split = Split(classifier, corpus.split("train"), Size(batch_tokens), trainer, device, None, gray)
     tests = Split(classifier, corpus.split("test"), Size(PREDICTED_TOKENS), trainer, device, None)
     batches = split.loader(seed=0)
     training = work(classifier, batches, times=3)

@@ -20,10 +20,10 @@ from pytorch_lightning.loggers.logger import Logger
 
 from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone import gray_labels
 from ercsatz.classifiers.encoder import open_backbone
 from ercsatz.config import EmoOne
-from ercsatz.training.fit import fit
+from ercsatz.training.fit import Run, fit
 
 SETTLED = 5  # epochs
 
@@ -77,14 +77,15 @@ def main() -> None:
     dialogues = some(corpus.split("train"), given.dialogues)
     pl.seed_everything(0, verbose=False)
     classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts_of(dialogues)), corpus.labels)
-    soft = None
+    grays = None
     if isinstance(cfg.classifier, EmoOne):
-        soft = soft_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, dialogues, ())
+        grays = gray_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, dialogues, ())
     watch, settings = Watch(), settings_of(cfg, epochs=given.epochs)
     checks = corpus.split("validation")
     with tempfile.TemporaryDirectory() as folder:
         work, cache = Path(folder) / "work", Path(folder) / "cache"
-        fit(classifier, dialogues, checks, settings, cfg.trainer, 0, work, [watch], given.classifier, cache, soft)
+        run = Run(settings, cfg.trainer, 0, work, [watch], given.classifier, cache)
+        fit(classifier, dialogues, checks, run, grays)
     last, settled = watch.epochs[-1], watch.epochs[min(SETTLED, len(watch.epochs)) - 1]
     grown = {key: round(last[key] / settled[key] - 1, 4) for key in last}
     print(f"from epoch {SETTLED} to epoch {given.epochs}: {grown}")

@@ -39,7 +39,7 @@ from transformers import get_linear_schedule_with_warmup
 from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone import gray_labels
 from ercsatz.classifiers.encoder import open_backbone
 from ercsatz.config import Trainer
 from ercsatz.dialogue import Dialogue
@@ -163,19 +163,19 @@ def shares(read: Read) -> dict[str, float]:
 
 def our_training(pair: Pair, dialogues: Sequence[Dialogue], clock: Clock) -> dict[str, Any]:
     with clock:
-        soft = taught(pair, dialogues) if pair.teacher else None
+        gray = taught(pair, dialogues) if pair.teacher else None
         size = Size(pair.settings.batch_tokens)
-        split = Split(pair.student, dialogues, size, pair.trainer, pair.device, None, soft)
+        split = Split(pair.student, dialogues, size, pair.trainer, pair.device, None, gray)
         batches = split.loader(seed=0)
     train(pair.student, batches, Lengths(len(batches), split.targets), pair.settings, clock, pair.trainer.precision)
     return {"steps": len(batches)}
 
 
 def taught(pair: Pair, dialogues: Sequence[Dialogue]) -> Any:
-    """Soft labels by the teacher, as a job makes them."""
+    """Gray labels by the teacher, as a job makes them."""
     assert pair.teacher is not None
     rows = [{"probabilities": p.tolist()} for *_, p in predict(pair.teacher, dialogues, pair.trainer)]
-    return soft_labels(pair.student.config, pair.student.labels, {}, dialogues, rows)  # type: ignore[arg-type]
+    return gray_labels(pair.student.config, pair.student.labels, {}, dialogues, rows)  # type: ignore[arg-type]
 
 
 def plain_training(pair: Pair, dialogues: Sequence[Dialogue], clock: Clock) -> dict[str, Any]:

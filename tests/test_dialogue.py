@@ -16,6 +16,7 @@ from ercsatz.dialogue import (
     atomic_write,
     fingerprint,
     from_json,
+    json_lines,
     label_counts,
     read_jsonl,
     read_text,
@@ -136,14 +137,25 @@ def test_a_bad_line_is_refused_with_its_place(tmp_path, bad, message):
 def test_a_missing_file_and_one_that_is_not_utf8_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"no file .*absent\.jsonl"):
         read_jsonl(tmp_path / "absent.jsonl")
-    (tmp_path / "latin.jsonl").write_bytes(line().encode() + b"\xe9\n")
-    with pytest.raises(UserError, match=rf"latin\.jsonl: not UTF-8 at byte {len(line())}\. Convert it"):
+    (tmp_path / "latin.jsonl").write_bytes(f"{line()}\n".encode() + b"\xe9\n")
+    with pytest.raises(UserError, match=r"latin\.jsonl, line 2: not UTF-8\. Convert"):
         read_jsonl(tmp_path / "latin.jsonl")
+
+
+def test_lines_end_with_a_line_feed_alone(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("\ufeff".encode() + '["a\u2028b"]\r\n{"c": null}'.encode())
+    assert list(json_lines(path)) == [(f"{path}, line 1", ["a\u2028b"]), (f"{path}, line 2", {"c": None})]
+    path.write_bytes(b"[]\n\n[]\n")
+    with pytest.raises(UserError, match=r"a\.jsonl, line 2: not JSON"):
+        list(json_lines(path))
+    path.write_bytes(b"")
+    assert list(json_lines(path)) == []
 
 
 def test_a_file_without_a_dialogue_is_refused(tmp_path):
     (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(UserError, match=r"empty\.jsonl"):
+    with pytest.raises(UserError, match=r"empty\.jsonl: no dialogues"):
         read_jsonl(tmp_path / "empty.jsonl")
 
 

@@ -14,56 +14,31 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder import open_backbone
-from ercsatz.classifiers.priors import FUTURE_TEACHER, TOPIC
+from ercsatz.classifiers.priors import TOPIC
 from ercsatz.classifiers.sequences import pack
-from ercsatz.config import (
-    TODKAT,
-    Backbone,
-    CoMPM,
-    EmoOne,
-    Gray,
-    KnowledgeSources,
-    Memory,
-    Pooling,
-    SpeakerTags,
-    TinySize,
-)
+from ercsatz.config import Backbone, KnowledgeSources, Pooling, TinySize
 from ercsatz.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.predict import CHUNK, load_classifier
 from ercsatz.prediction.read import read_dialogues
+from tests.classifiers.variants import VARIANTS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "predict.md"
 
 LABELS = ("joy", "neutral", "anger", "fear")  # in no sorted order
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
-COMPM = CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0)
-EMOONE = EmoOne("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2)
-WHOLE = TODKAT(
+KINDS = (
+    "compm",
+    "compm-frozen",
+    "compm-tokens",
+    "compm-other-memory",
+    "emoone",
+    "emoone-future",
+    "emoone-future-teacher",
     "todkat",
-    24,
-    topic=True,
-    topic_width=8,
-    kl_weight=1.0,
-    knowledge=KnowledgeSources.both,
-    layers=1,
-    heads=2,
-    feedforward=32,
-    dropout=0.0,
-    causal=True,
+    "todkat-both-ways",
+    "todkat-no-knowledge",
 )
-KINDS = {
-    "compm": COMPM,
-    "compm-frozen": replace(COMPM, memory=Memory.frozen),
-    "compm-tokens": replace(COMPM, speaker_tags=SpeakerTags.tokens),
-    "compm-other-memory": COMPM,
-    "emoone": EMOONE,
-    "emoone-future": replace(EMOONE, gray=Gray.future),
-    "emoone-future-teacher": replace(EMOONE, name=FUTURE_TEACHER),
-    "todkat": WHOLE,
-    "todkat-both-ways": replace(WHOLE, causal=False),
-    "todkat-no-knowledge": replace(WHOLE, knowledge=KnowledgeSources.none),
-}
 TALK = [[("Ann", "hello"), ("Bo", "go away"), ("Ann", "oh no really")], [("小明", "你好 😀")]]
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +57,7 @@ def saved(tmp_path_factory):
         if kind not in made:
             torch.manual_seed(3)
             memory = tiny(24) if kind == "compm-other-memory" else None
-            classifier = checkpoint.build(config or KINDS[kind], tiny(16), LABELS, memory)
+            classifier = checkpoint.build(config or VARIANTS[kind].config, tiny(16), LABELS, memory)
             for parameter in classifier.module.parameters():
                 parameter.data.mul_(3.0)  # so that predictions differ clearly
             made[kind] = tmp_path_factory.mktemp("saved") / kind
@@ -329,7 +304,7 @@ def test_weights_of_another_classifier_are_refused(saved, tmp_path):
 
 
 def test_a_topic_layer_is_no_classifier(saved):
-    config = replace(WHOLE, name=TOPIC, knowledge=KnowledgeSources.none)
+    config = replace(VARIANTS["todkat"].config, name=TOPIC, knowledge=KnowledgeSources.none)
     with pytest.raises(UserError, match="holds a topic layer, which predicts no emotions"):
         load_classifier(saved("topic", config))
 

@@ -173,18 +173,33 @@ def read_jsonl(path: Path) -> tuple[Dialogue, ...]:
     """Read a split in the JSONL form.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or a line is not a dialogue; the message names file and line.
+        UserError: the file is missing, not UTF-8, empty, or a line is not a dialogue; the message names file and line.
     """
-    dialogues = []
-    lines = read_text(path).removesuffix("\n").split("\n")  # not splitlines(): U+2028 may stand in a text
-    for number, text in enumerate(lines, 1):
-        where = f"{path}, line {number}"
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole dialogue.") from None
-        dialogues.append(from_json(line, where))
-    return tuple(dialogues)
+    dialogues = tuple(from_json(line, where) for where, line in json_lines(path))
+    if not dialogues:
+        raise UserError(f"{path}: no dialogues. Every split needs at least one.")
+    return dialogues
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Read a JSONL file line by line (a byte order mark is dropped).
+
+    Yields:
+        The place, for messages, and the decoded JSON value.
+
+    Raises:
+        UserError: the file is missing or cannot be read, or a line is not UTF-8 or not JSON; the message names it.
+    """
+    with _told(path), path.open("rb") as file:  # in which a line ends with a line feed alone: texts may have U+2028
+        for number, line in enumerate(file, 1):
+            where = f"{path}, line {number}"
+            try:
+                value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError:
+                raise UserError(f"{where}: not UTF-8. Convert the file, e.g. with iconv -t UTF-8.") from None
+            except json.JSONDecodeError as error:
+                raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole record.") from None
+            yield where, value
 
 
 def write_jsonl(path: Path, dialogues: Iterable[Dialogue]) -> None:
@@ -205,13 +220,20 @@ def read_text(path: Path) -> str:
         UserError: the file is missing, cannot be read or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with _told(path):
+            return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Convert it, e.g. with iconv -t UTF-8.") from None
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}. Convert it, e.g. with iconv -t UTF-8.") from None
 
 
 @contextmanager

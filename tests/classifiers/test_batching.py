@@ -106,13 +106,39 @@ def test_every_epoch_has_as_many_batches_as_the_sampler_says(costs, budget, seed
 
 @given(costs, st.integers(1, 2000), st.integers(0, 99))
 def test_the_budget_is_met_on_average(costs, budget, seed):
-    spent = [sum(costs[i] for i in batch) for batch in epoch(costs, budget, seed)]
-    wanted = max(budget, *costs)
+    spent = [sum(costs[i] for i in batch) for batch in epoch(costs, budget, seed) if costs[batch[0]] <= budget]
     if len(spent) > 1:
         # As many batches as the tokens can fill, so less than a batch's worth is spread over all of them.
-        assert wanted <= mean(spent) < wanted * (1 + 1 / len(spent))
-    # The middle of a segment falls into its batch, so half a segment may stick out at either end.
-    assert max(spent) <= mean(spent) + max(costs)
+        assert budget <= mean(spent) < budget * (1 + 1 / len(spent))
+    if spent:
+        # The middle of a segment falls into its batch, so half a segment may stick out at either end.
+        assert max(spent) <= mean(spent) + max(cost for cost in costs if cost <= budget)
+
+
+@given(costs, st.integers(1, 600), st.none() | st.integers(0, 99), st.integers(0, 9))
+def test_what_is_dearer_than_the_budget_is_a_batch_of_its_own_and_costs_the_others_nothing(costs, budget, seed, number):
+    batches = epoch(costs, budget, seed, number)
+    dear = [batch for batch in batches if any(costs[i] > budget for i in batch)]
+    assert sorted(dear) == [[i] for i, cost in enumerate(costs) if cost > budget]
+    cheap = [cost for cost in costs if cost <= budget]
+    assert len(batches) - len(dear) == (len(epoch(cheap, budget, seed, number)) if cheap else 0)
+
+
+def test_one_dear_segment_stands_where_its_turn_is():
+    costs = [3, 9, 4, 1, 7] * 2 + [100] + [3, 9, 4, 1, 7] * 2 + [21]
+    assert epoch(costs, 20, None) == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+        [11, 12, 13, 14, 15],  # in whose middle its turn was
+        [10],
+        [16, 17, 18, 19, 20],
+        [21],
+    ]
+
+
+def test_without_a_dear_segment_the_batches_are_those_of_earlier_versions():
+    expected = [[13, 10, 6, 14, 18, 17], [12, 5, 7, 8, 11, 3], [15, 16, 9, 19], [2, 4, 0, 1]]
+    assert epoch([3, 9, 4, 1, 7] * 4, 20, 5, 2) == expected
 
 
 def test_without_a_seed_the_order_is_kept():

@@ -21,7 +21,7 @@ from ercsatz.config import Backbone, CoMPM, Memory, Pooling, SpeakerTags, Traine
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.resources import resource
 from ercsatz.training import module as module_module
-from ercsatz.training.fit import fit
+from ercsatz.training.fit import Run, fit
 from ercsatz.training.job import optimisation
 from ercsatz.training.module import Optimisation
 from tests.classifiers import plain
@@ -263,7 +263,7 @@ def test_the_original_recipe_is_the_released_training_loop(recipe, tiny, tmp_pat
         return classifier
 
     ours, theirs, before = new(), new(), new().module.state_dict()
-    fit(ours, dialogues, dialogues, settings, Trainer("cpu", "32-true"), 3, tmp_path, [], "test")
+    fit(ours, dialogues, dialogues, Run(settings, Trainer("cpu", "32-true"), 3, tmp_path, [], "test"))
     norms = plain_epochs(theirs, dialogues, settings, seed=3)
     assert len(norms) >= 20
     assert min(norms) < 10 < max(norms)  # so some are clipped

@@ -1,67 +1,22 @@
-"""What every classifier promises. A new classifier joins by its lines in ``VARIANTS``."""
+"""What every classifier promises. A new classifier joins by its lines in ``variants.py``."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import KINDS, ErcClassifier
-from ercsatz.classifiers.priors import FUTURE_TEACHER, TOPIC
-from ercsatz.config import TODKAT, Classifier, CoMPM, EmoOne, Gray, KnowledgeSources, Memory, Pooling, SpeakerTags
+from ercsatz.classifiers.priors import TOPIC
+from ercsatz.config import Pooling
 from ercsatz.dialogue import Dialogue, Knowledge, Utterance, label_counts
 from ercsatz.errors import UserError
+from tests.classifiers.variants import VARIANTS
 
 LABELS = ("neutral", "joy", "anger", "fear")
 EXACT = {"atol": 1e-5, "rtol": 0.0}
 
-
-@dataclass(frozen=True)
-class Promise:
-    """A variant, and what it says of itself."""
-
-    config: Classifier
-    other_memory: bool = False
-    hears_speakers: bool = True
-    future: bool = False
-
-
-COMPM = CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0)
-EMOONE = EmoOne("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2)
-WHOLE = TODKAT(
-    "todkat",
-    24,
-    topic=True,
-    topic_width=8,
-    kl_weight=1.0,
-    knowledge=KnowledgeSources.both,
-    layers=1,
-    heads=2,
-    feedforward=32,
-    dropout=0.0,
-    causal=True,
-)
-VARIANTS = {
-    "compm": Promise(COMPM),
-    "compm-frozen": Promise(replace(COMPM, memory=Memory.frozen)),
-    "compm-scratch": Promise(replace(COMPM, memory=Memory.scratch)),
-    "compm-tokens": Promise(replace(COMPM, speaker_tags=SpeakerTags.tokens)),
-    "compm-other-memory": Promise(COMPM, other_memory=True),
-    "compm-frozen-other": Promise(replace(COMPM, memory=Memory.frozen), other_memory=True),
-    "compm-padded": Promise(replace(COMPM, padded_memory=True)),
-    "emoone": Promise(EMOONE),
-    "emoone-tokens": Promise(replace(EMOONE, speaker_tags=SpeakerTags.tokens)),
-    "emoone-self": Promise(replace(EMOONE, gray=Gray.self_adjust)),
-    "emoone-future": Promise(replace(EMOONE, gray=Gray.future)),
-    "emoone-future-teacher": Promise(replace(EMOONE, name=FUTURE_TEACHER), future=True),
-    "todkat": Promise(WHOLE, hears_speakers=False),
-    "todkat-no-topic": Promise(replace(WHOLE, topic=False), hears_speakers=False),
-    "todkat-no-knowledge": Promise(replace(WHOLE, knowledge=KnowledgeSources.none), hears_speakers=False),
-    "todkat-retrieved": Promise(replace(WHOLE, knowledge=KnowledgeSources.retrieved), hears_speakers=False),
-    "todkat-generated": Promise(replace(WHOLE, knowledge=KnowledgeSources.generated), hears_speakers=False),
-    "todkat-both-ways": Promise(replace(WHOLE, causal=False), hears_speakers=False, future=True),
-}
 
 every_classifier = pytest.mark.parametrize("name", VARIANTS)
 

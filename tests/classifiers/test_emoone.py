@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ercsatz.classifiers import checkpoint, gray
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone import gray_labels
 from ercsatz.classifiers.priors import FUTURE, FUTURE_TEACHER, TAUGHT, prior
 from ercsatz.config import EmoOne, Gray, Pooling, Trainer
 from ercsatz.dialogue import Dialogue, Utterance
@@ -144,7 +144,7 @@ def test_a_long_dialogue_loses_its_oldest_tokens_then_its_latest_and_never_the_m
         assert row[:mark] == past[len(past) - mark :]
 
 
-# Soft labels
+# Gray labels
 
 
 TALK = [
@@ -161,8 +161,8 @@ def word_vectors(tmp_path):
     return str(file)
 
 
-def soften(config: EmoOne, taught=()) -> list[np.ndarray]:
-    return soft_labels(config, LABELS, SENTIMENTS, TALK, taught)
+def graded(config: EmoOne, taught=()) -> list[np.ndarray]:
+    return gray_labels(config, LABELS, SENTIMENTS, TALK, taught)
 
 
 HALF = np.sqrt(0.5)
@@ -183,9 +183,9 @@ HANDMADE |= {Gray.future: HANDMADE[Gray.self_teacher], Gray.future_adjust: HANDM
 
 
 @pytest.mark.parametrize("method", HANDMADE)
-def test_soft_labels_by_hand(method, word_vectors):
+def test_gray_labels_by_hand(method, word_vectors):
     config = replace(EMOONE, gray=method, word_vectors=word_vectors)
-    found = soften(config, taught_by(*HANDMADE[Gray.self_teacher]))
+    found = graded(config, taught_by(*HANDMADE[Gray.self_teacher]))
     assert [rows.shape for rows in found] == [(3, 4), (1, 4), (1, 4)]
     labelled = np.stack([found[0][0], found[0][2], found[2][0]])
     np.testing.assert_allclose(labelled, HANDMADE[method], atol=1e-6)
@@ -195,12 +195,12 @@ def test_soft_labels_by_hand(method, word_vectors):
 
 def test_every_method_but_none_has_figures_here():
     assert set(HANDMADE) == set(Gray) - {Gray.none}
-    assert soften(replace(EMOONE, gray=Gray.none)) is None
+    assert graded(replace(EMOONE, gray=Gray.none)) is None
 
 
 @given(st.data())
 @settings(max_examples=20, deadline=None)
-def test_soft_labels_are_those_of_the_gray_functions_turn_by_turn(make_dialogues, tmp_path_factory, data):
+def test_gray_labels_are_those_of_the_gray_functions_turn_by_turn(make_dialogues, tmp_path_factory, data):
     corpus = make_dialogues(4, LABELS, seed=data.draw(st.integers(0, 1000)))
     method = data.draw(st.sampled_from([*HANDMADE]))
     vectors = {label: np.random.default_rng(i).normal(size=3) for i, label in enumerate(LABELS)}
@@ -209,7 +209,7 @@ def test_soft_labels_are_those_of_the_gray_functions_turn_by_turn(make_dialogues
     places = plain.targets_of(corpus)
     taught = np.random.default_rng(0).dirichlet(np.ones(4), len(places))
     config = replace(EMOONE, gray=method, word_vectors=str(file))
-    found = soft_labels(config, LABELS, SENTIMENTS, corpus, taught_by(*taught.tolist()))
+    found = gray_labels(config, LABELS, SENTIMENTS, corpus, taught_by(*taught.tolist()))
     for place, probabilities in zip(places, taught, strict=True):
         emotion = corpus[place[0]].utterances[place[1]].emotion
         gold = LABELS.index(emotion)
@@ -230,12 +230,12 @@ def test_soft_labels_are_those_of_the_gray_functions_turn_by_turn(make_dialogues
 def test_the_loss_is_the_mean_of_the_plain_loops(w1, w2, built, corpus, cut):
     classifier = built(replace(EMOONE, gray=Gray.category, w1=w1, w2=w2))
     module = classifier.module.eval()
-    soft = soft_labels(classifier.config, LABELS, SENTIMENTS, corpus, ())
-    batch = module.collate([with_soft(segment, soft) for segment in cut(classifier, corpus)])
+    grays = gray_labels(classifier.config, LABELS, SENTIMENTS, corpus, ())
+    batch = module.collate([with_gray(segment, grays) for segment in cut(classifier, corpus)])
     found = module.loss(module(batch), batch)
     places = plain.targets_of(corpus)
     losses = [
-        plain.emoone_loss(plain.emoone(classifier, corpus[n], i), gold_of(corpus, n, i), soft[n][i], w1, w2)
+        plain.emoone_loss(plain.emoone(classifier, corpus[n], i), gold_of(corpus, n, i), grays[n][i], w1, w2)
         for n, i in places
     ]
     torch.testing.assert_close(found, sum(losses) / len(places), **EXACT)
@@ -245,8 +245,8 @@ def gold_of(corpus, n: int, i: int) -> int:
     return LABELS.index(corpus[n].utterances[i].emotion)
 
 
-def with_soft(segment, soft):
-    return replace(segment, tokens=replace(segment.tokens, soft=soft[segment.dialogue]))
+def with_gray(segment, grays):
+    return replace(segment, tokens=replace(segment.tokens, gray=grays[segment.dialogue]))
 
 
 def test_a_kept_teacher_teaches_as_one_that_is_asked_every_step(built, corpus, cut):
@@ -255,9 +255,9 @@ def test_a_kept_teacher_teaches_as_one_that_is_asked_every_step(built, corpus, c
         teacher.module.head.weight *= 20  # so that some gold labels have a half, others not
     rows = predict(teacher, corpus, Trainer("cpu", "32-true"))
     assert {bool(p[gold_of(corpus, n, i)] < 0.5) for n, i, p in rows} == {True, False}
-    soft = soft_labels(EMOONE, LABELS, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
+    grays = gray_labels(EMOONE, LABELS, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
     module = student.module.eval()
-    batch = module.collate([with_soft(segment, soft) for segment in cut(student, corpus)])
+    batch = module.collate([with_gray(segment, grays) for segment in cut(student, corpus)])
     loss = module.loss(module(batch), batch)
     loss.backward()
     kept = {name: weight.grad.clone() for name, weight in module.named_parameters()}
@@ -269,7 +269,7 @@ def test_a_kept_teacher_teaches_as_one_that_is_asked_every_step(built, corpus, c
         torch.testing.assert_close(kept[name], weight.grad, atol=1e-5, rtol=1e-3, msg=name)
 
 
-def test_without_soft_labels_the_loss_is_cross_entropy_that_leaves_unlabelled_turns_out(built, corpus, cut):
+def test_without_gray_labels_the_loss_is_cross_entropy_that_leaves_unlabelled_turns_out(built, corpus, cut):
     classifier = built(replace(EMOONE, gray=Gray.none))
     module = classifier.module.eval()
     batch = module.collate(cut(classifier, corpus))
@@ -308,7 +308,7 @@ def test_teacher_and_student_share_one_label_order(built, tmp_path):
 
 
 def test_a_teachers_column_is_the_students_label(built, corpus, cut):
-    """A teacher that always says joy makes joy the soft label, whatever the order is."""
+    """A teacher that always says joy makes joy the gray label, whatever the order is."""
     for order in (LABELS, LABELS[::-1]):
         teacher = built(replace(EMOONE, gray=Gray.none), order)
         with torch.no_grad():
@@ -316,7 +316,7 @@ def test_a_teachers_column_is_the_students_label(built, corpus, cut):
             teacher.module.head.bias.copy_(torch.tensor([30.0 * (label == "joy") for label in order]))
         rows = predict(teacher, corpus, Trainer("cpu", "32-true"))
         config = replace(EMOONE, gray=Gray.self_teacher)
-        soft = soft_labels(config, order, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
+        grays = gray_labels(config, order, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
         student = built(config, order)
-        batch = student.module.collate([with_soft(segment, soft) for segment in cut(student, corpus)])
-        assert {order[i] for i in batch.soft.argmax(dim=1).tolist()} == {"joy"}
+        batch = student.module.collate([with_gray(segment, grays) for segment in cut(student, corpus)])
+        assert {order[i] for i in batch.gray.argmax(dim=1).tolist()} == {"joy"}

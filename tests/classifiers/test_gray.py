@@ -13,9 +13,9 @@ from ercsatz.benchmarks.fetch import settings
 from ercsatz.classifiers.gray import (
     adjust,
     category,
+    gray_cross_entropy,
     gray_loss,
     read_word_vectors,
-    soft_cross_entropy,
     word,
     word_softmax,
 )
@@ -275,7 +275,7 @@ def losses(draw):
 @given(losses())
 def test_soft_cross_entropy_agrees_with_pytorchs_own_and_with_a_loop(drawn):
     logits, gray, _ = drawn
-    loss = soft_cross_entropy(logits, gray)
+    loss = gray_cross_entropy(logits, gray)
     theirs = functional.cross_entropy(logits, gray)
 
     assert loss.item() == pytest.approx(theirs.item(), abs=1e-9)
@@ -300,7 +300,7 @@ def test_gray_loss_is_the_cross_entropy_of_the_mixed_targets(drawn, w1, w2):
 
 def test_a_hopeless_logit_costs_a_finite_loss():
     logits = torch.tensor([[0.0, -1e4, 1e4]], requires_grad=True)
-    loss = soft_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]]))
+    loss = gray_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]]))
     loss.backward()
 
     assert loss.item() == pytest.approx(1.5e4)
@@ -310,7 +310,7 @@ def test_a_hopeless_logit_costs_a_finite_loss():
 def test_the_loss_has_the_type_of_the_logits_though_gray_labels_are_float64():
     gray = torch.from_numpy(category(["a", "b"], ["a"], [None], {"a": "positive", "b": "positive"}))
 
-    assert soft_cross_entropy(torch.zeros(1, 2), gray).dtype == torch.float32
+    assert gray_cross_entropy(torch.zeros(1, 2), gray).dtype == torch.float32
 
 
 def vector_file(tmp_path, content: str | bytes):

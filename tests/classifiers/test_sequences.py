@@ -1,3 +1,6 @@
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -76,3 +79,25 @@ def test_all_that_is_in_it_moves_together():
     changed = pack(numbered([3, 1])).each(lambda tensor: (seen.append(tensor), tensor + 0)[1])
     assert unpacked(changed) == [[0, 1, 2], [3]]
     assert len(seen) == 6 + len(changed.groups) * 1 + 1
+
+
+def open_files() -> int:
+    """Of this process; 0 where the system does not say."""
+    return len([*Path("/proc/self/fd").glob("*")])
+
+
+def test_from_one_process_to_another_it_is_copied_and_needs_no_file():
+    packed = pack(numbered([5, 30, 1, 8]), worth=16)
+    before = open_files()
+    sent = bytes(ForkingPickler.dumps((packed, packed)))
+    assert len(sent) > 2 * packed.ids.nbytes
+    copy, _ = ForkingPickler.loads(sent)
+    assert open_files() == before
+    parts, others = [], []
+    packed.each(lambda tensor: (parts.append(tensor), tensor)[1])
+    copy.each(lambda tensor: (others.append(tensor), tensor)[1])
+    assert len(parts) > 8
+    assert all(map(torch.equal, parts, others))
+    assert [part.dtype for part in parts] == [other.dtype for other in others]
+    copy.ids.zero_()  # it may be written to
+    assert packed.ids.any()

@@ -1,6 +1,5 @@
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,10 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder import open_backbone
-from ercsatz.config import TODKAT, Backbone, CoMPM, EmoOne, Gray, KnowledgeSources, Pooling, TinySize
+from ercsatz.config import Backbone, Pooling, TinySize
+from tests.classifiers.variants import VARIANTS
 
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
-TODKAT_ = TODKAT("todkat", 24, True, 8, 1.0, KnowledgeSources.both, None, 1, 2, 32, 0.0, causal=True)
-KINDS = {
-    "compm": CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0),
-    "emoone": EmoOne("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
-    "todkat": TODKAT_,
-    "todkat-both-ways": replace(TODKAT_, causal=False),
-    "todkat-no-knowledge": replace(TODKAT_, knowledge=KnowledgeSources.none),
-}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +29,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, labels: tuple[str, ...]) -> 
         if kind not in made:
             torch.manual_seed(3)
             tiny = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 400)), WORDS)
-            classifier = checkpoint.build(KINDS[kind], tiny, labels)
+            classifier = checkpoint.build(VARIANTS[kind].config, tiny, labels)
             for parameter in classifier.module.parameters():
                 parameter.data.mul_(3.0)  # so that predictions differ clearly
             made[kind] = tmp_path_factory.mktemp("saved") / kind

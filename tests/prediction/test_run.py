@@ -11,7 +11,7 @@ from ercsatz.config import Hardware, Paths, PredictConfig
 from ercsatz.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import Inference
-from ercsatz.knowledge.sidecar import Entry, write_entries
+from ercsatz.knowledge.sidecar import Entry, text_hash, write_entries
 from ercsatz.predict import load_classifier
 from ercsatz.prediction.run import run
 
@@ -137,9 +137,9 @@ def test_todkat_says_what_it_reads(saved, command):
 
 def test_a_sidecar_is_read(saved, load, command, tmp_path):
     entries = [
-        Entry("test", "1", 1, generated=Inference(("to be alone",), ("annoyed",), ("hurt",))),
-        Entry("train", "1", 0, generated=Inference(("to be kind",))),
-        Entry("train", "of another split", 7, generated=Inference(("to be kind",))),
+        Entry("test", "1", 1, text_hash(TALK[0][1][1]), generated=Inference(("to be alone",), ("annoyed",), ("hurt",))),
+        Entry("train", "1", 0, "00000000", generated=Inference(("to be kind",))),
+        Entry("train", "of another split", 7, "00000000", generated=Inference(("to be kind",))),
     ]
     write_entries(tmp_path / "about.jsonl", entries)
     printed = command(saved("todkat"), as_lines(TALK), knowledge="about.jsonl", output="out.jsonl")
@@ -162,10 +162,13 @@ def test_a_sidecar_is_read(saved, load, command, tmp_path):
         ("todkat", "nowhere.jsonl", "knowledge=nowhere.jsonl: must be a .jsonl or .safetensors file"),
         ("todkat", "talk.txt", "knowledge=talk.txt: must be a .jsonl or .safetensors file"),
         ("todkat", "about.jsonl", "about.jsonl, line 1: there is no dialogue '9'"),
+        ("todkat", "later.jsonl", "later.jsonl, line 1: turn 0 of dialogue '1' (test) has another text"),
     ],
 )
 def test_a_sidecar_that_does_not_fit_is_refused(kind, knowledge, told, saved, command, tmp_path):
-    write_entries(tmp_path / "about.jsonl", [Entry("test", "9", 0, generated=Inference(("to be kind",)))])
+    for name, number in (("about", "9"), ("later", "1")):
+        entry = Entry("test", number, 0, "00000000", generated=Inference(("to be kind",)))
+        write_entries(tmp_path / f"{name}.jsonl", [entry])
     with pytest.raises(UserError) as error:
         command(saved(kind), "Ann: hi\n", ".txt", knowledge=knowledge)
     assert str(error.value).startswith(told)

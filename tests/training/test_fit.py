@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ercsatz.errors import UserError
 from ercsatz.training import fit as fit_module
 from ercsatz.training import module as module_module
 from ercsatz.training.batches import Size, Split
-from ercsatz.training.fit import BestEpoch, fit, predict, resolve_device, resolve_precision
+from ercsatz.training.fit import BestEpoch, Run, fit, predict, resolve_device, resolve_precision
 from ercsatz.training.module import LightningClassifier, Optimisation
 from ercsatz.training.scores import scores
 
@@ -56,7 +57,7 @@ def run(make_dialogues) -> Callable[..., dict[str, Any]]:
         cache: Path | None = None,
     ) -> dict[str, Any]:
         train, validation = make_dialogues(10, seed=1), make_dialogues(6, seed=2)
-        return fit(classifier, train, validation, optimisation, trainer, seed, folder, [], "test", cache)
+        return fit(classifier, train, validation, Run(optimisation, trainer, seed, folder, [], "test", cache))
 
     return fitted
 
@@ -169,6 +170,47 @@ def test_a_resumed_run_repeats_no_finished_epoch(built, run, tmp_path, monkeypat
     assert f"best {100 * result['validation_w_f1']:.2f}" in lines[-1]
 
 
+@pytest.mark.parametrize("where", [None, *INTERRUPTIONS])
+def test_the_curve_has_every_epoch_and_says_what_was_printed(where, built, run, tmp_path, monkeypatch, capsys):
+    if where:
+        with monkeypatch.context() as patch:
+            raise_in(patch, *INTERRUPTIONS[where])
+            with pytest.raises(BreakError):
+                run(built(), tmp_path)
+    curve = run(built(), tmp_path)["curve"]
+    printed = {}  # an epoch that was interrupted is printed again
+    for line in capsys.readouterr().out.splitlines():
+        _, epoch, loss, validation, _ = line.split(" | ")
+        printed[epoch.removeprefix("epoch ")] = (float(loss.split()[-1]), float(validation.split()[-1]) / 100)
+    assert [point["epoch"] for point in curve] == [1, 2, 3, 4]
+    for point, (epoch, figures) in zip(curve, printed.items(), strict=True):
+        assert epoch == f"{point['epoch']}/4"
+        assert (point["loss"], point["w_f1"]) == pytest.approx(figures, abs=6e-4)
+    assert len({point["loss"] for point in curve}) == 4
+
+
+def test_the_loss_of_the_curve_is_the_mean_over_the_targets_of_an_epoch(built, run, tmp_path, monkeypatch):
+    seen: list[tuple[float, int]] = []
+    original = CoMPMModule.sums
+
+    def sums(self: CoMPMModule, output: torch.Tensor, batch: Any) -> torch.Tensor:
+        found = original(self, output, batch)
+        seen.append((found.item(), len(batch.labels)))
+        return found
+
+    monkeypatch.setattr(CoMPMModule, "sums", sums)
+    (point,) = run(built(), tmp_path, replace(FOUR, epochs=1))["curve"]
+    assert len(seen) > 1
+    assert point["loss"] == pytest.approx(sum(x for x, _ in seen) / sum(n for _, n in seen), rel=1e-5)
+
+
+def test_a_training_loss_that_is_no_number_is_none_in_the_curve(built, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: output.sum() * float("nan"))
+    curve = run(built(), tmp_path, replace(FOUR, epochs=1))["curve"]
+    assert curve[0]["loss"] is None
+    json.dumps(curve, allow_nan=False)
+
+
 def test_a_seed_decides_the_weights(built, run, tmp_path):
     found = []
     for number, seed in enumerate((3, 3, 4)):
@@ -191,6 +233,7 @@ def test_the_weights_of_the_best_epoch_are_left(built, run, tmp_path, monkeypatc
     classifier = built()
     result = run(classifier, tmp_path)
     assert (result["best_epoch"], result["validation_w_f1"]) == (2, pytest.approx(0.8))
+    assert [point["w_f1"] for point in result["curve"]] == pytest.approx([0.1, 0.8, 0.3, 0.8])
     assert same(weights(classifier), seen[1])
     assert not same(seen[1], seen[3])
 
@@ -207,14 +250,15 @@ def test_the_validation_score_is_that_of_the_weights_that_are_left(built, run, m
 
 def test_a_loss_that_is_no_number_is_an_error_that_says_so(built, run, tmp_path, monkeypatch):
     monkeypatch.setattr(CoMPMModule, "scored", False)
-    monkeypatch.setattr(CoMPMModule, "loss", lambda self, output, batch: output.sum() * float("nan"))
+    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: output.sum() * float("nan"))
     with pytest.raises(UserError, match="validation loss was never a number"):
         run(built(), tmp_path)
 
 
 def test_training_learns(built, make_dialogues, tmp_path):
     classifier, dialogues = built(), make_dialogues(10, seed=1)
-    result = fit(classifier, dialogues, dialogues, replace(FOUR, epochs=12, lr=1e-2), TRAINER, 0, tmp_path, [], "test")
+    settings = replace(FOUR, epochs=12, lr=1e-2)
+    result = fit(classifier, dialogues, dialogues, Run(settings, TRAINER, 0, tmp_path, [], "test"))
     assert result["validation_w_f1"] > 0.6
 
 
@@ -250,7 +294,7 @@ def test_gradients_are_clipped_in_either_precision_and_left_alone_at_0(
     monkeypatch.setattr(LightningClassifier, "on_train_batch_end", look)
     dialogues = make_dialogues(10, seed=1)
     settings = replace(FOUR, epochs=1, clip=clip)
-    fit(built(), dialogues, dialogues, settings, Trainer("cpu", precision), 0, tmp_path, [], "test")
+    fit(built(), dialogues, dialogues, Run(settings, Trainer("cpu", precision), 0, tmp_path, [], "test"))
     assert norms
     assert all((norm <= 1.01e-3) == (clip > 0) for norm in norms)
 
@@ -356,7 +400,7 @@ def test_counting_examples_never_leaves_the_warm_up_with_a_larger_batch(built, r
         return original(self, batch, number)
 
     monkeypatch.setattr(LightningClassifier, "training_step", step)
-    settings = replace(FOUR, epochs=2, warmup=0.5, lr=1e-3, schedule=Schedule.examples)
+    settings = replace(FOUR, epochs=2, warmup=0.5, lr=1e-3, schedule=Schedule.examples, batch_tokens=120)
     run(built(), tmp_path / "tokens", settings)
     assert rates[0] == 0
     assert rates == sorted(rates)
@@ -375,9 +419,11 @@ def test_what_is_not_scored_is_kept_by_its_validation_loss(make_dialogues, tmp_p
     topic = TODKAT("todkat_topic", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True)
     classifier = checkpoint.build(topic, pretrained, LABELS)
     settings = replace(FOUR, epochs=3, lr=1e-2)
-    result = fit(classifier, make_dialogues(20), make_dialogues(6, seed=2), settings, TRAINER, 0, tmp_path, [], "topic")
+    run = Run(settings, TRAINER, 0, tmp_path, [], "topic")
+    result = fit(classifier, make_dialogues(20), make_dialogues(6, seed=2), run)
     losses = [float(line.split("validation loss ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == 3
     assert result["validation_loss"] == pytest.approx(min(losses), abs=1e-3)
     assert result["best_epoch"] == 1 + losses.index(min(losses))
+    assert [point["validation_loss"] for point in result["curve"]] == pytest.approx(losses, abs=1e-3)
     assert losses[-1] < losses[0]

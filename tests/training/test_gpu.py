@@ -10,7 +10,7 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder import open_backbone
 from ercsatz.config import TODKAT, Backbone, CoMPM, EmoOne, Gray, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
-from ercsatz.training.fit import fit, predict
+from ercsatz.training.fit import Run, fit, predict
 from ercsatz.training.module import LightningClassifier, Optimisation
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -39,7 +39,7 @@ def built(make_dialogues):
 @every_classifier
 def test_a_classifier_trained_on_a_gpu_predicts_the_same_on_a_cpu(name, built, make_dialogues, tmp_path):
     classifier, dialogues = built(name), make_dialogues(10, seed=1)
-    fit(classifier, dialogues, dialogues, SETTINGS, Trainer("gpu", "auto"), 0, tmp_path / "run", [], "test")
+    fit(classifier, dialogues, dialogues, Run(SETTINGS, Trainer("gpu", "auto"), 0, tmp_path / "run", [], "test"))
     checkpoint.save(classifier, tmp_path / "saved")
     there = predict(classifier, dialogues, Trainer("gpu", "32-true"))
     here = predict(checkpoint.load(tmp_path / "saved"), dialogues, Trainer("cpu", "32-true"))
@@ -65,5 +65,5 @@ def test_nothing_in_a_step_waits_for_the_gpu(name, built, make_dialogues, tmp_pa
 
     monkeypatch.setattr(LightningClassifier, "training_step", watched)
     dialogues = make_dialogues(40, seed=1)
-    fit(built(name), dialogues, dialogues, SETTINGS, Trainer("gpu", "auto"), 0, tmp_path, [], "test")
+    fit(built(name), dialogues, dialogues, Run(SETTINGS, Trainer("gpu", "auto"), 0, tmp_path, [], "test"))
     assert len(steps) > 6

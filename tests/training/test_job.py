@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,10 +96,34 @@ def test_a_job_trains_three_stages_and_scores_each_on_every_test_set(natural):
             0 <= test["w_f1"] <= 1 and test["per_class"].keys() == set(LABELS) for test in stage["test"].values()
         )
         assert stage["best_epoch"] in {1, 2}
+        for test in stage["test"].values():
+            right = sum(row[i] for i, row in enumerate(test["confusion"]))
+            assert right / test["utterances"] == pytest.approx(test["accuracy"])
+            assert [sum(row) for row in test["confusion"]] == [test["per_class"][label]["support"] for label in LABELS]
     assert len({stage["key"] for stage in natural["stages"]}) == 3
     assert natural["labels"] == LABELS
     assert (natural["choices"]["data"], natural["choices"]["variant"]) == ("mini_nat", "nat")
     json.dumps(natural)
+
+
+def test_every_stage_has_the_curve_that_was_kept_with_it(natural, place):
+    for stage in natural["stages"]:
+        assert [point["epoch"] for point in stage["curve"]] == [1, 2]
+        best = stage["curve"][stage["best_epoch"] - 1]
+        assert best["w_f1"] == stage["validation_w_f1"] == max(point["w_f1"] for point in stage["curve"])
+        kept = json.loads((place.root / "cache" / "stages" / stage["key"] / "stage.json").read_text())
+        assert kept["curve"] == stage["curve"]
+
+
+def test_the_labels_of_the_real_and_of_the_synthetic_data_are_counted(natural, place):
+    folders = {"mini_org": place.root / "mini", "mini_nat": place.root / "data" / "mini_nat"}
+    assert natural["label_counts"].keys() == folders.keys()
+    for name, folder in folders.items():
+        assert list(natural["label_counts"][name]) == list(SPLITS)
+        for split, counts in natural["label_counts"][name].items():
+            text = (folder / f"{split}.jsonl").read_text()
+            assert counts == {label: text.count(f'"emotion": "{label}"') for label in LABELS}
+    assert sum(natural["label_counts"]["mini_nat"]["train"].values()) > 8
 
 
 def test_predictions_lie_beside_the_result_and_have_its_scores(natural, place):
@@ -121,7 +146,8 @@ def test_predictions_lie_beside_the_result_and_have_its_scores(natural, place):
 def test_the_same_job_again_is_all_from_the_cache_with_the_same_scores(natural, place):
     again = place.run("data=mini_nat", "sweep=another")
     assert cached(again) == {"original": True, "pretrain": True, "finetune": True}
-    assert [stage["test"] for stage in again["stages"]] == [stage["test"] for stage in natural["stages"]]
+    for key in ("test", "curve"):
+        assert [stage[key] for stage in again["stages"]] == [stage[key] for stage in natural["stages"]]
     assert [stage["key"] for stage in again["stages"]] == [stage["key"] for stage in natural["stages"]]
 
 
@@ -164,7 +190,9 @@ def test_fine_tuning_alone_trains_what_it_starts_from(make_place):
 
 
 def test_a_job_on_the_benchmark_itself_is_one_stage(natural, place):
-    assert cached(place.run("data=mini_org")) == {"original": True}
+    result = place.run("data=mini_org")
+    assert cached(result) == {"original": True}
+    assert result["label_counts"].keys() == {"mini_org"}
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
@@ -273,3 +301,25 @@ def test_a_stage_overrides_what_it_names_alone(place):
         "pretrain": (1e-3, 7),
         "finetune": (2e-4, 2),
     }
+
+
+@pytest.mark.parametrize(
+    ("classifier", "title", "change"),
+    [("emoone", "teacher", "classifier.w2=0.5"), ("todkat", "topic", "classifier.dropout=0.2")],
+)
+def test_what_is_trained_before_a_stage_is_asked_for_only_when_the_stage_is_trained(
+    classifier, title, change, make_place, capsys
+):
+    place = make_place()
+    line = ("data=mini_org", f"classifier={classifier}")
+    (stage,) = place.run(*line)["stages"]
+    assert f"| {title} | best validation" in capsys.readouterr().out
+    before = place.root / "cache" / "stages" / stage["prior"]
+    shutil.rmtree(before)
+    (again,) = place.run(*line)["stages"]
+    assert (again["cached"], again["prior"], again["key"]) == (True, stage["prior"], stage["key"])
+    assert not before.exists()
+    assert f"| {title} |" not in capsys.readouterr().out
+    (other,) = place.run(*line, change)["stages"]
+    assert (other["cached"], other["prior"]) == (False, stage["prior"])
+    assert (before / "stage.json").is_file()

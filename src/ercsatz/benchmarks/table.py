@@ -1,14 +1,13 @@
 """Bring your own: CSV, TSV, JSON or JSONL files of utterances or of dialogues, by a mapping of columns."""
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ercsatz.benchmarks.parsing import Source, csv_rows, json_value
-from ercsatz.dialogue import Dialogue, read_text
+from ercsatz.dialogue import Dialogue, json_lines
 from ercsatz.errors import UserError
 
 _COLUMNS = ("dialogue", "speaker", "text", "emotion", "sentiment", "order")
@@ -114,22 +113,17 @@ def _rows(path: Path, columns: Mapping[str, str], turns: str) -> Iterator[_Row]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if path.suffix == ".json":
-        records = json_value(path)
-        if not isinstance(records, list):
-            raise UserError(f"{path}: expected a list of objects.")
-        places = [(f"{path}, record {number}", record) for number, record in enumerate(records, 1)]
-    else:
-        places = []
-        for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), 1):
-            try:
-                places.append((f"{path}, line {number}", json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg}).") from None
-    for where, record in places:
+    for where, record in json_lines(path) if path.suffix == ".jsonl" else _listed(path):
         if not isinstance(record, dict):
             raise UserError(f"{where}: expected an object.")
         yield where, record
+
+
+def _listed(path: Path) -> Iterator[tuple[str, Any]]:
+    records = json_value(path)
+    if not isinstance(records, list):
+        raise UserError(f"{path}: expected a list of objects.")
+    return ((f"{path}, record {number}", record) for number, record in enumerate(records, 1))
 
 
 def _turns(

@@ -17,13 +17,20 @@ class Segment:
         dialogue: its place in the split.
         tokens: the dialogue.
         targets: the turns, in order.
-        cost: tokens that the encoder reads for them.
+        cost: tokens that the encoder reads for them; steps are measured by it.
+        beside: tokens that another encoder reads for them, as CoMPM's memory does.
     """
 
     dialogue: int
     tokens: TokenisedDialogue
     targets: tuple[int, ...]
     cost: int
+    beside: int = 0
+
+    @property
+    def held(self) -> int:
+        """All tokens that have to be in memory at once."""
+        return self.cost + self.beside
 
 
 def prefix_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int, budget: int) -> list[Segment]:
@@ -57,8 +64,9 @@ def whole_segments(dialogues: Sequence[TokenisedDialogue], max_tokens: int) -> l
 class TokenBudgetSampler(Sampler[list[int]]):
     """Batches of segments of about ``budget`` tokens, in a new order each epoch.
 
-    Every epoch has the same number of batches, none of them a small remainder. The order depends on the seed and the
-    epoch alone, so that a run resumed at an epoch goes on as it would have.
+    A segment that is dearer than that is a batch of its own. Every epoch has the same number of batches, and the others
+    share theirs without a small remainder. The order depends on the seed and the epoch alone, so that a run resumed at
+    an epoch goes on as it would have.
     """
 
     def __init__(self, costs: Sequence[int], budget: int, seed: int | None) -> None:
@@ -66,18 +74,21 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
         Args:
             costs: tokens of each segment.
-            budget: tokens of a batch, on average; a dearer segment raises it.
+            budget: tokens of a batch, on average.
             seed: for shuffling; None keeps the order.
         """
-        self.costs, self.seed, self.epoch = costs, seed, 0
-        self.batches = max(1, sum(costs) // max(budget, *costs))
+        self.costs, self.budget, self.seed, self.epoch = costs, budget, seed, 0
+        shared = [cost for cost in costs if cost <= budget]
+        self.alone = len(costs) - len(shared)
+        self.total = sum(shared)
+        self.batches = max(1, self.total // budget) if shared else 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order is drawn; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.batches
+        return self.batches + self.alone
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator, so that the epoch is read with the first batch: resuming, Lightning sets it after this call.
@@ -86,9 +97,13 @@ class TokenBudgetSampler(Sampler[list[int]]):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(len(order), generator=generator).tolist()
         batches: list[list[int]] = [[] for _ in range(self.batches)]
-        total, spent = sum(self.costs), 0
+        alone: list[tuple[float, list[int]]] = []
+        spent = 0
         for i in order:
+            if self.costs[i] > self.budget:
+                alone.append((spent * self.batches / max(1, self.total), [i]))
+                continue
             # A segment goes where its middle falls; no gap between middles exceeds a batch, so none stays empty.
-            batches[(2 * spent + self.costs[i]) * self.batches // (2 * total)].append(i)
+            batches[(2 * spent + self.costs[i]) * self.batches // (2 * self.total)].append(i)
             spent += self.costs[i]
-        yield from batches
+        yield from (batch for _, batch in sorted([*enumerate(batches), *alone], key=lambda placed: placed[0]))

@@ -1,7 +1,7 @@
 """CoMPM: a context module and a pretrained memory of the speaker (Lee and Lee, NAACL 2022)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -86,7 +86,15 @@ class CoMPM(Classifier):
 
     def segments(self, dialogues: Sequence[TokenisedDialogue], budget: int) -> list[Segment]:
         """Turns of a dialogue stay together, so that each earlier turn is encoded once for them."""
-        return prefix_segments(dialogues, self._max_context, budget)
+        cut = prefix_segments(dialogues, self._max_context, budget)
+        return [replace(segment, beside=self._remembered(segment)) for segment in cut] if self.frozen() is None else cut
+
+    def _remembered(self, segment: Segment) -> int:
+        """How many tokens the memory reads: of what the targets' speakers said before."""
+        tokens = segment.tokens
+        last = {tokens.speakers[turn]: turn for turn in segment.targets}
+        earlier = (i for turn in last.values() for i in tokens.earlier_turns(turn))
+        return sum(min(len(tokens.turns[i]) + 1, self._max_turn) for i in earlier)
 
     def frozen(self) -> Encoder | None:
         """The memory's encoder, if it is not trained."""

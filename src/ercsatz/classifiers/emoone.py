@@ -1,4 +1,4 @@
-"""EmoOne-RoBERTa: a context encoder trained on hard and on grayscale labels (Lee, Interspeech 2022)."""
+"""EmoOne-RoBERTa: a context encoder trained on hard and on gray labels (Lee, Interspeech 2022)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ercsatz.classifiers.sequences import Sequences, pack
 from ercsatz.classifiers.tokens import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.config import EmoOne as EmoOneConfig
 from ercsatz.config import Gray
-from ercsatz.dialogue import Dialogue
+from ercsatz.dialogue import Dialogue, Utterance
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class EmoOne(Classifier):
         logits: Tensor = self.head(self.context(batch.contexts, batch.marks))
         return logits
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """``w1`` times the cross-entropy with the hard labels plus ``w2`` times that with the soft ones."""
-        if batch.soft is None:
-            return super().loss(output, batch)
-        return gray.gray_loss(output.float(), batch.labels, batch.soft, self._config.w1, self._config.w2)
+    def sums(self, output: Tensor, batch: Batch) -> Tensor:
+        """``w1`` times the cross-entropy with the hard labels plus ``w2`` times that with the gray ones."""
+        if batch.gray is None:
+            return super().sums(output, batch)
+        mean = gray.gray_loss(output.float(), batch.labels, batch.gray, self._config.w1, self._config.w2)
+        return mean * batch.counts
 
     def _context(self, tokens: TokenisedDialogue, turn: int) -> tuple[Ids, int]:
         return np.concatenate([self._first, tokens.context(turn, self._max_tokens - 1)]), 0
@@ -95,14 +96,14 @@ class EmoOne(Classifier):
         return np.concatenate([past, self._first, rest]), len(past)
 
 
-def soft_labels(
+def gray_labels(
     config: EmoOneConfig,
     labels: Sequence[str],
     sentiments: Mapping[str, str | None],
     dialogues: Sequence[Dialogue],
     taught: Sequence[Mapping[str, Any]],
 ) -> list[NDArray[np.float32]] | None:
-    """The grayscale labels of training dialogues; None for ``gray=none``.
+    """The gray labels of training dialogues; None for ``gray=none``.
 
     Args:
         config: says which.
@@ -120,20 +121,30 @@ def soft_labels(
     """
     if config.gray == Gray.none:
         return None
+    result = [np.zeros((len(dialogue.utterances), len(labels)), np.float32) for dialogue in dialogues]
     places = [
         (n, i) for n, d in enumerate(dialogues) for i, turn in enumerate(d.utterances) if turn.emotion is not None
     ]
-    emotions = [str(dialogues[n].utterances[i].emotion) for n, i in places]
-    gold = np.array([labels.index(emotion) for emotion in emotions])
-    if config.gray == Gray.category:
-        rows = gray.category(labels, emotions, [dialogues[n].utterances[i].sentiment for n, i in places], sentiments)
-    elif config.gray in {Gray.word, Gray.word_softmax}:
-        table = gray.word if config.gray == Gray.word else gray.word_softmax
-        rows = table(labels, gray.read_word_vectors(Path(str(config.word_vectors)), labels))[gold]
-    else:
-        rows = np.array([row["probabilities"] for row in taught])
-        rows = gray.adjust(rows / rows.sum(1, keepdims=True), gold) if config.gray in ADJUSTED else rows
-    result = [np.zeros((len(dialogue.utterances), len(labels)), np.float32) for dialogue in dialogues]
-    for (number, turn), row in zip(places, rows, strict=True):
-        result[number][turn] = row
+    turns = [dialogues[n].utterances[i] for n, i in places]
+    for (n, i), row in zip(places, _rows(config, labels, sentiments, turns, taught), strict=True):
+        result[n][i] = row
     return result
+
+
+def _rows(
+    config: EmoOneConfig,
+    labels: Sequence[str],
+    sentiments: Mapping[str, str | None],
+    turns: Sequence[Utterance],
+    taught: Sequence[Mapping[str, Any]],
+) -> NDArray[Any]:
+    """(turns, labels) gray labels of turns that all have a label."""
+    emotions = [str(turn.emotion) for turn in turns]
+    if config.gray == Gray.category:
+        return gray.category(labels, emotions, [turn.sentiment for turn in turns], sentiments)
+    gold = np.array([labels.index(emotion) for emotion in emotions])
+    if config.gray in {Gray.word, Gray.word_softmax}:
+        table = gray.word if config.gray == Gray.word else gray.word_softmax
+        return np.asarray(table(labels, gray.read_word_vectors(Path(str(config.word_vectors)), labels))[gold])
+    rows = np.array([row["probabilities"] for row in taught])
+    return gray.adjust(rows / rows.sum(1, keepdims=True), gold) if config.gray in ADJUSTED else rows

@@ -1,4 +1,4 @@
-"""Grayscale labels: a target distribution for every utterance, and the loss that takes it.
+"""Gray labels, grayscale in the paper: a target distribution for every utterance, and the loss that takes it.
 
 Lee, "The Emotion is Not One-hot Encoding: Learning with Grayscale Label for Emotion Recognition in Conversation",
 Interspeech 2022. All functions go by a stated label order, which is the class index.
@@ -114,7 +114,7 @@ def adjust(probabilities: NDArray[np.floating], gold: NDArray[np.integer]) -> Fl
     return adjusted
 
 
-def soft_cross_entropy(logits: Tensor, gray: Tensor) -> Tensor:
+def gray_cross_entropy(logits: Tensor, gray: Tensor) -> Tensor:
     """Cross-entropy of a distribution: -sum(gray * log softmax(logits)), the mean over rows.
 
     Args:
@@ -135,7 +135,7 @@ def gray_loss(logits: Tensor, labels: Tensor, gray: Tensor, w1: float, w2: float
         w1: weight of the gold label.
         w2: weight of the gray label.
     """
-    return w1 * functional.cross_entropy(logits, labels) + w2 * soft_cross_entropy(logits, gray)
+    return w1 * functional.cross_entropy(logits, labels) + w2 * gray_cross_entropy(logits, gray)
 
 
 def read_word_vectors(path: Path, words: Sequence[str]) -> dict[str, Floats]:

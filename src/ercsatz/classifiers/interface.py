@@ -24,12 +24,14 @@ class Batch(Tensors):
     Attributes:
         labels: (N,) class indices; -100 where there is none.
         places: N pairs of dialogue and turn.
-        soft: (N, labels) soft labels, or None.
+        gray: (N, labels) gray labels, or None.
+        counts: (terms,) of how many each term of the loss is the mean; of one term: how many targets have a label.
     """
 
     labels: Tensor
     places: tuple[tuple[int, int], ...]
-    soft: Tensor | None
+    gray: Tensor | None
+    counts: Tensor
 
 
 class Classifier(ABC, nn.Module):
@@ -55,9 +57,13 @@ class Classifier(ABC, nn.Module):
     def forward(self, batch: Any) -> Any:
         """(N, labels) logits."""
 
+    def sums(self, output: Any, batch: Any) -> Tensor:
+        """(terms,) what is minimised: each term of the loss summed over a batch, here the targets' cross-entropy."""
+        return nn.functional.cross_entropy(output.float(), batch.labels, reduction="sum").unsqueeze(0)
+
     def loss(self, output: Any, batch: Any) -> Tensor:
-        """What is minimised: the mean over the targets of a batch."""
-        return nn.functional.cross_entropy(output.float(), batch.labels)
+        """The loss of a batch that is a step of its own."""
+        return mean_loss(self.sums(output, batch), batch.counts)
 
     def frozen(self) -> Encoder | None:
         """An encoder that is never trained, so that its vectors are computed once and kept."""
@@ -68,13 +74,24 @@ class Classifier(ABC, nn.Module):
         return []
 
 
+def mean_loss(sums: Tensor, counts: Tensor) -> Tensor:
+    """The means of the loss's terms, added up; a term of nothing is 0.
+
+    Args:
+        sums: (terms,) of one batch, or of several.
+        counts: (terms,) of the whole that the batch is part of: so the losses of its parts add up to its own.
+    """
+    return (sums / counts.clamp(min=1)).sum()
+
+
 def targets(segments: Sequence[Segment]) -> dict[str, Any]:
     """The fields of ``Batch`` for segments."""
     pairs = [(segment, turn) for segment in segments for turn in segment.targets]
     known = [segment.tokens.labels[turn] for segment, turn in pairs]
-    soft = [segment.tokens.soft[turn] for segment, turn in pairs if segment.tokens.soft is not None]
+    gray = [segment.tokens.gray[turn] for segment, turn in pairs if segment.tokens.gray is not None]
     return {
         "labels": torch.tensor([NO_LABEL if label is None else label for label in known]),
         "places": tuple((segment.dialogue, turn) for segment, turn in pairs),
-        "soft": torch.tensor(np.stack(soft)) if soft else None,
+        "gray": torch.tensor(np.stack(gray)) if gray else None,
+        "counts": torch.tensor([sum(label is not None for label in known)]),
     }

@@ -13,7 +13,11 @@ MAX_PADDING = 1.05  # padded over real tokens of a group
 
 
 class Tensors:
-    """A frozen dataclass of tensors that move together; they may lie in tuples and in others of its kind."""
+    """A frozen dataclass of tensors that move together; they may lie in tuples and in others of its kind.
+
+    From one process to another they are copied as arrays. PyTorch would open a file for each tensor, and the steps that
+    a few workers make ahead have more of them than a process may have open.
+    """
 
     def to(self, device: torch.device) -> Self:
         """The same on another device."""
@@ -28,6 +32,12 @@ class Tensors:
         names = [field.name for field in fields(self)]  # type: ignore[arg-type]
         return replace(self, **{name: _changed(getattr(self, name), change) for name in names})  # type: ignore[type-var]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _exchanged(value, Tensor, Tensor.numpy) for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: _exchanged(value, np.ndarray, torch.from_numpy) for name, value in state.items()})
+
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
@@ -37,6 +47,13 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, tuple) and any(isinstance(part, Tensor | Tensors) for part in value):
         return tuple(_changed(part, change) for part in value)
     return value
+
+
+def _exchanged(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """One kind of array for another, also in tuples; others of these dataclasses do it for themselves."""
+    if isinstance(value, kind):
+        return change(value)
+    return tuple(_exchanged(part, kind, change) for part in value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class TokenisedDialogue:
         speakers: who speaks each turn, numbered by first appearance.
         targets: the turns to classify.
         labels: class index of each turn, or None where it has none.
-        soft: (turns, labels) soft labels to train on beside the hard ones, or None.
+        gray: (turns, labels) gray labels to train on beside the hard ones, or None.
         vectors: the frozen encoder's, a row a sequence of the classifier's ``frozen_sequences``; None without one.
         given: (turns, 3, width) knowledge that came as vectors; None where there is none. Zeros: none about a turn.
     """
@@ -71,7 +71,7 @@ class TokenisedDialogue:
     speakers: tuple[int, ...]
     targets: tuple[int, ...]
     labels: tuple[int | None, ...]
-    soft: NDArray[np.float32] | None = None
+    gray: NDArray[np.float32] | None = None
     vectors: NDArray[np.float32] | None = None
     given: NDArray[np.float32] | None = None
 

@@ -225,9 +225,9 @@ class TopicModel(Classifier):
         eps = pretrained.config.layer_norm_eps
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=eps))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        special = torch.zeros(vocabulary, dtype=torch.bool)
-        special[tokenizer.all_special_ids] = True
-        self.register_buffer("_special", special, persistent=False)
+        self._specials = np.zeros(vocabulary, dtype=bool)
+        self._specials[tokenizer.all_special_ids] = True
+        self.register_buffer("_special", torch.tensor(self._specials), persistent=False)
 
     def segments(self, dialogues: Sequence[TokenisedDialogue], budget: int) -> list[Segment]:
         """Whole dialogues."""
@@ -235,8 +235,11 @@ class TopicModel(Classifier):
 
     def collate(self, segments: Sequence[Segment]) -> TopicBatch:
         """Make a batch of segments."""
-        utterances = turns_of(segments, self._first, self.max_tokens)
-        return TopicBatch(**targets(segments), utterances=pack_with_topic(utterances, self.encoder.worth))
+        turns = turns_of(segments, self._first, self.max_tokens)
+        utterances = pack_with_topic(turns, self.encoder.worth)
+        maskable = np.count_nonzero(~self._specials[np.concatenate(turns)])
+        counts = torch.tensor([min(_to_mask(utterances.tokens), maskable), len(turns)])
+        return TopicBatch(**targets(segments) | {"counts": counts}, utterances=utterances)
 
     def forward(self, batch: TopicBatch) -> Guess:
         """Mask some tokens and guess them."""
@@ -247,18 +250,16 @@ class TopicModel(Classifier):
         logits = functional.linear(self.head(states.index_select(0, places)), self._embeddings.weight, self.bias)
         return Guess(logits, tokens.ids.index_select(0, places), counted, posterior)
 
-    def loss(self, output: Guess, batch: TopicBatch) -> Tensor:
-        """Cross-entropy and divergence, as above; without a token that may be masked, the divergence alone."""
+    def sums(self, output: Guess, batch: TopicBatch) -> Tensor:
+        """Cross-entropy of the masked tokens and divergence of the utterances, as above."""
         losses = functional.cross_entropy(output.logits.float(), output.wanted, reduction="none")
-        counted = output.counted.float()
-        masked = (losses * counted).sum() / counted.sum().clamp(min=1.0)
-        return masked + self.kl_weight * divergence(output.posterior).mean()
+        masked = (losses * output.counted).sum()
+        return torch.stack([masked, self.kl_weight * divergence(output.posterior).sum()])
 
     def _masked(self, tokens: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         """Places of the masked tokens, whether each counts, and the token ids with the masks."""
         ids = tokens.ids
-        # Their number follows from the shapes, so that nothing waits for the device to count them.
-        n = max(1, math.ceil(MASKED * (len(ids) - len(tokens.starts))))
+        n = _to_mask(tokens)
         random = None if self.training else torch.Generator(ids.device).manual_seed(0)
         noise = torch.rand(ids.shape, device=ids.device, generator=random)
         highest, places = noise.masked_fill(self._special.index_select(0, ids), -1.0).topk(n)
@@ -273,6 +274,11 @@ class TopicModel(Classifier):
     def _embeddings(self) -> nn.Embedding:
         table: nn.Embedding = self.encoder.encoder.model.get_input_embeddings()
         return table
+
+
+def _to_mask(tokens: Sequences) -> int:
+    """How many tokens are masked; it follows from the shapes, so that nothing waits for a device to count them."""
+    return max(1, math.ceil(MASKED * (len(tokens.ids) - len(tokens.starts))))
 
 
 def turns_of(segments: Sequence[Segment], first: int, max_tokens: int) -> list[Ids]:

@@ -1,6 +1,7 @@
 """Vectors of an encoder that is not trained: computed once, kept, and memory-mapped."""
 
 import hashlib
+import itertools
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,19 +60,17 @@ def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, fold
 
 def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) -> NDArray[np.float32]:
     """Each distinct sequence once, those of similar length together."""
-    distinct = {sequence.tobytes(): sequence for sequence in sequences}
-    place = {key: i for i, key in enumerate(sorted(distinct, key=len))}
-    table = np.empty((len(distinct), encoder.width), np.float32)
+    ordered = sorted({sequence.tobytes(): sequence for sequence in sequences}.values(), key=len)
+    place = {sequence.tobytes(): i for i, sequence in enumerate(ordered)}
+    table = np.empty((len(ordered), encoder.width), np.float32)
     encoder.to(device).eval()
-    chunk: list[Ids] = []
-    done = 0
+    # A chunk takes what begins within its share of the tokens.
+    begins = np.cumsum([0, *map(len, ordered[:-1])])
+    cuts = [*np.unique(begins // BATCH_TOKENS, return_index=True)[1], len(ordered)]
     with torch.inference_mode():
-        for key in place:
-            chunk.append(distinct[key])
-            if sum(map(len, chunk)) >= BATCH_TOKENS or done + len(chunk) == len(place):
-                table[done : done + len(chunk)] = encoder(pack(chunk, encoder.worth).to(device)).float().cpu().numpy()
-                done += len(chunk)
-                chunk = []
+        for first, last in itertools.pairwise(cuts):
+            chunk = pack(ordered[first:last], encoder.worth).to(device)
+            table[first:last] = encoder(chunk).float().cpu().numpy()
     return table[[place[sequence.tobytes()] for sequence in sequences]]
 
 

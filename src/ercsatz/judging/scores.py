@@ -128,7 +128,8 @@ def _mean(
     n = len(values)
     if n < minimum:
         return undefined(FAMILY, name, better, f"only {n} {what}, fewer than {minimum}", n, of, emotion)
-    return Measure(FAMILY, name, float(values.mean()), better, n, of, emotion=emotion)
+    error = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    return Measure(FAMILY, name, float(values.mean()), better, n, of, emotion=emotion, error=error)
 
 
 def agreements(scores: Scores, minimum: int) -> list[Measure]:

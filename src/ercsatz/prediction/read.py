@@ -1,6 +1,5 @@
 """Read a user's own dialogues: our JSONL form, a table, or plain text. No turn needs a label."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.benchmarks.parsing import csv_rows, grouped
-from ercsatz.dialogue import Dialogue, Utterance, from_json, read_text
+from ercsatz.dialogue import Dialogue, Utterance, from_json, json_lines, read_text
 from ercsatz.errors import UserError
 from ercsatz.predict import check_texts
 
@@ -92,14 +91,7 @@ def given_labels(dialogues: Sequence[Dialogue], labels: Sequence[str], where: st
 
 
 def _jsonl(path: Path) -> Iterator[Dialogue]:
-    text = read_text(path).removesuffix("\n")
-    for number, line in enumerate(text.split("\n") if text else (), 1):  # not splitlines(): U+2028 may stand in a text
-        where = f"{path}, line {number}"
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole dialogue.") from None
-        yield from_json(_with_emotions(value), where)
+    return (from_json(_with_emotions(line), where) for where, line in json_lines(path))
 
 
 def _with_emotions(line: Any) -> Any:

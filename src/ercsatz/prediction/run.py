@@ -77,7 +77,7 @@ def _with_knowledge(
             f"knowledge={file}: must be a .jsonl or .safetensors file of knowledge.py; see docs/knowledge.md."
         )
     sidecar = Sidecar(path.stem, *(place if place.is_file() else None for place in pair))
-    dialogues = attach(dialogues, _SPLIT, sidecar)
+    dialogues = attach({_SPLIT: dialogues}, sidecar)[_SPLIT]
     turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
     known = sum(turn.knowledge is not None for turn in turns)
     return dialogues, [

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ercsatz.classifiers.batching import Segment, TokenBudgetSampler
@@ -33,10 +34,17 @@ class Size:
 
 @dataclass(frozen=True)
 class Step(Tensors):
-    """What one optimiser step sees: batches that fit the memory one by one, and their number of targets."""
+    """What one optimiser step sees.
+
+    Attributes:
+        batches: that fit the memory one by one.
+        size: number of targets.
+        counts: ``Batch.counts`` of all of them.
+    """
 
     batches: tuple[Batch, ...]
     size: int
+    counts: Tensor
 
 
 class Split(Dataset[Step]):
@@ -50,7 +58,7 @@ class Split(Dataset[Step]):
         trainer: Trainer,
         device: torch.device,
         cache: Path | None,
-        soft: Sequence[NDArray[Any]] | None = None,
+        gray: Sequence[NDArray[Any]] | None = None,
         every_turn: bool = False,
     ) -> None:
         """Tokenise and cut.
@@ -62,19 +70,19 @@ class Split(Dataset[Step]):
             trainer: how many tokens fit the memory, and how many processes make batches.
             device: where a frozen encoder runs.
             cache: a folder for tokens and for a frozen encoder's vectors; None keeps them in memory.
-            soft: a (turns, labels) array of soft labels a dialogue.
+            gray: a (turns, labels) array of gray labels a dialogue.
             every_turn: whether turns without a label are targets, too.
         """
         module = classifier.module
         tokenised = module.tokeniser.tokenise(dialogues, classifier.labels, cache, every_turn)
-        if soft is not None:
-            tokenised = [replace(tokens, soft=own) for tokens, own in zip(tokenised, soft, strict=True)]
+        if gray is not None:
+            tokenised = [replace(tokens, gray=own) for tokens, own in zip(tokenised, gray, strict=True)]
         tokenised = with_vectors(module, tokenised, device, cache)
-        self._collate, self._trainer, self._pinned = module.collate, trainer, device.type == "cuda"
-        self._size = size
+        self._cut, self._collate = module.segments, module.collate
+        self._size, self._trainer, self._pinned = size, trainer, device.type == "cuda"
         # At a budget of one token each target is a segment of its own.
         budget = size.tokens if size.targets is None else 1
-        self.segments: list[Segment] = module.segments(tokenised, budget)
+        self.segments: list[Segment] = self._cut(tokenised, budget)
 
     @property
     def targets(self) -> int:
@@ -84,14 +92,23 @@ class Split(Dataset[Step]):
     def __getitem__(self, indices: list[int]) -> Step:
         chunks: list[list[Segment]] = [[]]
         held = 0
-        for segment in (self.segments[i] for i in indices):
-            if chunks[-1] and held + segment.cost > self._trainer.memory_tokens:
+        for part in (part for i in indices for part in self.parts(self.segments[i])):
+            if chunks[-1] and held + part.held > self._trainer.memory_tokens:
                 chunks.append([])
                 held = 0
-            chunks[-1].append(segment)
-            held += segment.cost
+            chunks[-1].append(part)
+            held += part.held
         batches = tuple(self._collate(chunk) for chunk in chunks)
-        return Step(batches, sum(len(batch.labels) for batch in batches))
+        size = sum(len(batch.labels) for batch in batches)
+        return Step(batches, size, torch.stack([batch.counts for batch in batches]).sum(0))
+
+    def parts(self, segment: Segment) -> list[Segment]:
+        """A segment, cut as far as its classifier can where it does not fit the memory."""
+        room = self._trainer.memory_tokens
+        if segment.held <= room:
+            return [segment]
+        rest = replace(segment.tokens, targets=segment.targets)
+        return [replace(part, dialogue=segment.dialogue) for part in self._cut([rest], max(1, room - segment.beside))]
 
     def loader(self, seed: int | None) -> DataLoader[Step]:
         """Steps of about the budget; shuffled each epoch if a seed is given."""

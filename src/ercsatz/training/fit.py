@@ -2,10 +2,12 @@
 
 import ctypes
 import logging
+import math
 import platform
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ class BestEpoch(Callback):
     def __init__(self, folder: Path, title: str, scored: bool) -> None:
         self._folder, self._title, self._scored = folder, title, scored
         self.epoch, self.score = 0, float("-inf")
+        self.curve: list[dict[str, Any]] = []
 
     @property
     def file(self) -> Path:
@@ -55,9 +58,9 @@ class BestEpoch(Callback):
 
     @property
     def result(self) -> dict[str, Any]:
-        """The best epoch (from 1) and its validation figure."""
+        """The best epoch (from 1), its validation figure, and the figures of all epochs."""
         figure = {"validation_w_f1": self.score} if self._scored else {"validation_loss": -self.score}
-        return {"best_epoch": self.epoch, **figure}
+        return {"best_epoch": self.epoch, **figure, "curve": self.curve}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove what no state refers to any more, from the folder and from the memory."""
@@ -73,46 +76,33 @@ class BestEpoch(Callback):
         if score > self.score:
             self.epoch, self.score = epoch, score
             save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
+        loss = float(metrics["train/loss"])
+        figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
+        known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON
+        self.curve.append({"epoch": epoch, **known})
         name, now, best = "loss", f"{-score:.3f}", f"{-self.score:.3f}"
         if self._scored:
             name, now, best = "W-F1", f"{100 * score:.2f}", f"{100 * self.score:.2f}"
         print(
-            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {metrics['train/loss']:.3f} | "
+            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {loss:.3f} | "
             f"validation {name} {now} | best {best} (epoch {self.epoch})",
             flush=True,
         )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"epoch": self.epoch, "score": self.score}
+        return {"epoch": self.epoch, "score": self.score, "curve": self.curve}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.epoch, self.score = state_dict["epoch"], state_dict["score"]
+        self.epoch, self.score, self.curve = state_dict["epoch"], state_dict["score"], list(state_dict["curve"])
 
 
-def fit(
-    classifier: ErcClassifier,
-    train: Sequence[Dialogue],
-    validation: Sequence[Dialogue],
-    optimisation: Optimisation,
-    trainer: Trainer,
-    seed: int,
-    folder: Path,
-    loggers: Sequence[Logger],
-    title: str,
-    cache: Path | None = None,
-    soft: Sequence[NDArray[Any]] | None = None,
-) -> dict[str, Any]:
-    """Train a classifier in place and leave it with the weights of its best epoch on the validation split.
+@dataclass(frozen=True)
+class Run:
+    """How and where a classifier is trained.
 
-    After each epoch the whole state is kept in ``folder``; a run that finds one there goes on from it, and ends with
-    the same weights as one that was never interrupted.
-
-    Args:
-        classifier: to train.
-        train: dialogues to train on.
-        validation: dialogues that decide the best epoch.
+    Attributes:
         optimisation: how.
         trainer: where.
         seed: of shuffling and dropout.
@@ -120,39 +110,89 @@ def fit(
         loggers: Lightning's.
         title: for progress lines.
         cache: a folder for tokens and frozen vectors, shared with other runs.
-        soft: soft labels of the training dialogues, a (turns, labels) array a dialogue.
+    """
+
+    optimisation: Optimisation
+    trainer: Trainer
+    seed: int
+    folder: Path
+    loggers: Sequence[Logger]
+    title: str
+    cache: Path | None = None
+
+
+def fit(
+    classifier: ErcClassifier,
+    train: Sequence[Dialogue],
+    validation: Sequence[Dialogue],
+    run: Run,
+    gray: Sequence[NDArray[Any]] | None = None,
+) -> dict[str, Any]:
+    """Train a classifier in place and leave it with the weights of its best epoch on the validation split.
+
+    After each epoch the whole state is kept in the run's folder; a run that finds one there goes on from it, and ends
+    with the same weights as one that was never interrupted.
+
+    Args:
+        classifier: to train.
+        train: dialogues to train on.
+        validation: dialogues that decide the best epoch.
+        run: how and where.
+        gray: gray labels of the training dialogues, a (turns, labels) array a dialogue.
 
     Returns:
-        ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``steps``, ``epochs``, and the
-        ``accelerator`` and ``precision`` that it ran with.
+        ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``curve`` (a mapping an epoch:
+        ``epoch``, the training ``loss``, ``w_f1`` or ``validation_loss``; None where it is no number), ``steps``,
+        ``epochs``, and the ``accelerator`` and ``precision`` that it ran with.
 
     Raises:
-        UserError: the accelerator is not there.
+        UserError: the accelerator is not there, or no epoch had a validation loss.
     """
-    device = resolve_device(trainer.accelerator)
-    size = Size(optimisation.batch_tokens, optimisation.batch_targets)
-    split = Split(classifier, train, size, trainer, device, cache, soft)
-    batches = split.loader(seed)
-    checks = Split(classifier, validation, Size(PREDICTED_TOKENS), trainer, device, cache).loader(None)
-    module = LightningClassifier(classifier, optimisation, Lengths(len(batches), split.targets), seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    best = BestEpoch(folder, title, classifier.module.scored)
-    runner = _runner(device, resolve_precision(trainer.precision, device), optimisation.epochs, best, folder, loggers)
-    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
-    if trainer.compile:
-        classifier.module.compile(dynamic=True)
-    resume = folder / "last.ckpt"
-    runner.fit(module, batches, checks, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    device = resolve_device(run.trainer.accelerator)
+    best = BestEpoch(run.folder, run.title, classifier.module.scored)
+    runner = _runner(run, device, best)
+    steps = _train(runner, classifier, *_splits(classifier, train, validation, run, device, gray), run)
     if not best.epoch:
-        raise UserError(f"{title}: the validation loss was never a number. Lower the learning rate (training.lr).")
+        raise UserError(f"{run.title}: the validation loss was never a number. Lower the learning rate (training.lr).")
     classifier.module.load_state_dict(load_file(best.file))
-    return {
-        **best.result,
-        "steps": len(batches) * optimisation.epochs,
-        "epochs": optimisation.epochs,
-        "accelerator": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
-        "precision": runner.precision,
-    }
+    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    ran = {"steps": steps, "epochs": run.optimisation.epochs, "accelerator": name, "precision": runner.precision}
+    return {**best.result, **ran}
+
+
+def _splits(
+    classifier: ErcClassifier,
+    train: Sequence[Dialogue],
+    validation: Sequence[Dialogue],
+    run: Run,
+    device: torch.device,
+    gray: Sequence[NDArray[Any]] | None,
+) -> tuple[Split, Split]:
+    """The dialogues to train on and those to check on; says so where one of the former is too long for the memory."""
+    size = Size(run.optimisation.batch_tokens, run.optimisation.batch_targets)
+    split = Split(classifier, train, size, run.trainer, device, run.cache, gray)
+    largest = max((part for segment in split.segments for part in split.parts(segment)), key=lambda part: part.held)
+    if largest.held > run.trainer.memory_tokens:
+        print(
+            f"  {run.title} | dialogue {train[largest.dialogue].id!r} has {largest.held:,} tokens that are read at "
+            f"once, more than trainer.memory_tokens={run.trainer.memory_tokens}. Leave it out if the memory is too "
+            "small, or lower classifier.max_tokens.",
+            flush=True,
+        )
+    return split, Split(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
+
+
+def _train(runner: pl.Trainer, classifier: ErcClassifier, split: Split, checks: Split, run: Run) -> int:
+    """Train, or go on; the number of steps in all."""
+    batches, resume = split.loader(run.seed), run.folder / "last.ckpt"
+    run.folder.mkdir(parents=True, exist_ok=True)
+    module = LightningClassifier(classifier, run.optimisation, Lengths(len(batches), split.targets), run.seed)
+    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
+    if run.trainer.compile:
+        classifier.module.compile(dynamic=True)
+    checkpoint = resume if resume.exists() else None
+    runner.fit(module, batches, checks.loader(None), ckpt_path=checkpoint, weights_only=True)
+    return len(batches) * run.optimisation.epochs
 
 
 def _give_back_memory() -> None:
@@ -161,19 +201,17 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _runner(
-    device: torch.device, precision: str, epochs: int, best: BestEpoch, folder: Path, loggers: Sequence[Logger]
-) -> pl.Trainer:
-    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
+    last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     terminal = sys.stderr.isatty()
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if terminal else []  # each refresh waits for the GPU
     return pl.Trainer(
         accelerator=device.type,
         devices=1,
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=epochs,
+        precision=resolve_precision(run.trainer.precision, device),  # type: ignore[arg-type]
+        max_epochs=run.optimisation.epochs,
         callbacks=[best, last, *bar],
-        logger=list(loggers),
+        logger=list(run.loggers),
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=terminal,

@@ -23,12 +23,12 @@ from ercsatz.config import (
     TrainConfig,
     Variant,
 )
-from ercsatz.dialogue import Corpus, Dialogue, fingerprint, read_jsonl, read_text, write_json_lines
+from ercsatz.dialogue import Corpus, Dialogue, fingerprint, label_counts, read_jsonl, read_text, write_json_lines
 from ercsatz.errors import UserError
 from ercsatz.training.knowing import Data, with_knowledge, without_knowledge
 from ercsatz.training.result import versions
 from ercsatz.training.scores import scores
-from ercsatz.training.stage import Stage, StageCache, checkpoint_identity
+from ercsatz.training.stage import Stage, StageCache, checkpoint_identity, code_version
 
 if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
     from ercsatz.classifiers.checkpoint import ErcClassifier
@@ -63,13 +63,21 @@ def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[st
     return {
         **identity(cfg, overrides),
         "labels": list(data.real.labels),
+        "label_counts": {corpus.name: _label_counts(corpus) for corpus in (data.real, data.synthetic) if corpus},
         "stages": [job.scored(name, folder) for name in names],
         "hashes": data.hashes,
+        "code": code_version(),
         "versions": versions(),
         "host": platform.platform(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
     }
+
+
+def _label_counts(corpus: Corpus) -> dict[str, dict[str, int]]:
+    """How often each label occurs in each split, in the order of the labels."""
+    counts = {split: label_counts(dialogues) for split, dialogues in corpus.splits.items()}
+    return {split: {label: found[label] for label in corpus.labels} for split, found in counts.items()}
 
 
 def identity(cfg: TrainConfig, overrides: Sequence[str]) -> dict[str, Any]:
@@ -181,11 +189,12 @@ class Job:
     def _done(self, stage: Stage, cfg: TrainConfig, before: "Callable[[], Before]") -> tuple[Path, dict[str, Any]]:
         """The folder and record of a stage that is trained now, unless it is in the cache."""
         title = self._title(stage.name, stage.variant)
+        ready = None if self.cache.has(stage) else before()  # whose seconds are not the stage's
 
         def train(partial: Path) -> dict[str, Any]:
             from ercsatz.training.run import train_stage
 
-            return train_stage(cfg, stage, before(), partial, title)
+            return train_stage(cfg, stage, ready or before(), partial, title)
 
         folder, record = self.cache.resolve(stage, train)
         how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
@@ -197,24 +206,26 @@ class Job:
         return folder, {key: value for key, value in record.items() if key != "description"}
 
     def _before(self, name: str, start: Path | None) -> "tuple[Callable[[], Before], str | None]":
-        """What a stage starts from, looked up when it is trained; and the key of what is trained before it."""
+        """What a stage starts from, trained or looked up only when it is trained; the key of what comes before it."""
         first = prior(self.cfg.classifier)
         if first is None or (start is not None and not first.always):
             return partial(_before, start), None
         corpus, variant = self._corpus(name), self._variant("pretrain" if name == "pretrain" else "original")
         if first.title == TOPIC_STAGE:
             corpus = without_knowledge(corpus)
-        settings = self._settings(name, first)
-        stage = Stage(first.title, variant, corpus, settings)
+        stage = Stage(first.title, variant, corpus, self._settings(name, first))
+        return partial(self._after, stage, first.config, start), stage.key
+
+    def _after(self, stage: Stage, config: Classifier, start: Path | None) -> "Before":
+        """What a stage starts from that a topic layer or a teacher is trained before."""
         if stage.key not in self._resolved:
-            cfg = replace(self.cfg, classifier=first.config)
+            cfg = replace(self.cfg, classifier=config)
             self._resolved[stage.key] = self._done(stage, cfg, partial(_before, None))
         folder, _ = self._resolved[stage.key]
-        if first.title == TOPIC_STAGE:
-            return partial(_before, start, topic=folder), stage.key
-        train = corpus.split("train")
-        taught = partial(self.cache.predictions, folder, train, partial(self._predict, folder, train, []))
-        return partial(_before, start, taught=taught), stage.key
+        if stage.name == TOPIC_STAGE:
+            return _before(start, topic=folder)
+        train = stage.corpus.split("train")
+        return _before(start, taught=self.cache.predictions(folder, train, partial(self._predict, folder, train, [])))
 
     def _corpus(self, name: str) -> Corpus:
         corpus = self.data.synthetic if name == "pretrain" else self.data.real
@@ -291,16 +302,14 @@ class Job:
         return f"{self.cfg.classifier.name} {self.cfg.benchmark.name}_{variant} seed {self.cfg.seed} | {name}"
 
 
-def _before(
-    start: Path | None, topic: Path | None = None, taught: Callable[[], list[dict[str, Any]]] | None = None
-) -> "Before":
+def _before(start: Path | None, topic: Path | None = None, taught: Sequence[dict[str, Any]] = ()) -> "Before":
     from ercsatz.training.run import Before
 
-    return Before(start, topic, taught() if taught else ())
+    return Before(start, topic, taught)
 
 
 def _gray_inputs(cfg: TrainConfig, classifier: Classifier) -> dict[str, Any]:
-    """What EmoOne's soft labels are made from, beside the dialogues."""
+    """What EmoOne's gray labels are made from, beside the dialogues."""
     if not isinstance(classifier, EmoOne):
         return {}
     if classifier.gray == Gray.category:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.interface import mean_loss
 from ercsatz.config import Schedule
 from ercsatz.training.batches import Step
 from ercsatz.training.scores import scores
@@ -31,7 +32,7 @@ class Optimisation:
 class LightningClassifier(pl.LightningModule):
     """The classifier's loss over the batches of a step, AdamW, linear warm-up and decay.
 
-    A step's batches are weighted by their targets, so the gradient does not depend on how many of them fit the memory.
+    A batch counts for its share of the step, so the gradient does not depend on how many of them fit the memory.
     """
 
     def __init__(self, classifier: ErcClassifier, optimisation: Optimisation, lengths: "Lengths", seed: int) -> None:
@@ -53,7 +54,7 @@ class LightningClassifier(pl.LightningModule):
         losses = []
         optimizer.zero_grad()
         for batch in step.batches:
-            loss = self.module.loss(self.module(batch), batch) * (len(batch.labels) / step.size)
+            loss = mean_loss(self.module.sums(self.module(batch), batch), step.counts)
             self.manual_backward(loss)
             losses.append(loss.detach())
         optimizer.step()
@@ -68,16 +69,14 @@ class LightningClassifier(pl.LightningModule):
             if self.module.scored:
                 self._seen.append((batch.labels, output.argmax(dim=1)))
             else:
-                self._seen.append(
-                    (self.module.loss(output, batch) * len(batch.labels), batch.labels.new_tensor(len(batch.labels)))
-                )
+                self._seen.append((self.module.sums(output, batch), batch.counts))
 
     def on_validation_epoch_end(self) -> None:
         """Log W-F1, macro F1 and accuracy of the validation split, in [0, 1]; or its loss."""
         first, second = zip(*self._seen, strict=True)
         self._seen.clear()
         if not self.module.scored:
-            loss = torch.stack(first).sum() / torch.stack(second).sum()
+            loss = mean_loss(torch.stack(first).sum(0), torch.stack(second).sum(0))
             self.log("validation/loss", loss, prog_bar=True)
             return
         result = scores(torch.cat(first).tolist(), torch.cat(second).tolist(), self._labels)

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone import gray_labels
 from ercsatz.classifiers.encoder import open_backbone
 from ercsatz.classifiers.priors import essential
 from ercsatz.classifiers.todkat import TODKAT
 from ercsatz.config import Classifier, CoMPM, EmoOne, TrainConfig
 from ercsatz.errors import UserError
-from ercsatz.training.fit import fit
+from ercsatz.training.fit import Run, fit
 from ercsatz.training.module import Optimisation
 from ercsatz.training.stage import Stage
-from ercsatz.training.tracking import RunName, stage_loggers
+from ercsatz.training.tracking import stage_loggers
+from ercsatz.training.wandb_run import RunName
 
 
 @dataclass(frozen=True)
@@ -57,34 +58,26 @@ def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, ti
         UserError: the backbone or ``before.start`` cannot be opened, or it is another classifier than asked for.
     """
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    train = stage.corpus.split("train")
+    train, validation = (stage.corpus.split(split) for split in ("train", "validation"))
     classifier = _classifier(cfg, stage, before)
-    name = RunName(
+    work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
+    with stage_loggers(cfg.wandb, _run_name(cfg, stage), stage.description, folder) as loggers:
+        run = Run(optimisation, cfg.trainer, cfg.seed, work, loggers, title, Path(cfg.paths.cache))
+        record = fit(classifier, train, validation, run, _gray(cfg, stage, before))
+    checkpoint.save(classifier, folder)
+    (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
+    shutil.rmtree(work)
+    return {**record, "threads": torch.get_num_threads()}
+
+
+def _run_name(cfg: TrainConfig, stage: Stage) -> RunName:
+    return RunName(
         id=f"{stage.key}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
         name=f"{cfg.benchmark.name}_{stage.variant}-{cfg.classifier.name}-{stage.name}-s{cfg.seed}",
         group=cfg.sweep,
         job_type=stage.name,
         tags=(cfg.benchmark.name, stage.variant, cfg.classifier.name, cfg.backbone.name),
     )
-    work = folder / "work"
-    with stage_loggers(cfg.wandb, name, stage.description, folder) as loggers:
-        record = fit(
-            classifier,
-            train,
-            stage.corpus.split("validation"),
-            Optimisation(**stage.settings["optimisation"]),
-            cfg.trainer,
-            cfg.seed,
-            work,
-            loggers,
-            title,
-            Path(cfg.paths.cache),
-            _soft(cfg, stage, before),
-        )
-    checkpoint.save(classifier, folder)
-    (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
-    shutil.rmtree(work)
-    return {**record, "threads": torch.get_num_threads()}
 
 
 def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier:
@@ -103,11 +96,11 @@ def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier
     return classifier
 
 
-def _soft(cfg: TrainConfig, stage: Stage, before: Before) -> list[NDArray[Any]] | None:
+def _gray(cfg: TrainConfig, stage: Stage, before: Before) -> list[NDArray[Any]] | None:
     if not isinstance(cfg.classifier, EmoOne):
         return None
     labels, train = stage.corpus.labels, stage.corpus.split("train")
-    return soft_labels(cfg.classifier, labels, cfg.benchmark.sentiments, train, before.taught)
+    return gray_labels(cfg.classifier, labels, cfg.benchmark.sentiments, train, before.taught)
 
 
 def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ercsatz.code import code_sha256
-from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, read_text, write_json_lines
+from ercsatz.dialogue import Corpus, Dialogue, atomic_write, fingerprint, json_lines, read_text, write_json_lines
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
 _CODE = (
@@ -97,6 +97,10 @@ class StageCache:
 
     folder: Path
 
+    def has(self, stage: Stage) -> bool:
+        """Whether a stage is there."""
+        return self._is_done(self._stages / stage.key)
+
     def resolve(self, stage: Stage, train: Callable[[Path], Mapping[str, Any]]) -> tuple[Path, dict[str, Any]]:
         """The folder and record of a stage; ``train`` is called with a folder to write into if it is not there yet.
 
@@ -105,7 +109,7 @@ class StageCache:
         key = stage.key
         done, partial = self._stages / key, self._stages / f"{key}.partial"
         with self._locked(key):
-            cached = (done / "stage.json").is_file()
+            cached = self._is_done(done)
             if not cached:
                 partial.mkdir(parents=True, exist_ok=True)
                 started = time.time()
@@ -124,11 +128,15 @@ class StageCache:
         with self._locked(f"{folder.name}-{name}"):
             if not path.is_file():
                 write_json_lines(path, predict())
-        return [json.loads(line) for line in read_text(path).removesuffix("\n").split("\n")]
+        return [row for _, row in json_lines(path)]
 
     @property
     def _stages(self) -> Path:
         return self.folder / "stages"
+
+    @staticmethod
+    def _is_done(folder: Path) -> bool:
+        return (folder / "stage.json").is_file()
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
