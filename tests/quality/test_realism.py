@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
+from ercsatz.benchmarks import load
+from ercsatz.benchmarks.fetch import settings as settings_of
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.quality.distances import has_mauve
 from ercsatz.quality.embed import lexical
@@ -23,6 +25,7 @@ from ercsatz.quality.realism import (
     transitions,
     turn_lengths,
 )
+from ercsatz.resources import resource
 
 JS = ["js_labels", "js_turn_lengths", "js_dialogue_lengths", "js_speakers", "js_transitions"]
 NAMES = [*JS, "frechet", "precision", "recall", "density", "coverage", "c2st_auc", "mauve"]
@@ -236,6 +239,22 @@ def test_mauve_is_there_or_says_how_to_get_it():
     else:
         assert measure.value is None
         assert "pip install" in measure.undefined
+
+
+def test_on_meld_words_in_any_order_are_told_from_real_turns_and_halves_are_not(shared):
+    benchmark = settings_of("meld", [resource("conf")], shared("data/meld"))
+    real = load(benchmark).split("train")[:400]
+    pool = [word for dialogue in real[200:] for turn in dialogue.utterances for word in turn.text.split()]
+    random.Random(0).shuffle(pool)
+    words = iter(pool)
+    bags = changed(real[200:], lambda turn: replace(turn, text=" ".join(next(words) for _ in turn.text.split())))
+    embedder, size = lexical([turn.text for dialogue in real for turn in dialogue.utterances]), Size(200, 1500)
+    mark, found = values(real_against_real(real, embedder, size)), values(realism(real, bags, embedder, size))
+    assert mark["c2st_auc"] == pytest.approx(0.5, abs=0.05)
+    assert found["c2st_auc"] > mark["c2st_auc"] + 0.04
+    assert found["frechet"] > 1.5 * mark["frechet"]
+    for name in ("precision", "density", "coverage"):
+        assert found[name] < mark[name] - 0.05
 
 
 def test_vectors_of_any_embedder_are_taken():

@@ -1,6 +1,7 @@
 """Distances between two sets of vectors: Fréchet, PRDC, a classifier that tells them apart, MAUVE."""
 
 from collections.abc import Hashable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
@@ -134,7 +135,10 @@ def c2st(
     for fold in range(FOLDS):
         held = fold_of == fold
         if len(set(which[held])) == 2 == len(set(which[~held])):
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000))
+            weak = LogisticRegression(
+                C=0.01, class_weight="balanced", max_iter=1000
+            )  # there may be more columns than rows
+            model = make_pipeline(StandardScaler(), weak)
             scores = model.fit(rows[~held], which[~held]).decision_function(rows[held])
             areas.append(float(roc_auc_score(which[held], scores)))
     return float(np.mean(areas)) if areas else None
@@ -163,10 +167,9 @@ def mauve(reference: ArrayLike, other: ArrayLike, seed: int = 0) -> float | None
 
     Source: Pillutla et al. 2021, MAUVE.
     """
-    from mauve import compute_mauve  # type: ignore[import-not-found]
-
     x, y = np.asarray(reference, np.float32), np.asarray(other, np.float32)
     buckets = min(len(x), len(y)) // 20
     if buckets < 2:
         return None
-    return float(compute_mauve(p_features=x, q_features=y, num_buckets=buckets, seed=seed, verbose=False).mauve)
+    compute = import_module("mauve").compute_mauve
+    return float(compute(p_features=x, q_features=y, num_buckets=buckets, seed=seed, verbose=False).mauve)

@@ -54,8 +54,9 @@ def lexical(texts: Sequence[str], width: int = 128, seed: int = 0) -> Embedder:
         return Embedder(name, True, lambda texts: np.ones((len(texts), 1), np.float32))
     vectorizer = TfidfVectorizer(analyzer=_terms, vocabulary=vocabulary, sublinear_tf=True, dtype=np.float32)
     rows = vectorizer.fit_transform(texts)
-    axes = np.eye(len(vocabulary), dtype=np.float32)
-    if len(vocabulary) >= width:
+    if len(vocabulary) < width:
+        axes = np.eye(len(vocabulary), dtype=np.float32)
+    else:
         axes = TruncatedSVD(width - 1, random_state=seed).fit(rows).components_.T.astype(np.float32)
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:

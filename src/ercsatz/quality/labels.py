@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ercsatz.dialogue import Dialogue
@@ -13,6 +14,7 @@ from ercsatz.training.scores import scores
 
 Splits = Mapping[str, Sequence[Dialogue]]
 
+_REPLICATES = 400
 _SCORES = ("accuracy", "kappa", "w_f1", "macro_f1")
 
 
@@ -101,6 +103,7 @@ class _Tested:
         self._turns, self._labels = turns, labels
         self._because = "there are no labelled turns to learn from" if predicted is None else ""
         self._scores: dict[str, Any] = {}
+        self._errors: dict[str, float] = {}
         if not turns.texts:
             self._because = "there are no labelled turns to test on"
         elif predicted is not None:
@@ -108,6 +111,7 @@ class _Tested:
             gold = [place[emotion] for emotion in turns.emotions]
             self._scores = scores(gold, [place[label] for label in predicted], labels)
             self._scores["kappa"] = _kappa(self._scores["confusion"])
+            self._errors = standard_errors(self._scores["confusion"], labels)
 
     def measures(self, what: str, key: str, better: Better) -> list[Measure]:
         """All scores, and F1 of each emotion."""
@@ -122,7 +126,7 @@ class _Tested:
         if value is None:
             because = self._because or "all turns have one label and are given it"
             return undefined("labels", name, better, because, n, of)
-        return Measure("labels", name, value, better, n, of)
+        return Measure("labels", name, value, better, n, of, error=self._errors[score])
 
     def confusion(self) -> pd.DataFrame:
         """A row per gold and a column per predicted label."""
@@ -134,7 +138,36 @@ class _Tested:
         if not n or not self._scores:
             because = self._because or "no turn has this label"
             return undefined("labels", name, better, because, n, n, label)
-        return Measure("labels", name, self._scores["per_class"][label]["f1"], better, n, n, emotion=label)
+        value, error = self._scores["per_class"][label]["f1"], self._errors[f"f1 {label}"]
+        return Measure("labels", name, value, better, n, n, emotion=label, error=error)
+
+
+def standard_errors(confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> dict[str, float]:
+    """Standard errors of accuracy, kappa, w_f1, macro_f1 and, under ``f1 <label>``, the F1 of each label.
+
+    Of the turns that were tested on; what is learnt from other turns, and that turns of a dialogue are alike, is not
+    in it.
+
+    Args:
+        confusion: counts, a row per gold and a column per predicted label; not all 0.
+        labels: of rows and columns.
+
+    Source: Efron 1979, Bootstrap methods, by drawing confusion matrices.
+    """
+    counts = np.asarray(confusion, np.float64)
+    n, size = counts.sum(), len(labels)
+    drawn = np.random.default_rng(0).multinomial(int(n), (counts / n).ravel(), _REPLICATES).reshape(-1, size, size)
+    hits, gold, given = np.einsum("rii->ri", drawn), drawn.sum(axis=2), drawn.sum(axis=1)
+    f1 = 2 * hits / np.maximum(gold + given, 1)
+    accuracy, chance = hits.sum(axis=1) / n, (gold * given).sum(axis=1) / n**2
+    found = {
+        "accuracy": accuracy,
+        "kappa": (accuracy - chance) / np.where(chance < 1, 1 - chance, 1),
+        "w_f1": (f1 * gold).sum(axis=1) / n,
+        "macro_f1": f1.sum(axis=1) / (gold + given > 0).sum(axis=1),
+        **{f"f1 {label}": f1[:, place] for place, label in enumerate(labels)},
+    }
+    return {name: float(values.std(ddof=1)) for name, values in found.items()}
 
 
 def _labelled(dialogues: Sequence[Dialogue], most: int, seed: int) -> _Turns:

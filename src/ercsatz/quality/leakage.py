@@ -1,5 +1,6 @@
 """What dialogues repeat of the real validation and test sets, turn by turn and as a whole, and how to be rid of it."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -205,7 +206,8 @@ def _measures(rows: Sequence[_Row], splits: Splits, real: Splits, findable: int,
         if not of or not n_real:
             because = "there is nothing to compare with" if not n_real else "there are no dialogues"
             return undefined("leakage", name, better, because, of, of)
-        return Measure("leakage", name, count / of, better, of, of)
+        value = count / of
+        return Measure("leakage", name, value, better, of, of, error=math.sqrt(value * (1 - value) / of))
 
     def dialogues(*kinds: Kind) -> int:
         return len({(row.split, row.dialogue) for row in rows if row.kind in kinds})

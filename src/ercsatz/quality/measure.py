@@ -29,6 +29,7 @@ class Measure:
         emotion: where it is of the turns of one emotion.
         p: of a test.
         test: which test gave ``p``.
+        error: the standard error of the value, where it is known from one sample.
     """
 
     family: str
@@ -41,6 +42,7 @@ class Measure:
     emotion: str | None = None
     p: float | None = None
     test: str = ""
+    error: float | None = None
 
 
 def undefined(

@@ -158,7 +158,7 @@ def _of_vectors(reference: Turns, others: Turns, embedder: Embedder, of: int, se
     area = distances.c2st(a, b, reference.dialogues, others.dialogues, seed)
     found.append(_measure("c2st_auc", area, "real", f"it takes {distances.FOLDS} different dialogues of each", n, of))
     if not distances.has_mauve():
-        missing = 'the package mauve-text is not installed. Install it with: pip install "ercsatz[mauve]"'
+        missing = "the package mauve-text is not installed; install it with: pip install mauve-text"
         return [*found, undefined(_FAMILY, "mauve", "higher", missing, n, of)]
     return [*found, _measure("mauve", distances.mauve(a, b, seed), "higher", "it takes 40 turns of each", n, of)]
 
