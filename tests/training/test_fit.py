@@ -17,12 +17,12 @@ from ercsatz.classifiers.encoder import open_backbone, train_tokenizer
 from ercsatz.config import TODKAT, Backbone, CoMPM, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
 from ercsatz.dialogue import Utterance
 from ercsatz.errors import UserError
+from ercsatz.scores import scores
 from ercsatz.training import fit as fit_module
 from ercsatz.training import module as module_module
 from ercsatz.training.batches import Size, Split
 from ercsatz.training.fit import BestEpoch, Run, fit, predict, resolve_device, resolve_precision
 from ercsatz.training.module import LightningClassifier, Optimisation
-from ercsatz.training.scores import scores
 
 LABELS = ("neutral", "joy", "anger")
 TRAINER = Trainer("cpu", "32-true")

@@ -17,8 +17,8 @@ from ercsatz.config import CoMPM, TrainConfig
 from ercsatz.dialogue import SPLITS, read_jsonl, write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
+from ercsatz.scores import scores
 from ercsatz.training.job import optimisation, run_job
-from ercsatz.training.scores import scores
 
 LABELS = ["neutral", "joy", "anger"]
 MICRO = [

@@ -124,7 +124,7 @@ def _summary(
         if gold is not None
     ]
     if pairs:
-        from ercsatz.training.scores import scores
+        from ercsatz.scores import scores
 
         result = scores([gold for gold, _ in pairs], [label for _, label in pairs], labels)
         told = ", ".join(f"{name} {100 * result[key]:.2f}" for name, key in _SCORES.items())

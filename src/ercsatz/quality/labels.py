@@ -10,7 +10,7 @@ import pandas as pd
 from ercsatz.dialogue import Dialogue
 from ercsatz.quality.measure import Better, Measure, draw_turns, undefined
 from ercsatz.quality.probes import Probe
-from ercsatz.training.scores import scores
+from ercsatz.scores import scores
 
 Splits = Mapping[str, Sequence[Dialogue]]
 

@@ -25,9 +25,9 @@ from ercsatz.config import (
 )
 from ercsatz.dialogue import Corpus, Dialogue, fingerprint, label_counts, read_jsonl, read_text, write_json_lines
 from ercsatz.errors import UserError
+from ercsatz.scores import scores
 from ercsatz.training.knowing import Data, with_knowledge, without_knowledge
 from ercsatz.training.result import versions
-from ercsatz.training.scores import scores
 from ercsatz.training.stage import Stage, StageCache, checkpoint_identity, code_version
 
 if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.interface import mean_loss
 from ercsatz.config import Schedule
+from ercsatz.scores import scores
 from ercsatz.training.batches import Step
-from ercsatz.training.scores import scores
 
 
 @dataclass(frozen=True)

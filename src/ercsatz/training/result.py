@@ -3,7 +3,7 @@
 A result has ``schema`` (1), ``status`` (running, completed or failed), ``choices`` (classifier, data, benchmark,
 variant, backbone, phase), ``sweep``, ``overrides``, ``seed``, ``labels``, ``label_counts`` of the data (by name, split
 and label), ``stages`` (key, cached, best epoch, validation W-F1, the curve of ``training.fit``, seconds, accelerator,
-and per test set the scores of ``training.scores``), ``hashes`` of the test sets and of the ``code`` that decides what
+and per test set the scores of ``ercsatz.scores``), ``hashes`` of the test sets and of the ``code`` that decides what
 is learnt, ``versions``, ``host``, ``started`` and ``seconds``. A failed one has ``error`` and ``traceback``. Older
 results lack ``label_counts``, ``curve``, ``confusion`` and ``code``; readers do without.
 """

@@ -22,7 +22,7 @@ _CODE = (
     "training/fit.py",
     "training/module.py",
     "training/run.py",
-    "training/scores.py",
+    "scores.py",
 )
 
 

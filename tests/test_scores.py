@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from ercsatz.training.scores import scores
+from ercsatz.scores import scores
 
 LABELS = ("neutral", "joy", "anger", "fear")
 classes = st.integers(0, len(LABELS) - 1)
