@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ercsatz.ranking.friedman import centred
+from ercsatz.ranking.signed import signed_ranks
 
 RESAMPLES = 10_000
 """Of the bootstrap."""
@@ -58,12 +58,8 @@ def rank_biserial(differences: npt.ArrayLike) -> float:
         >>> rank_biserial([3, 2, -1])
         0.6666666666666666
     """
-    values = np.asarray(differences, dtype=np.float64)
-    values = values[values != 0]
-    if not len(values):
-        return np.nan
-    ranks = stats.rankdata(np.abs(values))
-    return float(ranks @ np.sign(values) / ranks.sum())
+    steps, signs = signed_ranks(differences)
+    return float(steps @ signs / steps.sum()) if len(steps) else np.nan
 
 
 def median_difference(differences: npt.ArrayLike, seed: int = 0) -> Median:

@@ -36,6 +36,22 @@ def score_differences(treatment: npt.ArrayLike, baseline: npt.ArrayLike) -> Floa
     return np.round(a - b, decimals)
 
 
+def signed_ranks(differences: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Twice the midranks, by absolute value, of the differences that are not 0, and their signs.
+
+    Args:
+        differences: shape (n,); tied ones are equal, see ``score_differences``.
+
+    Example:
+        >>> [part.tolist() for part in signed_ranks([0.2, 0.0, -0.2, 0.5])]
+        [[3, 3, 6], [1.0, -1.0, 1.0]]
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[values != 0]
+    _, where, counts = np.unique(np.abs(values), return_inverse=True, return_counts=True)
+    return (2 * np.cumsum(counts) - counts + 1)[where], np.sign(values)
+
+
 def wilcoxon_signed_rank(differences: npt.ArrayLike) -> float:
     """Exact two-sided p-value of Wilcoxon's signed-rank test: are the differences symmetric about 0?
 
@@ -55,7 +71,7 @@ def wilcoxon_signed_rank(differences: npt.ArrayLike) -> float:
         >>> wilcoxon_signed_rank([2, 2, -1, 0])
         0.5
     """
-    steps, signs = _signed_ranks(differences)
+    steps, signs = signed_ranks(differences)
     tail = _tail(tuple(sorted(steps.tolist())))
     positive = int(steps[signs > 0].sum())
     return float(np.clip(2 * tail[max(positive, len(tail) - 1 - positive)], SMALLEST_P, 1.0))
@@ -119,13 +135,6 @@ def sign_pairs(scores: pd.DataFrame) -> pd.DataFrame:
     ahead = (values[:, :, None] > values[:, None, :]).sum(axis=0)
     matrix = _sign_p(ahead, ahead.T)
     return pd.DataFrame(matrix, index=scores.columns, columns=scores.columns)
-
-
-def _signed_ranks(differences: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Twice the midranks of the differences that are not 0, by absolute value, and the differences' signs."""
-    values = np.asarray(differences, dtype=np.float64)
-    values = values[values != 0]
-    return np.rint(2 * stats.rankdata(np.abs(values))).astype(np.int64), np.sign(values)
 
 
 @lru_cache(maxsize=256)
