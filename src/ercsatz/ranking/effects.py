@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from ercsatz.ranking.friedman import centred
 from ercsatz.ranking.signed import signed_ranks
 
-RESAMPLES = 10_000
-"""Of the bootstrap."""
+MISSED = 0.05
+"""The share of intervals that may miss the median."""
 
 
 class Median(NamedTuple):
@@ -62,28 +63,29 @@ def rank_biserial(differences: npt.ArrayLike) -> float:
     return float(steps @ signs / steps.sum()) if len(steps) else np.nan
 
 
-def median_difference(differences: npt.ArrayLike, seed: int = 0) -> Median:
-    """The median difference and its 95 % percentile bootstrap interval, in units of the scores.
+def median_difference(differences: npt.ArrayLike) -> Median:
+    """The median difference and its exact 95 % interval, in units of the scores.
 
-    Source: Efron, "Bootstrap methods: another look at the jackknife" (Annals of Statistics 7:1, 1979). The interval
-    cannot reach beyond the smallest and the largest difference, so with fewer than six blocks it covers less than 95 %.
+    Source: Thompson, "On confidence ranges for the median" (Annals of Mathematical Statistics 7:122, 1936): the
+    interval ends at two of the sorted differences, as near to each other as the sign test allows, and covers the
+    median with at least 95 % whatever the distribution. A percentile bootstrap does not: with 3 blocks it covers
+    75 %, with 7 still only 87.5 %.
 
     Args:
         differences: of two treatments' scores, one per block, shape (n,).
-        seed: of the resampling; the same seed gives the same interval.
 
     Returns:
-        Median, lower and upper end; both ends are NaN for a single block, which has no spread.
+        Median, lower and upper end; both ends are NaN with fewer than six blocks, of which no interval covers 95 %.
 
     Example:
         >>> median_difference([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5])
-        Median(median=2.0, low=1.0, high=3.0)
+        Median(median=2.0, low=0.5, high=3.5)
+        >>> median_difference([0.5, 1.0, 1.5])
+        Median(median=1.0, low=nan, high=nan)
     """
-    values = np.asarray(differences, dtype=np.float64)
-    median = float(np.median(values))
-    if len(values) < 2:
+    values = np.sort(np.asarray(differences, dtype=np.float64))
+    median, n = float(np.median(values)), len(values)
+    cut = int(np.sum(2 * stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5) <= MISSED))
+    if cut == 0:
         return Median(median, np.nan, np.nan)
-    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    # An interval's end is one of the medians that were drawn, not a value between two of them.
-    low, high = np.quantile(np.median(values[drawn], axis=1), [0.025, 0.975], method="inverted_cdf")
-    return Median(median, float(low), float(high))
+    return Median(median, float(values[cut - 1]), float(values[n - cut]))
