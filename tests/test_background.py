@@ -6,6 +6,7 @@ import pytest
 
 from ercsatz.background import background
 from ercsatz.config import Ranking, Repeats
+from ercsatz.errors import UserError
 from ercsatz.ranking import pivot
 from ercsatz.records import records, unique
 
@@ -196,6 +197,18 @@ def test_jobs_that_did_not_complete_are_named():
     assert len(alone.failures) == 2
     assert alone.curves.empty
     assert alone.per_class.empty
+
+
+def test_a_failure_without_words_is_named():
+    failed = {**job("nat"), "status": "failed", "error": "", "stages": []}
+    assert background([failed], SETTINGS).failures == (f"{failed['source']} failed: it gave no reason",)
+
+
+def test_a_shared_stage_with_two_scores_is_refused():
+    other = job("bal")
+    other["stages"][0]["test"]["org"] = scored(9)
+    with pytest.raises(UserError, match="It ran twice with different results"):
+        background([job("nat"), other], SETTINGS)
 
 
 def test_a_column_that_is_not_there_is_left_for_the_ranking_to_refuse():

@@ -131,7 +131,7 @@ def _incomplete(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 def _failure(result: Mapping[str, Any]) -> str:
     if result["status"] == "running":
         return f"{result['source']} did not finish: its process was killed, or is still at it."
-    return f"{result['source']} failed: {result['error'].splitlines()[0]}"
+    return f"{result['source']} failed: {next(filter(str.strip, result['error'].splitlines()), 'it gave no reason')}"
 
 
 def _provenance(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.text import Text
 from ercsatz import ranking
 from ercsatz.background import background
 from ercsatz.check import check_ranking
-from ercsatz.config import Missing, RankConfig, Ranking
+from ercsatz.config import VARIANTS, Missing, RankConfig, Ranking
 from ercsatz.dialogue import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.pages.text import csv_text, plain
@@ -24,6 +26,7 @@ from ercsatz.ranking.scores import METRIC
 from ercsatz.records import collect, records, unique
 
 _APART = "pretrain"
+_NAMED = 4  # treatments, in a sentence
 _LOG_WIDTH = 10_000  # nothing folds in a log
 
 
@@ -32,13 +35,18 @@ def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None, 
 
     Returns:
         Whether every job completed.
+
+    Raises:
+        UserError: no job completed, which is written too; or as for ``collect`` and ``ranking.rank``.
     """
     results = collect(sweeps, since)
     settings = replace(settings, metric=settings.metric or METRIC)
     beside = background(results, settings)
-    if all(result["status"] != "completed" for result in results):
-        raise UserError("\n".join(["No job of the sweep completed, so there is nothing to rank.", *beside.failures]))
     long = records(results)
+    if all(result["status"] != "completed" for result in results):
+        reason = "No job of the sweep completed, so there is nothing to rank."
+        _publish(reason, long, 100.0, output, _with_settings(beside, reason, settings))
+        raise UserError(reason)
     ranked = long.stage.isin(list(settings.stages))
     apart = unique(long[(long.stage == _APART) & ~ranked], settings)
     if len(apart):
@@ -61,7 +69,9 @@ def rank_command(cfg: RankConfig) -> None:
 
 def _rank_file(name: str, settings: Ranking, output: Path | None) -> None:
     given = ranking.Columns(tuple(settings.treatment), tuple(settings.block), settings.metric, settings.seed)
-    found = ranking.read_records(Path(name), given)
+    # A variant is the baseline of our own tables, whose rows may well be named by variants.
+    baseline = None if settings.baseline in VARIANTS else settings.baseline
+    found = ranking.read_records(Path(name), given, baseline)
     settings = replace(
         settings, treatment=list(found.treatment), block=list(found.block), metric=found.metric, seed=found.seed
     )
@@ -89,6 +99,13 @@ def publish(
         background: what is shown beside the ranking.
     """
     ranked = _rank(long, settings)
+    _publish(ranked, long, scale, output, _with_settings(background, ranked, settings))
+
+
+_Ranked = ranking.RankResult | ranking.ScoreTable | str
+
+
+def _publish(ranked: _Ranked, long: pd.DataFrame, scale: float, output: Path | None, background: Background) -> None:
     shown: list[Table | Text] = []
     if isinstance(ranked, ranking.RankResult):
         shown.append(ranking.to_rich(ranked, scale))
@@ -97,7 +114,7 @@ def publish(
     if background.apart is not None:
         shown += [Text(f"{report.APART}:"), ranking.scores_to_rich(background.apart, scale)]
     console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
-    told = [Text(plain(sentence)) for sentence in (*ranking.sentences(ranked), *background.failures)]
+    told = [Text(plain(sentence)) for sentence in (*ranking.sentences(ranked, scale), *background.failures)]
     console.print(*shown, *told, sep="\n")
     if output is None:
         return
@@ -108,7 +125,23 @@ def publish(
     console.print(Text(plain(f"Written to {output}: {', '.join([*(path.name for path in written), 'scores.csv'])}")))
 
 
-def _rank(long: pd.DataFrame, settings: Ranking) -> ranking.RankResult | ranking.ScoreTable | str:
+def _with_settings(beside: Background, ranked: _Ranked, settings: Ranking) -> Background:
+    """With what decides how scores are ranked in the provenance; the rope as it was used."""
+    rope = ranked.rope if isinstance(ranked, ranking.RankResult) else settings.rope
+    stages = {} if "scores" in beside.provenance else {"stages": _typed(settings.stages)}
+    used = {"comparisons": _typed(settings.comparisons), "baseline": settings.baseline}
+    used |= {"rope": "null" if rope is None else f"{rope:g}"}
+    used |= {"repeats": settings.repeats.value, "missing": settings.missing.value}
+    told = {"ranking": " ".join(f"{key}={value}" for key, value in (stages | used).items())}
+    return replace(beside, provenance={**beside.provenance, **told, "ranked by": f"ercsatz {version('ercsatz')}"})
+
+
+def _typed(value: Any) -> str:
+    """A list as one would type it."""
+    return value if isinstance(value, str) else f"[{','.join(map(_typed, value))}]"
+
+
+def _rank(long: pd.DataFrame, settings: Ranking) -> _Ranked:
     if settings.metric in long.columns and long[settings.metric].isna().all():
         return (
             f"No completed job ran a stage of ranking.stages=[{', '.join(settings.stages)}], so there is nothing to "
@@ -122,14 +155,27 @@ def _rank(long: pd.DataFrame, settings: Ranking) -> ranking.RankResult | ranking
     higher = metrics.direction(table.metric, settings.higher_is_better)
     pairs = ranking.choose_comparisons(table, settings.comparisons, settings.baseline)
     rope = metrics.one_point(table.metric, table.cells) if settings.rope is None else settings.rope
-    return ranking.rank(_noted(table, higher, bool(pairs)), pairs, higher_is_better=higher, rope=rope)
+    noted = _noted(table, settings.block, higher, rope if pairs else None)
+    return ranking.rank(noted, pairs, higher_is_better=higher, rope=rope)
 
 
-def _noted(table: ranking.ScoreTable, higher: bool, compared: bool) -> ranking.ScoreTable:
-    """The table with a sentence on the direction, unless it is lower, which the report tells, and what to compare."""
+def _noted(table: ranking.ScoreTable, block: Sequence[str], higher: bool, rope: float | None) -> ranking.ScoreTable:
+    """The table with sentences on what is ranked, the direction, unless it is lower, which the report tells, and more.
+
+    The rope is told where treatments are compared, else what to compare.
+    """
+    names = list(table.cells.columns)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    over = f"Ranked are the treatments {', '.join(names[:_NAMED])}{more}, over the blocks of {' and '.join(block)}."
     direction = (f"A higher {report.title(table.metric)} is better: rank 1 is the highest.",) if higher else ()
-    compare = () if compared else ("Say what to compare: ranking.baseline=TREATMENT or ranking.comparisons=all.",)
-    return replace(table, notes=(*table.notes, *direction, *compare))
+    compare = (
+        "Say what to compare: ranking.baseline=TREATMENT or ranking.comparisons=all."
+        if rope is None
+        else f"Scores up to {rope:g} apart, in their own unit, count as practically equal (ranking.rope={rope:g})."
+        if rope
+        else "Only scores that are the same count as practically equal (ranking.rope=0)."
+    )
+    return replace(table, notes=(*table.notes, over, *direction, compare))
 
 
 def _pivot(long: pd.DataFrame, settings: Ranking) -> ranking.ScoreTable:

@@ -15,6 +15,8 @@ from ercsatz.training.result import SCHEMA
 
 # What a column of the records stands for already; other overrides become columns of their own.
 _KNOWN = {"classifier", "data", "seed", "phase", "backbone"}
+_SCORES = ("w_f1", "macro_f1", "accuracy")
+_DIGITS = 9  # of a score; copies of one training may differ beyond
 _DEFAULT = "default"  # in the column of an override, where a job did not have it
 
 
@@ -59,7 +61,7 @@ def records(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = [row for result in results for row in _rows(result)]
     order = [*VARIANTS, None]
     rows.sort(key=lambda row: (row["classifier"] or "", order.index(row["variant"]), order.index(row["test_set"])))
-    long = pd.DataFrame(rows).astype({"w_f1": float, "macro_f1": float, "accuracy": float})
+    long = pd.DataFrame(rows).astype(dict.fromkeys(_SCORES, float))
     settings = list({key: None for result in results for key in _settings(result)})
     long = long.fillna(dict.fromkeys(settings, _DEFAULT))
     return long.set_index(pd.Index(long["source"], name=None))
@@ -71,13 +73,24 @@ def _settings(result: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, _, value in swept if key not in _KNOWN}
 
 
+def _planned(result: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Stages and variants that a job would have been ranked by."""
+    variant = result.get("choices", {}).get("variant")
+    phase = next((text[6:] for text in result.get("overrides", ()) if text.startswith("phase=")), "tstr")
+    original, finetune = ("original", "org"), ("finetune", variant)
+    if variant == "org" or phase == "original":
+        return [original]
+    return [original, finetune] if phase == "tstr" else [finetune]
+
+
 def _rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     choices = result.get("choices", {})
     base = {key: choices.get(key) for key in ("classifier", "backbone", "benchmark")} | _settings(result)
     base |= {"seed": result.get("seed"), "source": result["source"]}
-    empty = {"w_f1": None, "macro_f1": None, "accuracy": None}
+    empty = dict.fromkeys(_SCORES)
     if result["status"] != "completed":
-        yield base | {"variant": choices.get("variant"), "stage": "finetune", "test_set": None} | empty
+        for stage, variant in _planned(result):
+            yield base | {"variant": variant, "stage": stage, "test_set": None} | empty
         return
     for stage in result["stages"]:
         for test_set, scores in stage["test"].items():
@@ -87,7 +100,33 @@ def _rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def unique(long: pd.DataFrame, settings: Ranking) -> pd.DataFrame:
-    """One row for a stage that several jobs share: ``org`` is trained once for ``nat`` and ``bal``."""
-    columns = dict.fromkeys([*settings.treatment, *settings.block, "seed", "key", "test_set", "content"])
+    """One row for a stage that several jobs share: ``org`` is trained once for ``nat`` and ``bal``.
+
+    Copies with different scores are all kept where ``ranking.repeats`` chooses, for the ranking to choose and tell.
+
+    Raises:
+        UserError: a stage has different scores and ``ranking.repeats`` does not choose.
+    """
+    names = dict.fromkeys([*settings.treatment, *settings.block, "seed", "key", "test_set", "content"])
+    columns = [column for column in names if column in long.columns]
     keep: Literal["first", "last"] = "last" if settings.repeats == Repeats.last else "first"
-    return long.drop_duplicates([column for column in columns if column in long.columns], keep=keep)
+    rounded = long.round(dict.fromkeys(_SCORES, _DIGITS))
+    left = long[~rounded.duplicated([*columns, *_SCORES], keep=keep)]
+    if settings.repeats == Repeats.refuse and {"key", "source"} <= {*left.columns}:
+        _refuse_twice(left[left.key.notna()], columns)
+    return left
+
+
+def _refuse_twice(left: pd.DataFrame, columns: list[str]) -> None:
+    twice = left[left.duplicated(columns, keep=False)]
+    if twice.empty:
+        return
+    _, copies = next(iter(twice.groupby(columns, dropna=False, sort=False)))
+    first, second, *_ = copies.to_dict("records")
+    name = next(name for name in _SCORES if first[name] != second[name])
+    raise UserError(
+        f"Two scores for the same training ({first['stage']} of {first['classifier']} on {first['variant']}, "
+        f"seed={first['seed']}, test set {first['test_set']}): {first['source']} has {name}={first[name]:.6g}, "
+        f"{second['source']} {second[name]:.6g}. It ran twice with different results, as where jobs run in parallel "
+        "without sharing paths.cache. Leave one out, or choose: ranking.repeats=first or last."
+    )

@@ -135,9 +135,18 @@ def finish() -> None:
             Status.code = 1
     except Exception as error:
         problem.write_text(traceback.format_exc(), encoding="utf-8")
+        _set_aside(folder, since)
         report(error, "ranking")
     else:
         _track(sweep, since)
+
+
+def _set_aside(folder: Path, since: float) -> None:
+    """Rename the ranking of an earlier sweep of the same name to ``*.old``: it would pass for this one's."""
+    names = ("scores.csv", *(f"ranking.{suffix}" for suffix in ("html", "md", "csv", "tex", "png", "svg")))
+    for file in (folder / name for name in names):
+        if file.is_file() and file.stat().st_mtime < since:
+            file.replace(f"{file}.old")
 
 
 def _track(sweep: Sweep, since: float) -> None:

@@ -1,11 +1,13 @@
 import csv
 import json
 import os
+from importlib.metadata import version
 
 import pytest
 
+from ercsatz import sweep
 from ercsatz.collect import rank_command
-from ercsatz.config import Missing, RankConfig, Ranking, Repeats
+from ercsatz.config import Missing, RankConfig, Ranking, Repeats, Wandb
 from ercsatz.errors import UserError
 from ercsatz.records import collect
 
@@ -145,6 +147,69 @@ def test_the_last_of_three_counts_though_the_first_is_the_same_stage(tmp_path):
     assert float(found["compm_org"]["meld_org"]) == pytest.approx(50)
 
 
+def rewrite(file, change):
+    result = json.loads(file.read_text())
+    change(result["stages"][0]["test"]["org"])
+    file.write_text(json.dumps(result))
+
+
+def test_one_training_with_two_scores_is_never_taken_silently(tmp_path, capsys):
+    for name in "ab":
+        write(tmp_path / name / "job")
+    rewrite(tmp_path / "b" / "job" / "result.json", lambda scores: scores.update(w_f1=0.5 + 1e-12))
+    assert float(rows(rank(tmp_path, *MODEL, sweeps="ab"))["compm_org"]["meld_org"]) == 50
+    rewrite(tmp_path / "b" / "job" / "result.json", lambda scores: scores.update(w_f1=0.7))
+    told = r"same training \(original of compm on org, seed=0, test set org\): .*w_f1=0\.5, .*b.job 0\.7.*paths\.cache"
+    with pytest.raises(UserError, match=told):
+        rank(tmp_path, *MODEL, sweeps="ab")
+    found = rows(rank(tmp_path, *MODEL, sweeps="ab", repeats=Repeats.last))
+    assert float(found["compm_org"]["meld_org"]) == 70
+    assert "1 score is left out because the same cell and seed has another: the last" in capsys.readouterr().out
+
+
+def test_failed_job_is_missing_with_all_that_it_would_have_trained(tmp_path, capsys):
+    write(tmp_path / "a")
+    choices = {"classifier": "todkat", "backbone": "tiny", "benchmark": "meld", "variant": "nat"}
+    write(tmp_path / "b", status="failed", error="", choices=choices)
+    with pytest.raises(UserError, match="Some jobs did not complete"):
+        rank(tmp_path, *MODEL)
+    assert "todkat_org, todkat_nat" in capsys.readouterr().out
+
+
+def test_page_says_that_no_job_completed_and_why(tmp_path):
+    write(tmp_path / "a", status="failed", error="no memory left")
+    with pytest.raises(UserError, match="No job of the sweep completed"):
+        rank_command(RankConfig(sweeps=[str(tmp_path)], output=str(tmp_path / "out"), ranking=ranking(*MODEL)))
+    page = (tmp_path / "out" / "ranking.md").read_text()
+    assert "No job of the sweep completed" in page
+    assert "failed: no memory left" in page
+
+
+def test_provenance_says_how_it_was_ranked(tmp_path):
+    write(tmp_path / "a")
+    rank(tmp_path, *MODEL, comparisons=[["compm_nat", "compm_org"]], missing=Missing.refuse)
+    page = (tmp_path / "out" / "ranking.html").read_text()
+    settings = "stages=[original,finetune] comparisons=[[compm_nat,compm_org]] baseline=org rope=0.01 repeats=refuse"
+    assert f"{settings} missing=refuse" in page
+    assert f"ercsatz {version('ercsatz')}" in page
+
+
+def test_earlier_ranking_does_not_stay_where_ranking_breaks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep.Status, "code", 0)
+    write(tmp_path / "job")
+    (tmp_path / "multirun.yaml").touch()
+    for name in ("ranking.html", "ranking.csv", "scores.csv"):
+        (tmp_path / name).write_text("earlier")
+        os.utime(tmp_path / name, (1000, 1000))
+    settings = ranking(*MODEL, metric="nope")
+    monkeypatch.setattr(sweep.Status, "unranked", sweep.Sweep("s", tmp_path, settings, Wandb()))
+    os.utime(tmp_path / "multirun.yaml", (2000, 2000))
+    sweep.finish()
+    assert "no column 'nope'" in capsys.readouterr().err
+    assert not (tmp_path / "ranking.html").exists()
+    assert (tmp_path / "ranking.csv.old").read_text() == (tmp_path / "scores.csv.old").read_text() == "earlier"
+
+
 def gap(tmp_path):
     """Two test sets, of which ``nat`` was scored for the original training alone."""
     write(tmp_path / "a")
@@ -173,6 +238,9 @@ def test_metric_of_a_sweep_is_weighted_f1_unless_named(tmp_path, capsys):
     rank(tmp_path, *MODEL)
     assert "A higher W-F1 is better: rank 1 is the highest." in capsys.readouterr().out
     rank(tmp_path, *MODEL, metric="accuracy", higher_is_better=False)
+    printed = capsys.readouterr().out
+    assert "Ranked are the treatments compm_org, compm_nat, over the blocks of benchmark and test_set." in printed
+    assert "Scores up to 0.01 apart, in their own unit, count as practically equal (ranking.rope=0.01)." in printed
     assert rows((tmp_path / "out" / "ranking.csv").read_text())["compm_org"]["rank_sum"] == "1.0"
     with pytest.raises(UserError, match="The scores have no column 'nope'"):
         rank(tmp_path, *MODEL, metric="nope")

@@ -49,7 +49,8 @@ def test_published_scores_are_ranked_and_written(command, tmp_path):
     assert [float(row["rank_sum"]) for row in rows] == RANK_SUMS
     assert float(rows[1]["p_bonferroni"]) == pytest.approx(0.00343, abs=5e-6)
     page = (tmp_path / "out" / "ranking.md").read_text()
-    assert "compm_nat against compm_org (p = 0.00343)" in page
+    assert re.search(r"compm_nat against compm_org \([^)]*p = 0\.00343\)", page)
+    assert "comparisons=baseline baseline=org rope=1 repeats=refuse missing=drop" in page
     assert hashlib.sha256(SCORES.encode()).hexdigest() in page
 
 

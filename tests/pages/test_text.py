@@ -41,6 +41,11 @@ def test_markdown_has_no_markup_of_the_text(text):
     assert not set(bare) & set("`*[]|~$<>")
 
 
+def test_markdown_keeps_underlines_inside_words_and_escapes_the_others():
+    assert markdown("compm_org_nat") == "compm_org_nat"
+    assert markdown("_a_ __b__ c__d") == r"\_a\_ \_\_b\_\_ c\_\_d"
+
+
 @given(ANY_TEXT)
 def test_latex_is_ascii_and_balanced(text):
     shown = latex(text)

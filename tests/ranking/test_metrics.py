@@ -44,9 +44,20 @@ def test_what_is_given_counts_more_than_the_name():
         ("score", (0.1, 0.5), 0.0, 100.0),
         ("score", (-0.1, 0.5), 0.0, 1.0),
         ("loss", (0.1, 0.5), 0.0, 1.0),
+        ("wer", (0.1, 0.2, 1.05), 0.01, 100.0),
+        ("wer", (1.8, 2.2, 0.9), 1.0, 1.0),
+        ("wer", (0.4, 0.5, 12.0), 1.0, 1.0),
+        ("reward", (0.8, 1.2), 0.0, 1.0),
         ("distance", (0.1, 0.5), 0.0, 1.0),
     ],
 )
 def test_a_point_is_a_hundredth_of_a_share(metric, scores, point, scale):
     assert one_point(metric, frame(*scores)) == point
     assert shown_scale(metric, frame(*scores)) == scale
+
+
+@pytest.mark.parametrize("of", [one_point, shown_scale])
+def test_share_just_above_one_is_refused(of):
+    with pytest.raises(UserError, match=r"highest accuracy is 1\.2: too high for scores from 0 to 1, too low"):
+        of("accuracy", frame(0.5, 0.6, 1.2))
+    of("accuracy", frame(1.2, 1.6))

@@ -187,6 +187,54 @@ def test_whole_numbers_as_names_have_no_decimal_point(tmp_path):
     assert cells.to_dict() == {"1": {"7": 1}, "2": {"7": 2}}
 
 
+@pytest.mark.parametrize("name", ["Average", "AVG", "avg.", "mean", "Overall", "total", "Macro average", "macro-avg"])
+def test_average_is_no_block_and_no_treatment(write, name):
+    with pytest.raises(UserError, match=r"csv, line 4: data '.*' is no test set of its own\. Leave it out"):
+        read_records(write(f"data,a,b\nx,1,2\ny,3,5\n{name},7,9\n"))
+    with pytest.raises(UserError, match="is no treatment of its own"):
+        read_records(write(f"data,a,{name}\nx,1,2\ny,3,5\n"))
+    with pytest.raises(UserError, match=r"line 3: data '.*' is no test set"):
+        read_records(write(f"model,data,score\na,x,1\na,{name},2\n"), Columns(("model",), ("data",)))
+    assert not read_records(write(f"data,a,b\nx,1,2\n{name} pooling,3,5\n")).long.empty
+
+
+SCORES = "data,a,b\nx,61.2,70.5\ny,48.9,52.3\nz,80.0,81.4\n"
+
+
+def test_last_row_that_is_the_mean_of_the_others_is_no_block(write):
+    with pytest.raises(UserError, match="the last row, all, is the mean of the others in every column"):
+        read_records(write(SCORES + "all,63.4,68.1\n"))
+    melted = pd.read_csv(write(SCORES + "all,63.37,68.07\n")).melt("data", var_name="model", value_name="score")
+    with pytest.raises(UserError, match="the last row, all"):
+        read_records(write(melted.to_csv(index=False)), Columns(("model",), ("data",)))
+    assert len(read_records(write(SCORES + "all,63.4,68.9\n")).long) == 8
+
+
+def test_middle_row_of_coarse_or_equal_scores_is_a_block(write):
+    assert len(read_records(write("data,a,b\nx,1,2\ny,3,6\nz,2,4\n")).long) == 6
+    assert len(read_records(write("data,a,b\nx,50,50\ny,50,50\nz,50,50\n")).long) == 6
+
+
+@pytest.mark.parametrize("name", ["model", "Method", "system", "classifier", "Model name"])
+def test_models_in_rows_are_refused(write, name):
+    path = write(f"{name},sst2,qnli\nbert,0.5,0.6\ngpt,0.7,0.8\n")
+    with pytest.raises(UserError, match=rf"its rows are models.*Transpose it.*ranking\.treatment=\[{name}\]"):
+        read_records(path)
+    assert len(read_records(path, Columns(block=(name,))).long) == 4
+
+
+def test_baseline_among_the_rows_says_that_they_are_models(write):
+    path = write("who,sst2,qnli\nbert,0.5,0.6\ngpt,0.7,0.8\n")
+    with pytest.raises(UserError, match=r"its rows are models \(ranking\.baseline=bert is one of its rows\)"):
+        read_records(path, baseline="bert")
+    assert len(read_records(path, baseline="sst2").long) == 4
+
+
+def test_percent_signs_are_told_to_be_removed(write):
+    with pytest.raises(UserError, match=r"line 2, column a: '91%' is not a number\. Remove the %"):
+        read_records(write("data,a,b\nx,91%,2\ny,3,5\n"))
+
+
 def test_first_column_may_have_numbers_among_its_names(write):
     assert table(write("data,a,b\n20news,1,2\n20,3,4\n"), Columns()).cells.index.tolist() == ["20news", "20"]
 

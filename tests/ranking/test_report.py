@@ -4,6 +4,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from ercsatz.ranking import (
     RankResult,
@@ -61,9 +62,9 @@ def test_sentences_of_table_4(table4):
     assert "over 9 blocks and 9 treatments shows" in friedman
     assert "chi-square 45.8667, 8 degrees of freedom, p = 2.5e-07" in friedman
     better, not_shown = comparisons.split("; no difference shown: ")
-    assert "Better than the baseline: compm_nat against compm_org (p = 0.00343)" in better
+    assert "Better than the baseline: compm_nat against compm_org (median gain +2.89, p = 0.00343)" in better
     assert "todkat" not in better
-    assert not_shown.startswith("todkat_nat against todkat_org (p = 0.12732), todkat_bal")
+    assert not_shown.startswith("todkat_nat against todkat_org (median gain +2.85, p = 0.12732), todkat_bal")
     assert "worse" not in comparisons
     assert "under one point" in seeds
     assert "Benavoli" in pool
@@ -127,7 +128,8 @@ def test_csv_runs_no_formula_and_scales_differences():
 
 def test_worse_treatment_is_called_worse():
     scores = pd.DataFrame({"org": [0.5] * 6, "nat": [0.4] * 6}, index=list("abcdef"))
-    assert "Worse than the baseline: nat against org (p = 0.03125)" in sentences(rank(scores, [("nat", "org")]))[1]
+    told = sentences(rank(scores, [("nat", "org")]))[1]
+    assert "Worse than the baseline: nat against org (median gain -10.00, p = 0.03125)" in told
 
 
 def test_terminal_table_has_the_same_cells(table4):
@@ -173,7 +175,7 @@ def test_gap_is_shown_and_told(records):
     assert lines_of(to_markdown(result, scale=100))["meld_nat"] == ["51.00", "56.00", "41.00", "-"]
     assert " - " in terminal(result, 120)
     told = " ".join(sentences(result))
-    assert "No scores, so left out: emoone_org, emoone_bal." in told
+    assert "No scores, so left out: emoone_org." in told
     assert "Not ranked, because a score is missing: meld_nat." in told
     frame = pd.read_csv(io.StringIO(to_csv(result)), index_col="treatment")
     assert frame["meld_nat"].isna().tolist() == [False, False, False, True]
@@ -207,7 +209,7 @@ def test_small_p_is_shown_in_powers_of_ten():
 def test_treatment_with_two_baselines_keeps_both_comparisons():
     scores = pd.DataFrame({"a": [0.5] * 3, "b": [0.4] * 3, "c": [0.6] * 3}, index=["x", "y", "z"])
     result = rank(scores, [("c", "a"), ("c", "b")])
-    assert lines_of(to_markdown(result))["difference from baseline"] == ["", "", "3 / 6"]
+    assert not [label for label in lines_of(to_markdown(result)) if label.startswith("difference")]
     assert to_csv(result).count("\nc,") == 2
 
 
@@ -224,3 +226,77 @@ def test_text_from_data_cannot_break_the_page():
     shown = terminal(result, 120)
     assert "[red]y[/red]" in shown
     assert "[bold]m[/bold]" in shown
+
+
+def found(gain: float, seeds: int = 1, metric: str = "w_f1") -> str:
+    """What is said of six blocks in which ``nat`` is ahead of ``org`` by ``gain``."""
+    scores = pd.DataFrame({"org": [0.5] * 6, "nat": [0.5 + gain] * 6}, index=list("abcdef"))
+    table = ScoreTable.from_frame(scores, metric)
+    return sentences(rank(replace(table, seeds=table.seeds * seeds), [("nat", "org")]))[1]
+
+
+def test_gain_of_a_point_from_one_seed_is_not_called_better():
+    small = "head in rank, but by no more than one point, which one seed cannot carry: nat against org (median gain +"
+    assert small in found(0.01)
+    assert "ehind in rank, but by no more than one point" in found(-0.01)
+    assert "better" not in found(0.01)
+    for carried in (found(0.011), found(0.01, seeds=2), found(0.01, metric="kappa")):
+        assert carried.startswith("Better than the baseline: nat against org")
+
+
+def test_finding_beside_a_silent_friedman_is_called_weak():
+    """One of 15 treatments is last in each of 6 blocks, the others balance."""
+    columns = {f"m{i}": [((i + 5 * j) % 14) / 20 + 0.2 for j in range(6)] for i in range(14)}
+    silent = rank(pd.DataFrame({**columns, "org": [0.1] * 6}), [("m0", "org")])
+    assert silent.friedman is not None
+    assert silent.friedman.p > 0.05
+    assert "Better than the baseline: m0 against org" in sentences(silent)[1]
+    assert "with Friedman's test silent, what they show is weak evidence" in sentences(silent)[2]
+    loud = replace(silent, friedman=silent.friedman._replace(p=0.04))
+    assert "weak evidence" not in " ".join(sentences(loud))
+    undecided = rank(silent.table, [("m1", "m0")])
+    assert "weak evidence" not in " ".join(sentences(undecided))
+
+
+def test_blocks_of_one_benchmark_are_told():
+    def told(blocks: list[str]) -> bool:
+        scores = pd.DataFrame({"a": [0.5, 0.4], "b": [0.6, 0.3]}, index=blocks)
+        return "All blocks are test sets of meld: nothing follows" in " ".join(sentences(rank(scores, [])))
+
+    assert told(["meld_org", "meld_nat"])
+    assert not told(["meld_org", "iemocap_org"])
+    assert not told(["meld", "iemocap"])
+    numbered = pd.DataFrame({"a": [0.5, 0.4], "b": [0.6, 0.3]}, index=["fold_1", "fold_2"])
+    assert "test sets of" not in " ".join(sentences(rank(numbered, [])))
+
+
+def test_scale_is_told_where_points_are_not_usual():
+    scores = pd.DataFrame({"org": [0.5, 0.4], "nat": [0.6, 0.3]}, index=["x", "y"])
+    errors = rank(ScoreTable.from_frame(scores, "error_rate"), [("nat", "org")], higher_is_better=False)
+    assert "error_rate \u00d7 100 (rank)" in lines_of(to_markdown(errors, 100))
+    assert "mean error_rate \u00d7 100" in to_markdown(errors, 100)
+    assert to_rich(errors, 100).columns[0].header == Text("error_rate \u00d7 100 (rank)")
+    assert "error_rate (rank)" in lines_of(to_markdown(errors))
+    assert "W-F1 (rank)" in lines_of(to_markdown(rank(ScoreTable.from_frame(scores, "w_f1"), []), 100))
+
+
+def test_csv_columns_are_unique_and_each_has_its_own_scores():
+    blocks = ["p", "low", "treatment", "baseline", "x", "x_rank", "x_rank_rank", "block:p"]
+    scores = pd.DataFrame({"org": [0.1] * 8, "nat": [0.2 + i / 100 for i in range(8)]}, index=blocks)
+    result = rank(scores, [("nat", "org")])
+    header = to_csv(result).splitlines()[0].split(",")
+    assert len(header) == len(set(header))
+    row = pd.read_csv(io.StringIO(to_csv(result)), index_col="treatment").loc["nat"]
+    assert row["p"] == result.comparisons["p"].item()
+    columns = ["block:low", "block:treatment", "block:baseline", "x", "block:x_rank", "block:x_rank_rank", "block:p"]
+    assert row[["block:block:p", *columns]].tolist() == pytest.approx(scores["nat"].tolist())
+    assert row["x_rank"] == row["x_rank_rank"] == row["p_rank"] == 1
+
+
+def test_csv_has_no_p_of_conover_where_all_blocks_agree():
+    scores = pd.DataFrame({"org": [0.5] * 6, "nat": [0.6] * 6}, index=list("abcdef"))
+    result = rank(scores, [("nat", "org")])
+    assert result.comparisons["p_conover_holm"].item() == 0
+    frame = pd.read_csv(io.StringIO(to_csv(result)), index_col="treatment")
+    assert frame["p_conover_holm"].isna().all()
+    assert frame.at["nat", "p"] == 0.03125

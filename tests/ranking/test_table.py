@@ -13,6 +13,7 @@ from ercsatz.errors import UserError
 from ercsatz.ranking import (
     ALPHA,
     RankResult,
+    ScoreTable,
     baseline_comparisons,
     bayesian_signed_rank,
     benjamini_hochberg,
@@ -279,6 +280,14 @@ def test_single_score_on_another_scale_is_refused():
 def test_poor_score_in_per_cent_is_no_other_scale():
     scores = frame(org=[12.0, 61.0], nat=[0.9, 64.0])
     assert rank(scores, []).rank_sums.tolist() == [3, 3]
+
+
+def test_scores_that_are_no_shares_have_no_such_scale():
+    assert rank(frame(org=[1, 2, 3], nat=[2, 1, 2]), []).rank_sums.tolist() == [4, 5]
+    rewards = frame(org=[0.8, 2.3, 61.0], nat=[55.0, 3.1, 64.0])
+    assert rank(ScoreTable.from_frame(rewards, "reward"), []).rank_sums.tolist() == [6, 3]
+    with pytest.raises(UserError, match=r"two scales.*name what they are, as by ranking\.metric=reward"):
+        rank(ScoreTable.from_frame(rewards, "accuracy"), [])
 
 
 def test_losses_may_be_on_both_sides_of_one():

@@ -1,5 +1,6 @@
 """Text from data, made harmless for each kind of file that it is written to."""
 
+import re
 import unicodedata
 
 # Joiners are part of how emoji and some scripts are spelt. Other characters that cannot be seen turn the text around
@@ -8,6 +9,8 @@ _JOINERS = "\u200c\u200d"
 _UNSEEN = {"Cc", "Cf", "Cs", "Cn"}
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*[]|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# Between letters and digits it is no markup, and names have many.
+_UNDERLINE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 _LATEX = {
     **{c: f"\\{c}" for c in "#$%&_{}"},
@@ -51,7 +54,7 @@ def markdown(text: object) -> str:
         >>> print(markdown("a|b <img> $x$"))
         a\|b &lt;img&gt; \$x\$
     """
-    return plain(text).translate(_MARKDOWN)
+    return _UNDERLINE.sub(r"\\_", plain(text).translate(_MARKDOWN))
 
 
 def latex(text: object) -> str:

@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.signedinteger]
 _Block = tuple[int, ...]
 
 MOST_ORDERS = 2_500_000
-"""Orders that the exact test goes through at most (a second or two); a larger table has no exact p-value."""
+"""Orders that the exact test goes through at most (less than a second); a larger table has no exact p-value."""
 
 
 class Friedman(NamedTuple):

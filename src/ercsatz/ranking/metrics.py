@@ -21,6 +21,8 @@ _KNOWN = {
     )
     for name in names.split()
 }
+_HIGHEST_RATE = 3.0  # of error rates from 0 to 1, below
+_HIGHEST_SHARE = 1.5  # up to here no share of 100
 # Words that leave the direction as it is: test accuracy, macro F1.
 _QUALIFIERS = re.compile(
     "test|val|valid|validation|dev|eval|train|mean|average|avg|macro|micro|weighted|w|balanced|top1|top5"
@@ -55,6 +57,9 @@ def one_point(metric: str, scores: pd.DataFrame) -> float:
         metric: its name.
         scores: from 0 to 1, or from 0 to 100.
 
+    Raises:
+        UserError: the highest share is just above 1.
+
     Example:
         >>> one_point("w_f1", pd.DataFrame({"a": [0.5]})), one_point("w_f1", pd.DataFrame({"a": [50.0]}))
         (0.01, 1.0)
@@ -63,7 +68,7 @@ def one_point(metric: str, scores: pd.DataFrame) -> float:
     """
     if not _is_share(metric):
         return 0.0
-    return 0.01 if _from_0_to_1(scores) else 1.0
+    return 0.01 if _from_0_to_1(metric, scores) else 1.0
 
 
 def shown_scale(metric: str, scores: pd.DataFrame) -> float:
@@ -73,16 +78,42 @@ def shown_scale(metric: str, scores: pd.DataFrame) -> float:
         >>> shown_scale("acc", pd.DataFrame({"a": [0.5]})), shown_scale("loss", pd.DataFrame({"a": [0.5]}))
         (100.0, 1.0)
     """
-    return 100.0 if (_is_share(metric) or metric == "score") and _from_0_to_1(scores) else 1.0
+    return 100.0 if may_be_share(metric) and _from_0_to_1(metric, scores) else 1.0
+
+
+def may_be_share(metric: str) -> bool:
+    """Whether scores of this name are, or as plain scores may be, from 0 to 1 or from 0 to 100.
+
+    Example:
+        >>> may_be_share("Test accuracy"), may_be_share("score"), may_be_share("reward")
+        (True, True, False)
+    """
+    return _is_share(metric) or _plain(metric) == "score"
 
 
 def _is_share(metric: str) -> bool:
     return _KNOWN.get(_plain(metric), (True, False))[1]
 
 
-def _from_0_to_1(scores: pd.DataFrame) -> bool:
+def _from_0_to_1(metric: str, scores: pd.DataFrame) -> bool:
+    """Whether scores are from 0 to 1; an error rate may exceed 1, as where a hypothesis is longer than its text.
+
+    Raises:
+        UserError: shares, of which higher is better, have a highest one that is too large for 1 and too small for 100.
+    """
     found = scores.to_numpy(dtype=float)
-    return float(np.nanmin(found)) >= 0 and float(np.nanmax(found)) <= 1
+    low, middle, high = (float(of(found)) for of in (np.nanmin, np.nanmedian, np.nanmax))
+    if low < 0:
+        return False
+    higher, share = _KNOWN.get(_plain(metric), (True, False))
+    if share and not higher:
+        return middle <= 1 and high < _HIGHEST_RATE
+    if share and 1 < high <= _HIGHEST_SHARE:
+        raise UserError(
+            f"The highest {metric} is {high:g}: too high for scores from 0 to 1, too low for scores from 0 to 100. "
+            "Give all of them from 0 to 1, or all from 0 to 100."
+        )
+    return high <= 1
 
 
 def _plain(metric: str) -> str:

@@ -112,8 +112,9 @@ def siegel_pairs(ranks: pd.DataFrame) -> pd.DataFrame:
 def conover_pairs(ranks: pd.DataFrame) -> pd.DataFrame:
     """Conover's p-value of each pair, by Student's t, with the variance that the ties and the agreement leave.
 
-    Source: Conover, "Practical Nonparametric Statistics" (3rd ed. 1999), section 5.8. The variance is small where
-    blocks agree: meant for use after Friedman's test has found something, and to be corrected for the pairs.
+    Source: Conover, "Practical Nonparametric Statistics" (3rd ed. 1999), section 5.8. Meant for use after Friedman's
+    test has found something. The variance is small where blocks agree; where some treatments are far better than the
+    others, it errs among the others more often than its level says.
 
     Args:
         ranks: n blocks x k treatments, midranks.

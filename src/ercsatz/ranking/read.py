@@ -2,11 +2,14 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ercsatz.errors import UserError
@@ -14,6 +17,9 @@ from ercsatz.ranking.scores import BLOCK, METRIC, SEED, TREATMENT
 from ercsatz.ranking.sheet import Cell, Sheet, read_bytes, to_sheet
 
 _SCORE = "score"
+_AVERAGE = re.compile(r"((macro|micro|weighted|grand)[ _-]?)?(average|avg\.?|mean|overall|total)", re.IGNORECASE)
+_MODEL = re.compile("(model|method|system|classifier)s?([ _]?name)?", re.IGNORECASE)
+_CHANCE = 1e-3  # below it, that a row is the mean of the others is no coincidence
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     return read_records(path).long
 
 
-def read_records(path: Path, columns: Columns = OURS) -> Records:
+def read_records(path: Path, columns: Columns = OURS, baseline: str | None = None) -> Records:
     r"""Read scores from CSV, TSV, Excel, JSON, JSONL or Parquet, long or wide; an empty cell is a missing score.
 
     Long, if the file has a column of ``columns.treatment`` or the metric: a row per score. Columns that are not asked
@@ -78,9 +84,11 @@ def read_records(path: Path, columns: Columns = OURS) -> Records:
     Args:
         path: the file; its suffix says what it is, without one it is CSV or TSV.
         columns: what is where.
+        baseline: a treatment. A wide table of which a row has this name has its treatments in rows, and is refused.
 
     Raises:
-        UserError: names file, line and column of what cannot be read.
+        UserError: names file, line and column of what cannot be read; a row or a column is an average of the others; a
+            wide table has its treatments in rows.
 
     Example:
         >>> import tempfile
@@ -96,17 +104,75 @@ def read_records(path: Path, columns: Columns = OURS) -> Records:
     found, rows, places = reader(path, sheet, columns)
     assert found.metric is not None
     long = pd.DataFrame(rows, index=places)
+    if reader is _wide and found.block != columns.block:
+        _refuse_transposed(path, long, found, baseline)
     if long[found.metric].isna().all():
         raise UserError(f"{path}: there is no score in it, so nothing to rank.")
+    _refuse_averages(path, long, found, wide=reader is _wide)
     sha256 = hashlib.sha256(data).hexdigest()
     return Records(long, found.treatment, found.block, found.metric, found.seed, sha256)
+
+
+def _refuse_transposed(path: Path, long: pd.DataFrame, found: Columns, baseline: str | None) -> None:
+    """Raise where the rows of a wide table are what is to be ranked; its block is the column ``found.block``."""
+    (block,) = found.block
+    named = baseline in set(long[block]) and baseline not in set(long[found.treatment[0]])
+    if not named and not _MODEL.fullmatch(block):
+        return
+    reason = f"ranking.baseline={baseline} is one of its rows" if named else f"its first column of names is {block!r}"
+    raise UserError(
+        f"{path}: its rows are models ({reason}), where each column should be one. Transpose it, or have a row per "
+        f"score and name the columns: ranking.treatment=[{block}] ranking.block=[NAME] ranking.metric=NAME. If its "
+        f"rows are what to rank over, say so: ranking.block=[{block}]"
+    )
+
+
+def _refuse_averages(path: Path, long: pd.DataFrame, found: Columns, wide: bool) -> None:
+    """Raise where a block, or the column of a wide table, is an average: it would count what is there already twice."""
+    for name in found.block:
+        for where, value in long[name].items():
+            if _AVERAGE.fullmatch(value):
+                raise UserError(f"{where}: {name} {value!r} is no test set of its own. Leave it out, or rename it.")
+    for value in long[found.treatment[0]].unique() if wide else ():
+        if _AVERAGE.fullmatch(value):
+            raise UserError(f"{path}: the column {value!r} is no treatment of its own. Leave it out, or rename it.")
+    cells = _cells(long, found)
+    if _is_mean(cells):
+        raise UserError(
+            f"{path}: the last row, {'_'.join(cells.index[-1])}, is the mean of the others in every column. Leave it "
+            "out: it is no test set of its own."
+        )
+
+
+def _cells(long: pd.DataFrame, found: Columns) -> pd.DataFrame:
+    """Blocks x treatments, in the order of the file, averaged over what repeats a cell."""
+    blocks, treatments = (
+        pd.Index(list(long[list(by)].itertuples(index=False, name=None)), tupleize_cols=False)
+        for by in (found.block, found.treatment)
+    )
+    values = pd.Series(long[found.metric].to_numpy(), dtype=float).groupby([blocks, treatments], sort=False).mean()
+    return values.unstack(sort=False)
+
+
+def _is_mean(cells: pd.DataFrame) -> bool:
+    """Whether the last row is the mean of the others within rounding, and that is unlikely to be by chance."""
+    others, last = cells.to_numpy(dtype=float)[:-1], cells.to_numpy(dtype=float)[-1]
+    if len(others) < 2 or cells.isna().any(axis=None):
+        return False
+    digits = max(-int(Decimal(repr(float(value))).as_tuple().exponent) for value in last)
+    # both the mean and what it is of may have been rounded
+    unsure = np.maximum(np.abs(others).max(axis=0) * 1e-9, 10.0**-digits)
+    chance = np.prod(2 * unsure / np.maximum(np.ptp(others, axis=0), 2 * unsure))
+    return bool(chance < _CHANCE and (np.abs(others.mean(axis=0) - last) <= unsure).all())
 
 
 _Rows = tuple[Columns, list[dict[str, str | float]], list[str]]
 
 
 def _is_long(path: Path, sheet: Sheet, columns: Columns) -> bool:
-    if {*columns.treatment, columns.metric or METRIC} & set(sheet.columns):
+    found = {*columns.treatment, columns.metric or METRIC} & set(sheet.columns)
+    # "classifier" alone heads the rows of a wide table
+    if found and not (found == {"classifier"} and columns.treatment == TREATMENT and _SCORE not in sheet.columns):
         return True
     if columns.treatment != TREATMENT:
         raise UserError(
@@ -203,6 +269,8 @@ def _is_number(cell: Cell) -> bool:
 def _number(cell: Cell, where: str) -> float:
     if cell is None:
         return math.nan
+    if isinstance(cell, str) and cell.endswith("%") and _is_number(cell[:-1]):
+        raise UserError(f"{where}: {cell!r} is not a number. Remove the % in every cell.")
     value = float(cell) if _is_number(cell) else math.nan
     if not math.isfinite(value):
         raise UserError(f"{where}: {str(cell)!r} is not a number. Leave the cell empty where there is no score.")

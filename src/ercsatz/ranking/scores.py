@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -92,8 +91,7 @@ def pivot(
         repeats: which score counts where there are two for the same cell and seed.
 
     Returns:
-        The table, in the order of the records. A treatment is missing if each part of its name occurs in the records
-        and it has no score.
+        The table, in the order of the records. A treatment is missing if it has a row in the records and no score.
 
     Raises:
         UserError: a column is missing or there twice, scores are not numbers, there are none, or two are for the same
@@ -122,7 +120,8 @@ def pivot(
     def table(values: pd.Series) -> pd.DataFrame:
         return values.unstack().reindex(index=blocks, columns=treatments).rename_axis(index=None, columns=None)
 
-    planned = {"_".join(key): key for key in product(*(long[part].dropna().astype(str).unique() for part in treatment))}
+    rows = long[list(treatment)].dropna().astype(str).itertuples(index=False, name=None)
+    planned = {"_".join(key): key for key in rows}
     return ScoreTable(
         cells=table(groups.mean().map(_rounded)),
         keys={name: planned[name] for name in treatments},

@@ -15,12 +15,15 @@ from ercsatz.ranking.effects import kendalls_w, median_difference, rank_biserial
 from ercsatz.ranking.exact import FloatArray, difference_distribution
 from ercsatz.ranking.friedman import Friedman, friedman_test, midranks
 from ercsatz.ranking.limits import blocks_needed
+from ercsatz.ranking.metrics import may_be_share
 from ercsatz.ranking.posthoc import by_difference, conover_pairs, nemenyi_pairs, siegel_pairs
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.signed import score_differences, sign_test, wilcoxon_signed_rank
 
 ALPHA = 0.05
 """The level below which a corrected p-value counts as significant."""
+
+_LOWEST_OF_100 = 5.0  # tables of scores from 0 to 100 have a score above
 
 # What is corrected over the comparisons that were made: the new column, from which, how.
 _CORRECTED = (
@@ -187,7 +190,10 @@ def rank(
         raise UserError(_no_blocks(table))
     _check_numbers(frame)
     check_rope(rope)
-    (_check_scale if higher_is_better else _check_losses)(frame)
+    if not higher_is_better:
+        _check_losses(frame)
+    elif table is None or may_be_share(table.metric):
+        _check_scale(frame)
     ranks = pd.DataFrame(midranks(frame.to_numpy(), higher_is_better), index=frame.index, columns=frame.columns)
     distribution = difference_distribution(ranks.to_numpy())
     pairs = by_difference(ranks, np.vectorize(distribution.p))
@@ -276,8 +282,13 @@ def _check_numbers(frame: pd.DataFrame) -> None:
 
 
 def _check_scale(frame: pd.DataFrame) -> None:
-    """Raise where some scores are from 0 to 1 and others from 0 to 100."""
-    remedy = "Give all of them from 0 to 1, or all from 0 to 100."
+    """Raise where some scores are from 0 to 1 and others from 0 to 100; what ends below may be of another kind."""
+    if frame.to_numpy(dtype=float).max() <= _LOWEST_OF_100:
+        return
+    remedy = (
+        "Give all of them from 0 to 1, or all from 0 to 100. If they are no shares, name what they are, as by "
+        "ranking.metric=reward."
+    )
     for kind, highest in (("block", frame.max(axis=1)), ("treatment", frame.max(axis=0))):
         low, high = highest[(highest > 0) & (highest <= 1)], highest[highest > 1.5]
         if len(low) and len(high):

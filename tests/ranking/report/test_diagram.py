@@ -108,3 +108,20 @@ def test_equal_mean_ranks_are_drawn():
     names = list("abc")
     figure = critical_difference_diagram(pd.Series([2.0, 2.0, 2.0], names), matrix(names, []))
     assert len(bars(figure)) == 1
+
+
+def numbers(figure) -> list[int]:
+    """Those of the axis."""
+    return [int(text.get_text()) for text in figure.axes[0].texts if text.get_text().isdigit()]
+
+
+def test_axis_of_many_spans_their_ranks_and_the_ruler():
+    names = [f"m{i}" for i in range(40)]
+    ranks = pd.Series(np.linspace(18.2, 22.8, 40), names)
+    assert numbers(critical_difference_diagram(ranks, matrix(names, []))) == [18, 19, 20, 21, 22, 23]
+    figure = critical_difference_diagram(ranks, matrix(names, []), ruler=30.5)
+    assert numbers(figure) == list(range(9, 41))
+    axis = figure.axes[0].lines[0].get_xdata()
+    assert max(max(line.get_xdata()) for line in figure.axes[0].lines if len(line.get_xdata()) == 2) <= axis[1]
+    few = critical_difference_diagram(ranks[:12] - 13, matrix(names[:12], []))
+    assert numbers(few) == list(range(1, 13))

@@ -70,7 +70,7 @@ def test_page_of_table_4_has_every_figure(table4):
     assert page.rows["exact p"] == ["", "0.00057", "0.00311", "", "0.00311", "0.00057", "", "0.02122", "0.03377"]
     assert page.rows["Bonferroni p"] == ["", "0.00343", "0.01868", "", "0.01868", "0.00343", "", "0.12732", "0.20259"]
     assert page.rows["Friedman, chi-square approximation"] == ["45.8667", "8", "2.5\u00d710\u207b\u2077"]
-    assert "Better than the baseline: compm_nat against compm_org (p = 0.00343)" in page.text
+    assert "Better than the baseline: compm_nat against compm_org (median gain +2.89, p = 0.00343)" in page.text
     assert page.rows["W-F1 (rank)"] == ["compm", "emoone", "todkat"]
 
 
@@ -216,6 +216,41 @@ def test_all_pairs_of_nine_are_listed_briefly(table4):
     pairs = [(a, b) for i, a in enumerate(names) for b in names[:i]]
     page = Page(to_html(rank(table4.table, pairs)))
     assert "No difference shown: " not in page.text  # eight are told apart
-    assert ", compm_bal against compm_nat (p = 1.00000)" in page.text
+    assert ", compm_bal against compm_nat (median gain -0.19, p = 1.00000)" in page.text
     assert "and 16 more" in page.text
     assert "exact p" not in page.rows
+
+
+@pytest.mark.parametrize(("n", "marked"), [(5, False), (6, True)])
+def test_nothing_is_marked_where_nothing_can_be_significant(n, marked):
+    """All blocks agree: Conover's p is 0, a limit and no evidence."""
+    scores = pd.DataFrame({"org": [0.5] * n, "nat": [0.6] * n})
+    page = Page(to_html(rank(scores, [("nat", "org")])))
+    assert "0.0\u00d710" not in page.text
+    assert page.rows["nat"][4] == "-"
+    assert any("sure" in attributes.get("class", "").split() for _, attributes in page.elements) == marked
+
+
+def test_one_block_marks_nothing(make):
+    table = make().table
+    one = pd.DataFrame(table.cells.iloc[:1])
+    page = Page(to_html(rank(one, [(one.columns[1], one.columns[0])])))
+    assert not [a for _, a in page.elements if "sure" in a.get("class", "").split()]
+
+
+def test_pairs_are_not_called_baselines():
+    scores = pd.DataFrame({"a": [0.50] * 9, "b": [0.40] * 9, "c": [0.60] * 9})
+    every = Page(to_html(rank(scores, [("b", "a"), ("c", "a"), ("c", "b")])))
+    assert "baseline" not in every.text
+    assert "Each pair" in every.text
+    assert "pairs differ, corrected" in every.text
+    assert "Better: c than b (median gain +0.2000" in every.text
+    assert "stricter than the table above" not in every.text
+    assert "exact p" not in every.rows
+    some = Page(to_html(rank(scores, [("b", "a"), ("c", "a")])))
+    assert "Each treatment beside its baseline" in some.text
+    assert "stricter than the table above" in some.text
+
+
+def test_exact_p_tells_what_it_rests_on(table4):
+    assert "if all treatments are exchangeable" in Page(to_html(table4)).text

@@ -5,7 +5,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from ercsatz.ranking import rank
+from ercsatz.ranking import ScoreTable, rank
 from ercsatz.ranking.report import to_latex
 
 
@@ -62,3 +62,18 @@ def test_small_p_is_a_power_of_ten():
 
 def test_seeds_have_their_spread(make):
     assert r"$_{6}${\tiny\,$\pm$\,0.07}" in to_latex(make(seeds=2), 100)
+
+
+def test_caption_tells_scale_blocks_and_one_benchmark():
+    scores = pd.DataFrame({"org": [0.5, 0.4], "nat": [0.6, 0.3]}, index=["meld_org", "meld_nat"])
+    text = to_latex(rank(ScoreTable.from_frame(scores, "error_rate"), [], higher_is_better=False), 100)
+    assert r"\caption{error\_rate $\times$ 100 on each block," in text
+    assert "All blocks are test sets of meld: nothing follows for other benchmarks.}" in text
+    assert r"error\_rate $\times$ 100 & org & nat \\" in text
+    assert "memory" in text
+
+
+def test_pairs_have_no_baseline():
+    scores = pd.DataFrame({"a": [0.5] * 3, "b": [0.4] * 3, "c": [0.6] * 3}, index=["x", "y", "z"])
+    assert "baseline" not in to_latex(rank(scores, [("b", "a"), ("c", "a"), ("c", "b")]))
+    assert "its gain over its baseline" in to_latex(rank(scores, [("b", "a"), ("c", "a")]))

@@ -10,7 +10,6 @@ from ercsatz.pages.text import plain
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
 
-_MOST_IN_A_CELL = 2
 _TITLES = {"w_f1": "W-F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
 
 
@@ -41,22 +40,21 @@ def ranked_rows(result: RankResult, scale: float) -> list[Row]:
 
 
 def sum_rows(result: RankResult) -> list[Row]:
-    """Rank sums and, unless a treatment is compared with many, differences, exact p and Bonferroni p."""
+    """Rank sums and, unless a treatment is compared with several, differences, exact p and Bonferroni p."""
     unmarked = [False] * result.k
     rows = [Row("rank sum", [rank_text(value) for value in result.rank_sums], unmarked)]
     compared = result.comparisons["treatment"]
-    if compared.empty or compared.value_counts().max() > _MOST_IN_A_CELL:
+    if compared.empty or compared.duplicated().any():
         return rows
+    difference = f"from {min(_baselines(result))}" if has_baselines(result) else "in its pair"
     formats = {
-        "rank_sum_difference": (f"difference from {baseline_name(result)}", rank_text),
+        "rank_sum_difference": (f"difference {difference}", rank_text),
         "p": ("exact p", p_text),
         "p_bonferroni": ("Bonferroni p", p_text),
     }
     for column, (label, shown) in formats.items():
-        texts: dict[str, list[str]] = {treatment: [] for treatment in result.ranks.columns}
-        for treatment, value in zip(result.comparisons["treatment"], result.comparisons[column], strict=True):
-            texts[treatment].append(shown(value))
-        rows.append(Row(label, [" / ".join(values) for values in texts.values()], unmarked))
+        texts = dict(zip(compared, map(shown, result.comparisons[column]), strict=True))
+        rows.append(Row(label, [texts.get(treatment, "") for treatment in result.ranks.columns], unmarked))
     return rows
 
 
@@ -110,17 +108,34 @@ def title(metric: str) -> str:
     return _TITLES.get(metric, metric)
 
 
+def scaled_title(metric: str, scale: float) -> str:
+    """``title``, and what scores are multiplied with where one would not expect it.
+
+    Example:
+        >>> scaled_title("w_f1", 100), scaled_title("error_rate", 100) == "error_rate \u00d7 100"
+        ('W-F1', True)
+    """
+    return title(metric) if scale == 1 or metric in _TITLES else f"{metric} \u00d7 {scale:g}"
+
+
 def several_seeds(table: ScoreTable) -> bool:
     """Whether a cell has more than one score behind it."""
     return int(table.seeds.to_numpy().max()) > 1
 
 
-def baseline_name(result: RankResult) -> str:
-    """What the baselines have in common and their treatments have not, e.g. ``org``; else ``baseline``."""
+def has_baselines(result: RankResult) -> bool:
+    """Whether each compared treatment has one baseline and all baselines the same part, such as ``org``, in common.
+
+    Otherwise the comparisons are of pairs, neither of which is the baseline.
+    """
+    return len(_baselines(result)) == 1 and not result.comparisons["treatment"].duplicated().any()
+
+
+def _baselines(result: RankResult) -> set[str]:
+    """The parts of baselines' names that their treatments do not have."""
     keys = result.table.keys
     pairs = zip(result.comparisons["treatment"], result.comparisons["baseline"], strict=True)
-    parts = {part for t, b in pairs for other, part in zip(keys[t], keys[b], strict=True) if other != part}
-    return parts.pop() if len(parts) == 1 else "baseline"
+    return {part for t, b in pairs for other, part in zip(keys[t], keys[b], strict=True) if other != part}
 
 
 def groups(table: ScoreTable, treatments: Sequence[str]) -> list[Group]:

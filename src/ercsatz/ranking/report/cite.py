@@ -1,6 +1,6 @@
 """The ranking in the words of a paper's methods section, and whom to cite for which test."""
 
-from ercsatz.ranking.report.cells import p_text, title
+from ercsatz.ranking.report.cells import has_baselines, p_text, title
 from ercsatz.ranking.report.words import plural
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -59,8 +59,9 @@ def methods(result: RankResult) -> str:
     )
     if result.comparisons.empty:
         return text
+    compared = "Treatments were compared with their baselines" if has_baselines(result) else "Pairs were compared"
     return (
-        f"{text} Treatments were compared with their baselines by the exact two-sided test of rank-sum differences "
+        f"{text} {compared} by the exact two-sided test of rank-sum differences "
         f"(Eisinga et al. 2017), Bonferroni-corrected for {plural(len(result.comparisons), 'comparison')}, at the "
         f"{ALPHA:g} level."
     )

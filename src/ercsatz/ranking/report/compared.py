@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 from ercsatz.ranking.report.cells import digits, number, p_text, rank_text
 from ercsatz.ranking.table import ALPHA, RankResult
 
+# Exactly 0 where all blocks agree: a limit and no evidence, so it is not shown.
+CONOVER = "p_conover_holm"
 OTHER_TESTS = {
     "p_hommel": "exact, Hommel",
     "p_bh": "exact, Benjamini-Hochberg",
     "p_nemenyi": "Nemenyi, all pairs",
-    "p_conover_holm": "Conover, Holm",
+    CONOVER: "Conover, Holm",
     "p_siegel_holm": "Siegel, Holm",
     "p_wilcoxon": "Wilcoxon",
     "p_sign": "sign test",

@@ -1,5 +1,6 @@
 """The critical-difference diagram: mean ranks on a line, and bars over what a test does not tell apart."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ _LEVEL = 7.0  # between bars
 _LINE = 11.0  # of text
 _SPACE = 4.5  # between names
 _NUMBER = 27.0  # room for a mean rank
+_MOST_ON_A_FULL_AXIS = 12  # treatments; the mean ranks of many lie close together
 _CHARACTERS = 32  # of a name, then it goes on below
 
 
@@ -62,6 +64,8 @@ def critical_difference_diagram(
 ) -> "Figure":
     """Mean ranks on an axis from 1 (the best, left) to k, and a bar over each largest group that is not told apart.
 
+    With more than 12 treatments the axis spans no more ranks than there are between the best and the worst.
+
     Args:
         mean_ranks: by treatment, from 1 to k.
         p_values: k x k, of any test of pairs, corrected as wished; treatments as index and columns.
@@ -74,7 +78,8 @@ def critical_difference_diagram(
     """
     ordered = mean_ranks.sort_values(kind="stable")
     length = max(200.0, 17.0 * len(ordered))
-    offsets = (ordered.to_numpy() - 1) / (len(ordered) - 1) * length
+    low, high = _axis(ordered.tolist(), ruler)
+    offsets = (ordered.to_numpy() - low) / (high - low) * length
     groups = cliques(~(p_values.loc[ordered.index, ordered.index].to_numpy() < alpha))
     levels = _levels([(offsets[group[0]], offsets[group[-1]]) for group in groups])
     with drawing():
@@ -89,14 +94,23 @@ def critical_difference_diagram(
         height = max(label.y + _LINE * (len(label.lines) - 0.5) for label in labels) + _MARGIN
         figure.set_size_inches((left + length + right) / 72, height / 72)
         axes.set(xlim=(0, left + length + right), ylim=(height, 0))
-        _draw_axis(axes, left, length, axis, len(names))
+        _draw_axis(axes, left, length, axis, (low, high))
         if ruler is not None:
-            _draw_ruler(axes, left, ruler / (len(names) - 1) * length, ruler)
+            _draw_ruler(axes, left, ruler / (high - low) * length, ruler)
         for label in labels:
             _draw_label(axes, label, (left, left + length), axis)
         for group, level in zip(groups, levels, strict=True):
             _draw_bar(axes, (left + offsets[group]).tolist(), axis + 9 + _LEVEL * level)
     return figure
+
+
+def _axis(ranks: Sequence[float], ruler: float | None) -> tuple[int, int]:
+    """The first and the last rank on the axis, which is no shorter than the ruler; ``ranks`` rise."""
+    if len(ranks) <= _MOST_ON_A_FULL_AXIS:
+        return 1, len(ranks)
+    span = max(1, math.ceil(ranks[-1]) - math.floor(ranks[0]), math.ceil(ruler or 0))
+    low = min(math.floor(ranks[0]), len(ranks) - span)
+    return low, low + span
 
 
 def _sides(axes: "Axes", names: list[list[str]]) -> tuple[float, float]:
@@ -160,10 +174,11 @@ def _labels(names: list[list[str]], ranks: list[float], xs: list[float], first: 
     return labels
 
 
-def _draw_axis(axes: "Axes", left: float, length: float, y: float, k: int) -> None:
+def _draw_axis(axes: "Axes", left: float, length: float, y: float, ends: tuple[int, int]) -> None:
     axes.plot([left, left + length], [y, y], color=INK, linewidth=1, solid_capstyle="butt")
-    for rank in range(1, k + 1):
-        x = left + (rank - 1) / (k - 1) * length
+    low, high = ends
+    for rank in range(low, high + 1):
+        x = left + (rank - low) / (high - low) * length
         axes.plot([x, x], [y - 4, y], color=INK, linewidth=1)
         axes.text(x, y - 6, f"{rank}", ha="center", va="baseline", fontsize=8)
     axes.text(left, y - 20, "\u2190 better", ha="left", va="baseline", fontsize=8, color=MUTED)

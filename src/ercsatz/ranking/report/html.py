@@ -6,7 +6,7 @@ from typing import Any
 from ercsatz.pages.figures import inline_svg
 from ercsatz.pages.shell import render
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import p_text, title
+from ercsatz.ranking.report.cells import has_baselines, p_text, scaled_title, title
 from ercsatz.ranking.report.charts import label_distributions, learning_curves
 from ercsatz.ranking.report.cite import REFERENCES, methods
 from ercsatz.ranking.report.compared import OTHER_TESTS, compared
@@ -46,7 +46,7 @@ def to_html(
         "ercsatz.ranking.report",
         "ranking.html",
         **_heading(result, metric, background.provenance),
-        findings=findings(ranked),
+        findings=findings(ranked, scale),
         limits=limits(ranked),
         tiles=_tiles(result) if result else [],
         metric=metric,
@@ -76,6 +76,8 @@ def _ranked_parts(result: RankResult | None, scale: float) -> dict[str, Any]:
     return {
         "result": result,
         "alpha": ALPHA,
+        "baselines": has_baselines(result),
+        "scaled_metric": scaled_title(result.table.metric, scale),
         "scale": scale,
         "comparisons": comparison_rows(result, scale) if len(result.comparisons) else [],
         "rope": result.rope * scale,
@@ -119,7 +121,8 @@ def _tiles(result: RankResult) -> list[tuple[str, str]]:
     lines = [line for line in compared(result, 1.0) if line.row]
     if lines:
         shown = sum(line.verdict != "not shown" for line in lines)
-        tiles.append((f"{shown} of {len(lines)}", "differ from their baseline, corrected"))
+        who = "differ from their baseline" if has_baselines(result) else "pairs differ"
+        tiles.append((f"{shown} of {len(lines)}", f"{who}, corrected"))
     if result.kendalls_w is not None:
         tiles.append((f"{result.kendalls_w:.2f}", "agreement of the blocks, 0 to 1 (Kendall's W)"))
     return tiles

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ercsatz.pages.text import markdown
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import ranked_rows, score_cells, title
+from ercsatz.ranking.report.cells import ranked_rows, scaled_title, score_cells
 from ercsatz.ranking.report.compared import compared, comparison_cells, percent
 from ercsatz.ranking.report.omnibus import omnibus
 from ercsatz.ranking.report.words import sentences
@@ -35,14 +35,12 @@ def to_markdown(
         >>> import pandas as pd
         >>> from ercsatz.ranking import rank
         >>> scores = pd.DataFrame({"org": [0.5, 0.6], "nat": [0.55, 0.58]}, index=["meld", "iemocap"])
-        >>> print("\n".join(to_markdown(rank(scores, []), scale=100).splitlines()[2:7]))
-        | score (rank) | org | nat |
-        |:--|--:|--:|
+        >>> print("\n".join(to_markdown(rank(scores, []), scale=100).splitlines()[4:7]))
         | meld | 50.00 (2) | **55.00 (1)** |
         | iemocap | **60.00 (1)** | 58.00 (2) |
         | rank sum | 3 | 3 |
     """
-    found = ["## What was found", _list(sentences(ranked))]
+    found = ["## What was found", _list(sentences(ranked, scale))]
     if isinstance(ranked, RankResult):
         parts = [_ranked(ranked, scale), *found, *_tests(ranked, scale)]
         if picture:
@@ -59,14 +57,14 @@ def scores_to_markdown(table: ScoreTable, scale: float = 1.0) -> str:
 
     Example:
         >>> import pandas as pd
-        >>> print(scores_to_markdown(ScoreTable.from_frame(pd.DataFrame({"nat": [0.5]}, index=["meld"])), scale=100))
+        >>> print(scores_to_markdown(ScoreTable.from_frame(pd.DataFrame({"nat": [0.5]}, index=["meld"]))))
         | score | nat |
         |:--|--:|
-        | meld | 50.00 |
+        | meld | 0.5000 |
         <BLANKLINE>
     """
     rows = [[markdown(block), *score_cells(table, block, scale)] for block in table.cells.index]
-    return _table([markdown(title(table.metric)), *map(markdown, table.cells.columns)], rows) + "\n"
+    return _table([markdown(scaled_title(table.metric, scale)), *map(markdown, table.cells.columns)], rows) + "\n"
 
 
 def _ranked(result: RankResult, scale: float) -> str:
@@ -74,13 +72,15 @@ def _ranked(result: RankResult, scale: float) -> str:
     for row in ranked_rows(result, scale):
         cells = [f"**{cell}**" if best else cell for cell, best in zip(row.cells, row.best, strict=True)]
         rows.append([markdown(row.label), *cells])
-    return _table([markdown(f"{title(result.table.metric)} (rank)"), *map(markdown, result.ranks.columns)], rows)
+    corner = f"{scaled_title(result.table.metric, scale)} (rank)"
+    return _table([markdown(corner), *map(markdown, result.ranks.columns)], rows)
 
 
 def _tests(result: RankResult, scale: float) -> list[str]:
     parts = []
     if len(result.comparisons):
-        head = ["treatment", "against", f"mean {markdown(title(result.table.metric))}", "gain", "rank-sum difference"]
+        mean = f"mean {markdown(scaled_title(result.table.metric, scale))}"
+        head = ["treatment", "against", mean, "gain", "rank-sum difference"]
         head += ["Bonferroni p", "Holm p", "Wilcoxon-Holm p", "rank-biserial", "median gain, 95 % interval"]
         head += ["probably better / same / worse"]
         rows = []

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ercsatz.pages.text import plain
-from ercsatz.ranking.report.cells import ranked_rows, score_cells, title
+from ercsatz.ranking.report.cells import ranked_rows, scaled_title, score_cells
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
 
@@ -17,10 +17,10 @@ def to_rich(result: RankResult, scale: float = 1.0) -> Table:
         >>> import pandas as pd
         >>> from ercsatz.ranking import rank
         >>> scores = pd.DataFrame({"org": [0.5, 0.6], "nat": [0.55, 0.58]}, index=["meld", "iemocap"])
-        >>> [str(column.header) for column in to_rich(rank(scores, []), scale=100).columns]
+        >>> [str(column.header) for column in to_rich(rank(scores, [])).columns]
         ['score (rank)', 'org', 'nat']
     """
-    table = _table([f"{title(result.table.metric)} (rank)", *result.ranks.columns])
+    table = _table([f"{scaled_title(result.table.metric, scale)} (rank)", *result.ranks.columns])
     for line, row in enumerate(ranked_rows(result, scale)):
         if line == len(result.table.cells):
             table.add_section()
@@ -37,7 +37,7 @@ def scores_to_rich(table: ScoreTable, scale: float = 1.0) -> Table:
         >>> scores_to_rich(ScoreTable.from_frame(pd.DataFrame({"nat": [0.5]}, index=["meld"]))).row_count
         1
     """
-    shown = _table([title(table.metric), *table.cells.columns])
+    shown = _table([scaled_title(table.metric, scale), *table.cells.columns])
     for block in table.cells.index:
         shown.add_row(Text(plain(block)), *map(Text, score_cells(table, block, scale)))
     return shown

@@ -4,14 +4,15 @@ import re
 from collections.abc import Sequence
 
 from ercsatz.pages.text import latex
-from ercsatz.ranking.report.cells import Group, groups, sum_rows, title
+from ercsatz.ranking.report.cells import Group, groups, has_baselines, scaled_title, sum_rows
 from ercsatz.ranking.report.compared import compared, comparison_cells, verdicts
 from ercsatz.ranking.report.views import Cell, score_view
-from ercsatz.ranking.report.words import plural
+from ercsatz.ranking.report.words import one_benchmark, plural
 from ercsatz.ranking.table import ALPHA, RankResult
 
 _PREAMBLE = r"""% Two tables; the document needs \usepackage{booktabs} and no more. Where one is too wide, put its
 % tabular into a \resizebox{\textwidth}{!}{...} (package graphicx), or use table* or a page in landscape.
+% A table of hundreds of rows is more than TeX's memory holds: put it into several tables, or use longtable.
 % A character that a plain article has no glyph for is given by its number, [U+...].
 """
 _SHOWN = {"better", "worse"}
@@ -41,7 +42,8 @@ def to_latex(result: RankResult, scale: float = 1.0) -> str:
 
 def _scores(result: RankResult, scale: float) -> str:
     view = score_view(result, scale)
-    lines = _heads(view.groups, latex(title(result.table.metric)))
+    metric = latex(scaled_title(result.table.metric, scale))
+    lines = _heads(view.groups, metric)
     lines += [_row([latex(block), *map(_score, cells)]) for block, cells in view.rows]
     lines.append(r"\midrule")
     for row in sum_rows(result):
@@ -50,8 +52,8 @@ def _scores(result: RankResult, scale: float) -> str:
         lines.append(_row([latex(row.label), *cells]))
     lower = "" if result.higher_is_better else " A lower score is better."
     caption = (
-        f"{latex(title(result.table.metric))} on each test set, with its rank (1 is the best) as a subscript; the best "
-        f"is bold.{lower}"
+        f"{metric} on each block, with its rank (1 is the best) as a subscript; the best is bold.{lower}"
+        f"{''.join(f' {latex(caution)}' for caution in one_benchmark(result.ranks.index))}"
     )
     return _table(caption, "ranking", "l" + "r" * result.k, lines)
 
@@ -70,7 +72,8 @@ def _heads(gathered: Sequence[Group], corner: str) -> list[str]:
 
 def _comparisons(result: RankResult, scale: float) -> str:
     above = ["", "", r"\multicolumn{2}{c}{mean}", r"\multicolumn{3}{c}{corrected $p$}", r"\multicolumn{2}{c}{gain}"]
-    heads = ["treatment", "baseline", "score", "gain", "Bonferroni", "Holm", "Wilcoxon", "$r$", r"median [95\,\%]"]
+    against, other = ("baseline", "its baseline") if has_baselines(result) else ("against", "the other of its pair")
+    heads = ["treatment", against, "score", "gain", "Bonferroni", "Holm", "Wilcoxon", "$r$", r"median [95\,\%]"]
     lines = [_row(above), r"\cmidrule(lr){3-4} \cmidrule(lr){5-7} \cmidrule(lr){8-9}", _row(heads), r"\midrule"]
     firsts = {next(iter(group.members)) for group in groups(result.table, list(result.ranks.columns))[1:]}
     for line in compared(result, scale):
@@ -79,10 +82,11 @@ def _comparisons(result: RankResult, scale: float) -> str:
         cells = [latex(line.treatment), latex(baseline), *map(_number, (mean, gain)), *p_values[:1]]
         cells += [*map(_number, p_values[1:]), _number(effect), _number(median)]
         lines += [r"\addlinespace"] * (line.treatment in firsts) + [_row(cells)]
+    metric, made = latex(scaled_title(result.table.metric, scale)), plural(len(result.comparisons), "comparison")
     caption = (
-        f"Mean {latex(title(result.table.metric))} of each treatment and its gain over the baseline. Two-sided exact "
-        f"test of rank sums (Eisinga et al. 2017), corrected for {plural(len(result.comparisons), 'comparison')}; bold "
-        f"below {ALPHA:g}. Wilcoxon: signed-rank test, Holm. $r$: rank-biserial correlation."
+        f"Mean {metric} of each treatment and its gain over {other}. Two-sided exact test of rank sums "
+        f"(Eisinga et al. 2017), corrected for {made}; bold below {ALPHA:g}. Wilcoxon: signed-rank test, Holm. "
+        "$r$: rank-biserial correlation."
     )
     return _table(caption, "comparisons", "llrrrrrrr", lines)
 

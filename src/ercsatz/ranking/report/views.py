@@ -8,8 +8,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ercsatz.ranking.adjust import adjust_pairs, bonferroni
-from ercsatz.ranking.report.cells import Group, block_ranks, digits, groups, number, p_text, rank_text, sum_rows, title
-from ercsatz.ranking.report.compared import OTHER_TESTS, Compared, compared, percent, verdicts
+from ercsatz.ranking.report.cells import (
+    Group,
+    block_ranks,
+    digits,
+    groups,
+    number,
+    p_text,
+    rank_text,
+    scaled_title,
+    sum_rows,
+)
+from ercsatz.ranking.report.compared import CONOVER, OTHER_TESTS, Compared, compared, percent, verdicts
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -56,10 +66,10 @@ def score_view(ranked: RankResult | ScoreTable, scale: float) -> ScoreView:
     """The scores of a ranking, or scores that are not ranked."""
     if isinstance(ranked, ScoreTable):
         rows = [(str(block), _cells(ranked, block, scale, None)) for block in ranked.cells.index]
-        return ScoreView(title(ranked.metric), groups(ranked, list(ranked.cells.columns)), rows, [])
+        return ScoreView(scaled_title(ranked.metric, scale), groups(ranked, list(ranked.cells.columns)), rows, [])
     table = ranked.table
     rows = [(str(block), _cells(table, block, scale, block_ranks(ranked, block))) for block in table.cells.index]
-    corner = f"{title(table.metric)} (rank)"
+    corner = f"{scaled_title(table.metric, scale)} (rank)"
     return ScoreView(corner, groups(table, list(ranked.ranks.columns)), rows, _sums(ranked))
 
 
@@ -164,10 +174,13 @@ def _range(low: float, median: float, high: float, span: tuple[float, float]) ->
 
 
 def other_tests(result: RankResult) -> list[tuple[str, str, list[Mark]]]:
-    """Treatment, baseline, and the p-values of the tests that stand beside the main one."""
+    """Treatment, baseline, and the p-values of the tests that stand beside the main one.
+
+    Nothing is marked where nothing can be significant.
+    """
     rows = []
     for row in result.comparisons.to_dict("records"):
-        marks = [Mark(powers(p_text(row[p])), "sure" if row[p] < ALPHA else "") for p in OTHER_TESTS]
+        marks = [_mark(result, math.nan if p == CONOVER and row[p] == 0 else row[p]) for p in OTHER_TESTS]
         rows.append((str(row["treatment"]), str(row["baseline"]), marks))
     return rows
 
@@ -178,9 +191,12 @@ def pair_rows(result: RankResult) -> list[tuple[str, list[Mark]]]:
     matrix = adjust_pairs(result.pairs, bonferroni).loc[order, order].to_numpy()
     rows = []
     for place, name in enumerate(order):
-        marks = [Mark(powers(p_text(p)), "sure" if p < ALPHA else "") for p in matrix[place, :place]]
-        rows.append((str(name), marks))
+        rows.append((str(name), [_mark(result, p) for p in matrix[place, :place]]))
     return rows
+
+
+def _mark(result: RankResult, p: float) -> Mark:
+    return Mark(powers(p_text(p)), "sure" if p < ALPHA and not result.limit else "")
 
 
 def signed(value: float | None, digits: int = 2) -> str:

@@ -1,9 +1,12 @@
 """What was found and what was not, in sentences."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from ercsatz.ranking.metrics import one_point
-from ercsatz.ranking.report.cells import p_text, title
+from ercsatz.ranking.metrics import one_point, shown_scale
+from ercsatz.ranking.report.cells import digits, has_baselines, number, p_text, title
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -12,15 +15,22 @@ _POOL = (
     "(Benavoli, Corani and Mangili 2016)."
 )
 
-
+_SILENT = (
+    "The comparisons are taken as fixed beforehand and are corrected by themselves; with Friedman's test silent, what "
+    "they show is weak evidence."
+)
 _MOST_LISTED = 12
+_ORDER = ("better", "worse", "ahead", "behind", "no")  # of the groups of comparisons, by their first word
+# First parts of names that number blocks and name no benchmark.
+_COUNTERS = {"block", "data", "dataset", "fold", "part", "run", "set", "split", "task", "test"}
 
 
-def sentences(ranked: RankResult | ScoreTable | str) -> list[str]:
+def sentences(ranked: RankResult | ScoreTable | str, scale: float | None = None) -> list[str]:
     """What was found, by which test, how sure, and what cannot be concluded, in plain text.
 
     Args:
         ranked: a ranking; scores that are shown without being ranked; or a sentence that says why there are none.
+        scale: what gains are multiplied with; ``None``: 100 for shares from 0 to 1.
 
     Example:
         >>> import pandas as pd
@@ -34,16 +44,17 @@ def sentences(ranked: RankResult | ScoreTable | str) -> list[str]:
         One score stands in each cell: how far it would move with another seed is not known
         Rank sums depend on all treatments in the table: others beside them can change what is found (Benavoli, Corani and Mangili 2016)
     """  # noqa: E501
-    return [*findings(ranked), *limits(ranked)]
+    return [*findings(ranked, scale), *limits(ranked)]
 
 
-def findings(ranked: RankResult | ScoreTable | str) -> list[str]:
+def findings(ranked: RankResult | ScoreTable | str, scale: float | None = None) -> list[str]:
     """The first of ``sentences``: what was found, and by which test."""
     if isinstance(ranked, str):
         return [ranked]
     if isinstance(ranked, ScoreTable):
         return [_unranked(ranked)]
-    return [*_friedman(ranked), *([ranked.limit] if ranked.limit else _comparisons(ranked))]
+    factor = shown_scale(ranked.table.metric, ranked.table.cells) if scale is None else scale
+    return [*_friedman(ranked), *([ranked.limit] if ranked.limit else _comparisons(ranked, factor))]
 
 
 def limits(ranked: RankResult | ScoreTable | str) -> list[str]:
@@ -51,7 +62,8 @@ def limits(ranked: RankResult | ScoreTable | str) -> list[str]:
     if isinstance(ranked, str):
         return []
     if isinstance(ranked, ScoreTable):
-        return [*_missing(ranked), *ranked.notes, _seeds(ranked, ranked.cells.index)]
+        alone = one_benchmark(ranked.cells.index)
+        return [*_missing(ranked), *ranked.notes, _seeds(ranked, ranked.cells.index), *alone]
     table = ranked.table
     dropped = (
         [f"Not ranked, because a score is missing: {', '.join(map(str, table.dropped))}."] if table.dropped else []
@@ -63,7 +75,24 @@ def limits(ranked: RankResult | ScoreTable | str) -> list[str]:
     )
     lower = [] if ranked.higher_is_better else [f"A lower {title(table.metric)} is better: rank 1 is the lowest."]
     seeds = _seeds(table, ranked.ranks.index)
-    return [*size, *_missing(table), *dropped, *table.notes, *lower, seeds, _POOL]
+    alone = one_benchmark(ranked.ranks.index)
+    return [*size, *_missing(table), *dropped, *table.notes, *lower, seeds, *alone, _POOL]
+
+
+def one_benchmark(blocks: "pd.Index[str]") -> list[str]:
+    """A caution where all blocks are of one benchmark, by the first part of their names; else nothing.
+
+    Example:
+        >>> one_benchmark(pd.Index(["meld_org", "meld_nat"]))
+        ['All blocks are test sets of meld: nothing follows for other benchmarks.']
+        >>> one_benchmark(pd.Index(["meld_org", "iemocap_org"]))
+        []
+    """
+    firsts = {str(block).partition("_")[:2] for block in blocks}
+    ((name, joint),) = firsts if len(firsts) == 1 else (("", ""),)
+    if len(blocks) < 2 or not name or not joint or name.lower() in _COUNTERS:
+        return []
+    return [f"All blocks are test sets of {name}: nothing follows for other benchmarks."]
 
 
 def _unranked(table: ScoreTable) -> str:
@@ -83,34 +112,53 @@ def _friedman(result: RankResult) -> list[str]:
         )
     else:
         how = f"exact p = {p_text(test.p_exact)}"
-    p = test.p if test.p_exact is None else test.p_exact
-    verdict = "shows" if p < ALPHA and result.n > 1 else "does not show"
+    verdict = "shows" if _friedman_shows(result) else "does not show"
     return [
         f"Friedman's test over {plural(result.n, 'block')} and {result.k} treatments {verdict} that the treatments "
         f"differ ({how})."
     ]
 
 
-def _comparisons(result: RankResult) -> list[str]:
+def _friedman_shows(result: RankResult) -> bool:
+    test = result.friedman
+    return test is not None and result.n > 1 and (test.p if test.p_exact is None else test.p_exact) < ALPHA
+
+
+def _comparisons(result: RankResult, scale: float) -> list[str]:
     if result.comparisons.empty:
         return ["No treatment has a baseline in the table, so none were compared."]
-    groups: dict[str, list[str]] = {
-        "better than the baseline": [],
-        "worse than the baseline": [],
-        "no difference shown": [],
-    }
+    groups: dict[str, list[str]] = {}
+    form = f"+.{digits(result.table, scale)}f"
     for row in result.comparisons.to_dict("records"):
-        better = "better" if row["rank_sum_difference"] > 0 else "worse"
-        group = f"{better} than the baseline" if row["p_bonferroni"] < ALPHA else "no difference shown"
-        groups[group].append(f"{row['treatment']} against {row['baseline']} (p = {p_text(row['p_bonferroni'])})")
+        group = _group(result, row)
+        than = "than" if group in ("better", "worse") else "against"
+        gain = number(row["median_difference"] * scale, form)
+        pair = f"{row['treatment']} {than} {row['baseline']}"
+        groups.setdefault(group, []).append(f"{pair} (median gain {gain}, p = {p_text(row['p_bonferroni'])})")
+    ordered = sorted(groups, key=lambda group: _ORDER.index(group.split()[0]))
     ties = f", given the tied ranks in {result.tied_blocks} of the blocks" if result.tied_blocks else ""
-    verdicts = "; ".join(f"{group}: {_listed(pairs)}" for group, pairs in groups.items() if pairs)
-    proof = " A difference that is not shown may still be there." if groups["no difference shown"] else ""
+    verdicts = "; ".join(f"{group}: {_listed(groups[group])}" for group in ordered)
+    proof = " A difference that is not shown may still be there." if ordered[-1].startswith("no") else ""
+    weak = [_SILENT] if not ordered[0].startswith("no") and not _friedman_shows(result) else []
     return [
         f"{verdicts[0].upper()}{verdicts[1:]}. This is by the exact test of rank-sum differences (Eisinga et al. 2017)"
         f"{ties}, two-sided, Bonferroni-corrected for {plural(len(result.comparisons), 'comparison')}, at the "
-        f"{ALPHA:g} level.{proof}"
+        f"{ALPHA:g} level.{proof}",
+        *weak,
     ]
+
+
+def _group(result: RankResult, row: Mapping[Any, Any]) -> str:
+    """What a comparison is told under."""
+    if row["p_bonferroni"] >= ALPHA:
+        return "no difference shown"
+    ahead = row["rank_sum_difference"] > 0
+    table = result.table
+    seeds = table.seeds.loc[result.ranks.index, [row["treatment"], row["baseline"]]].to_numpy().min()
+    point = one_point(table.metric, table.cells)
+    if seeds == 1 and point and round(abs(row["median_difference"]) - point, 12) <= 0:
+        return f"{'ahead' if ahead else 'behind'} in rank, but by no more than one point, which one seed cannot carry"
+    return f"{'better' if ahead else 'worse'}{' than the baseline' if has_baselines(result) else ''}"
 
 
 def _listed(pairs: list[str]) -> str:
