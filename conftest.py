@@ -1,7 +1,15 @@
-"""Modules of an extra that is not installed are not searched for doctests."""
+"""Which tests are collected, and in what order."""
 
 from importlib.util import find_spec
 
+import pytest
+
+# Modules of an extra that is not installed are not searched for doctests.
 collect_ignore = []
 if find_spec("text_generation") is None:
     collect_ignore += ["src/ercsatz/generators/tgi.py", "src/ercsatz/generators/tgi_client.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole commands, which take longest: else one worker is at them when the others are done."""
+    items.sort(key=lambda item: "tests/commands/" not in item.nodeid)
