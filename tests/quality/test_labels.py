@@ -1,6 +1,7 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,10 @@ from ercsatz.benchmarks import load
 from ercsatz.benchmarks.fetch import settings
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.quality.embed import lexical
-from ercsatz.quality.labels import _kappa, label_quality
+from ercsatz.quality.labels import _kappa, label_quality, standard_errors
 from ercsatz.quality.probes import embedding_probe, words_probe
 from ercsatz.resources import resource
+from ercsatz.scores import scores
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -193,3 +195,22 @@ def test_meld_with_shuffled_labels_teaches_nothing(shared):
     assert abs(bad["agreement_kappa_words"]) < 0.05
     assert bad["tstr_w_f1_words"] < bad["majority_w_f1"] + 0.05 < good["tstr_w_f1_words"]
     assert abs(good["agreement_w_f1_words"] - good["real_w_f1_words"]) < 0.08
+
+
+def test_standard_errors_are_those_of_drawing_the_turns_again():
+    rng = np.random.default_rng(0)
+    gold = rng.choice(3, 300, p=[0.7, 0.2, 0.1])
+    said = np.where(rng.random(300) < 0.6, gold, rng.choice(3, 300))
+    drawn = []
+    for _ in range(400):
+        places = rng.integers(300, size=300)
+        found = scores(gold[places].tolist(), said[places].tolist(), LABELS)
+        drawn.append([found["accuracy"], found["w_f1"], found["macro_f1"], found["per_class"]["joy"]["f1"]])
+    errors = standard_errors(scores(gold.tolist(), said.tolist(), LABELS)["confusion"], LABELS)
+    own = [errors[name] for name in ("accuracy", "w_f1", "macro_f1", "f1 joy")]
+    assert own == pytest.approx(np.std(drawn, axis=0).tolist(), rel=0.15)
+    accuracy = (gold == said).mean()
+    assert errors["accuracy"] == pytest.approx((accuracy * (1 - accuracy) / 300) ** 0.5, rel=0.1)
+    assert standard_errors([[5, 0], [0, 0]], ("a", "b")) == dict.fromkeys(
+        ("accuracy", "kappa", "w_f1", "macro_f1", "f1 a", "f1 b"), 0.0
+    )

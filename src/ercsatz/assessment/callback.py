@@ -1,12 +1,13 @@
 """The report of a sweep of assessments. Imported by Hydra before any job, so it imports nothing heavy."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import sweep
+from ercsatz.config import Wandb
 
 
 class AssessmentCallback(Callback):
@@ -14,9 +15,12 @@ class AssessmentCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Read what the jobs left behind; Hydra swallows what is raised here, so that is reported."""
+        folder = Path(config.hydra.sweep.dir)
         try:
-            from ercsatz.assessment.run import merge
+            from ercsatz.assessment.merge import merge
 
-            merge(Path(config.hydra.sweep.dir))
+            since = (folder / "multirun.yaml").stat().st_mtime  # Hydra writes it before the first job
+            if not merge(folder, since, cast(Wandb, OmegaConf.to_object(config.wandb))):
+                sweep.Status.code = 1
         except Exception as error:
             sweep.report(error, "report")

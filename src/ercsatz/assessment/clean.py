@@ -1,17 +1,33 @@
 """A copy of a data set without the dialogues that leak."""
 
+import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from ercsatz.dialogue import Dialogue, atomic_write, read_text, write_jsonl
 from ercsatz.errors import UserError
+from ercsatz.pages.text import csv_text
 from ercsatz.quality.leakage import clean
 
-CARD = "README.md"
+_FRONT_MATTER = re.compile(r"---\n(?P<front>.*?)^---\n(?P<rest>.*)", re.DOTALL | re.MULTILINE)
+CARD, PLOT = "README.md", "labels.png"
 REMOVED = "removed.csv"
+
+
+def refuse_existing(data: Path) -> None:
+    """Refuse to write a copy where there is one.
+
+    Raises:
+        UserError: there is.
+    """
+    target = _target(data)
+    if target.exists():
+        raise UserError(f"assess.fix=true: {target} is there already. Delete it, or use it: data.name={target.name}")
 
 
 def write_clean(data: Path, splits: Mapping[str, Sequence[Dialogue]], offenders: pd.DataFrame) -> Path:
@@ -20,29 +36,50 @@ def write_clean(data: Path, splits: Mapping[str, Sequence[Dialogue]], offenders:
     Its card is that of the data set with a section about what was left out; ``removed.csv`` names it.
 
     Raises:
-        UserError: there is such a folder already.
+        UserError: nothing of a split would be left.
     """
-    target = data.with_name(f"{data.name}_clean")
-    if target.exists():
-        raise UserError(f"{target} is there already. Delete it, or use it: data.path={target}")
-    cleaned = clean(splits, offenders)
+    target, cleaned = _target(data), clean(splits, offenders)
+    for split, dialogues in cleaned.splits.items():
+        if not dialogues:
+            raise UserError(
+                f"assess.fix=true: there is no clean copy of {data}, as all {len(splits[split])} dialogues of its "
+                f"{split} split would be left out."
+            )
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{target.name}-") as made:
         folder = Path(made, target.name)
         for split, dialogues in cleaned.splits.items():
             write_jsonl(folder / f"{split}.jsonl", dialogues)
         with atomic_write(folder / CARD) as file:
             file.write(_card(data / CARD, splits, cleaned.splits))
-        with atomic_write(folder / REMOVED) as file:
-            cleaned.removed.to_csv(file, index=False, lineterminator="\n")
+        write_csv(folder / REMOVED, cleaned.removed)
+        if (data / PLOT).is_file():  # the card shows it
+            shutil.copyfile(data / PLOT, folder / PLOT)
         folder.rename(target)
     return target
 
 
+def write_csv(path: Path, rows: pd.DataFrame) -> None:
+    """Write a table, whole or not at all, in which no text is taken for a formula."""
+    with atomic_write(path) as file:
+        inert = rows.map(lambda value: csv_text(value) if isinstance(value, str) else value)
+        inert.to_csv(file, index=False, lineterminator="\n")
+
+
+def _target(data: Path) -> Path:
+    return data.with_name(f"{data.name}_clean")
+
+
 def _card(original: Path, before: Mapping[str, Sequence[Dialogue]], after: Mapping[str, Sequence[Dialogue]]) -> str:
+    """The original's, whose front matter names the files that there are now: a hub reads no others."""
     card = read_text(original) if original.is_file() else ""
+    parts = _FRONT_MATTER.fullmatch(card)
+    front, rest = (yaml.safe_load(parts["front"]) or {}, parts["rest"]) if parts else ({}, card)
+    files = [{"split": split, "path": f"{split}.jsonl"} for split in after]
+    front["configs"] = [{"config_name": "default", "data_files": files}]
     sizes = ", ".join(f"{split} {len(before[split]):,} to {len(after[split]):,} dialogues" for split in before)
     return (
-        f"{card.rstrip()}\n\n## Cleaned\n\nDialogues that repeat something of the real validation and test sets were "
-        f"left out by `assess.py assess.fix=true`: {sizes}. {REMOVED} names them, each with its worst offence. Counts "
-        "and figures above are those of the data set before.\n"
-    ).lstrip()
+        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{rest.strip()}\n\n## Cleaned\n\n"
+        "Dialogues that repeat something of the real validation and test sets were left out by "
+        f"`assess.py assess.fix=true`: {sizes}. `{REMOVED}` names them, each with its worst offence. Counts and "
+        "figures above are those of the data set before, and its Parquet files have no copy.\n"
+    )

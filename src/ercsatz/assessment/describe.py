@@ -33,10 +33,10 @@ _WORDS = {
     "mtld": ("MTLD", "words in a row until the variety of words falls off"),
     "self_bleu": ("self-BLEU", "how like each turn is to the other turns, by n-grams"),
     "vendi": ("Vendi score", "effective number of different turns in the sample"),
-    "clusters": ("clusters", "number with the best silhouette"),
-    "entropy": ("entropy of clusters", "in bits"),
-    "evenness": ("evenness of clusters", "entropy over the greatest possible"),
-    "largest_share": ("largest cluster", "share of the turns"),
+    "clusters": ("clusters reached", "of those that real turns make"),
+    "entropy": ("entropy of clusters", "how turns are spread over them, in bits"),
+    "evenness": ("evenness of clusters", "entropy over the greatest possible, 0 to 1"),
+    "largest_share": ("largest cluster", "its share of the turns"),
     "js_labels": ("emotions", "Jensen-Shannon distance, 0 to 1"),
     "js_turn_lengths": ("turn lengths", "Jensen-Shannon distance, 0 to 1"),
     "js_dialogue_lengths": ("dialogue lengths", "Jensen-Shannon distance, 0 to 1"),
@@ -83,6 +83,21 @@ _PROBED = {
     "tstr_w_f1": ("TSTR W-F1", "trained on synthetic, tested on real"),
     "trts_w_f1": ("TRTS W-F1", "trained on real, tested on synthetic"),
 }
+
+
+_TRUST = {
+    "first_called_more_natural": "the dialogue shown first is called the more natural one (0.5: no bias)",
+    "choice_follows_order": "pairs of which the two orders are judged differently",
+}
+
+
+def trust(name: str) -> str:
+    """What a figure about the judge is called.
+
+    >>> trust("alpha_emotional_fit")
+    "Krippendorff's alpha of emotional fit"
+    """
+    return _TRUST.get(name) or f"Krippendorff's alpha of {name.removeprefix('alpha_').replace('_', ' ')}"
 
 
 def describe(line: Line) -> Words:

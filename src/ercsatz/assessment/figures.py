@@ -1,56 +1,171 @@
-"""Figures of an assessment: all figures over their marks, and maps of what is said."""
+"""Figures of an assessment: all figures over their marks, how often each emotion occurs, and maps of what is said."""
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
-from ercsatz.assessment.describe import describe
-from ercsatz.assessment.record import Assessment, Line
+from ercsatz.assessment.describe import FAMILIES, describe
+from ercsatz.assessment.record import Assessment, Line, rows
+from ercsatz.assessment.verdict import tolerance
 from ercsatz.pages.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
 from ercsatz.pages.text import plain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^vPX*"
 _MOST = 8.0  # times the mark, on either side; what is further lies on the edge
-_SHOWN = ("diversity", "clusters", "realism", "labels", "human")
-_ROW, _WIDTH, _FOOT = 15.0, 440.0, 46.0  # points
+_FAMILIES = ("diversity", "clusters", "realism", "labels", "human")
+# Other figures say the same of the labels, or of the clusters.
+_LEFT_OUT = ("accuracy", "macro_f1", "agreement_w_f1", "entropy", "clusters")
+_ROW, _WIDTH, _FOOT = 14.0, 372.0, 34.0  # points; a phone is as wide
+_KEYS = 4  # in a line of the legend
+_BAR = 0.84  # of the room of an emotion
+
+
+class _Row(NamedTuple):
+    title: str
+    lines: list[Line | None]
 
 
 def overview(found: Sequence[Assessment]) -> "Figure":
-    """Each figure over its mark, on a logarithmic axis: a row per measure, a dot per data set."""
-    names = [describe(line).title for line in _ratioed(found[0])]
+    """Each figure over its mark, on a logarithmic axis: a row per measure, a dot per data set.
+
+    A grey bar is what counts as no difference.
+    """
+    shown = _overview_rows(found)
     with drawing():
-        height = _FOOT + _ROW * max(1, len(names)) + 14 * len(found)
+        head = _ROW * math.ceil(len(found) / _KEYS)
+        height = _FOOT + _ROW * len(shown) + head
         figure = new_figure(_WIDTH, height)
-        axes = figure.add_axes((0.4, _FOOT / height, 0.58, _ROW * max(1, len(names)) / height))
+        axes = figure.add_axes((0.4, _FOOT / height, 0.5, 1 - (_FOOT + head) / height))
         axes.axvline(1, color=INK, linewidth=0.9)
-        for place, each in enumerate(found):
-            ratios = {describe(line).title: _ratio(line) or math.nan for line in _ratioed(each)}
-            axes.plot(
-                [ratios.get(name, math.nan) for name in names], range(len(names)), _MARKERS[place % len(_MARKERS)],
-                color=SERIES[(place + 1) % len(SERIES)], markersize=5, alpha=0.85, label=plain(each.data),
-                clip_on=False,
-            )  # fmt: skip
+        for place, row in enumerate(shown):
+            _overview_row(axes, place, row)
         axes.set_xscale("log", base=2)
         axes.set_xlim(1 / _MOST, _MOST)
-        axes.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], ["≤ 1/8", "1/4", "1/2", "1", "2", "4", "≥ 8"])
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel("value over its mark, real against real", color=MUTED, fontsize=8)
+        axes.set_xticks([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], ["≤ 1/8", "1/4", "1/2", "real", "2", "4", "≥ 8"])
+        axes.set_yticks(range(len(shown)), [row.title for row in shown], fontsize=8)
+        for tick, row in zip(axes.get_yticklabels(), shown, strict=True):
+            tick.set_fontweight("normal" if row.lines else "bold")
+        axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
+        axes.set_xlabel("times what real dialogues have", color=MUTED, fontsize=8)
         axes.tick_params(axis="y", length=0)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handletextpad=0.2)
-        left = max(text_size(text)[0] for text in axes.get_yticklabels()) + 10
+        axes.tick_params(axis="x", labelsize=8)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        _legend(axes, found)
+        left = max((text_size(text)[0] for text in axes.get_yticklabels()), default=0.0) + 8
         box = axes.get_position()
-        axes.set_position((left / _WIDTH, box.y0, 0.97 - left / _WIDTH, box.height))
+        axes.set_position((left / _WIDTH, box.y0, 0.84 - left / _WIDTH, box.height))
     return figure
 
 
+def _overview_rows(found: Sequence[Assessment]) -> list[_Row]:
+    shown = []
+    for family in _FAMILIES:
+        lines = [
+            row
+            for row in rows(found, family)
+            if any(_ratio(line) is not None for line in row)
+            and not any(part in next(line.name for line in row if line) for part in _LEFT_OUT)
+        ]
+        if lines:
+            shown.append(_Row(FAMILIES[family], []))
+        shown += [_Row(describe(next(line for line in row if line)).title, row) for row in lines]
+    return shown
+
+
+def _overview_row(axes: "Axes", place: int, row: _Row) -> None:
+    if not row.lines:
+        axes.axhline(place - 0.5, color=RULE, linewidth=0.6)
+        return
+    present = [line for line in row.lines if line is not None and _ratio(line) is not None]
+    room = max(tolerance(line) / line.mark for line in present if line.mark)
+    axes.barh(place, min(_MOST, 1 + room) - max(1 / _MOST, 1 - room), 0.7, max(1 / _MOST, 1 - room), color=RULE)
+    apart = min(0.22, 0.6 / len(row.lines))
+    for number, line in enumerate(row.lines):
+        if line is not None and (ratio := _ratio(line)) is not None:
+            height = place + apart * (number - (len(row.lines) - 1) / 2)
+            marker = _MARKERS[number % len(_MARKERS)]
+            axes.plot(ratio, height, marker, color=_colour(number), markersize=4.5, alpha=0.85, clip_on=False)
+    better = {"higher": "more is better", "lower": "less is better", "real": ""}[present[0].better]
+    axes.annotate(
+        better, (1, place), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=6.5, color=MUTED
+    )
+
+
+def _legend(axes: "Axes", found: Sequence[Assessment]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linestyle="", marker=_MARKERS[place % len(_MARKERS)], color=_colour(place), markersize=5)
+        for place in range(len(found))
+    ]
+    axes.figure.legend(
+        handles, [plain(each.data) for each in found], loc="upper left", ncols=_KEYS, borderaxespad=0,
+        handletextpad=0.2, columnspacing=1.2, fontsize=8,
+    )  # fmt: skip
+
+
+def _colour(place: int) -> str:
+    """Of a data set; the first of all colours is the real one's."""
+    return SERIES[1 + place % (len(SERIES) - 1)]
+
+
+def _ratio(line: Line | None) -> float | None:
+    if line is None or line.value is None or not line.mark or line.mark < 0:
+        return None
+    return min(_MOST, max(1 / _MOST, line.value / line.mark))
+
+
+def emotions(found: Sequence[Assessment]) -> "Figure":
+    """Utterances by emotion in the training splits, on a logarithmic axis: the real one and all data sets.
+
+    In the manner of Fig. 2 of Kaplan, Carneiro and Wermter (2025).
+    """
+    from matplotlib.ticker import LogLocator
+
+    sets = {found[0].real: found[0].label_counts[found[0].real]["train"]}
+    sets |= {each.data: each.label_counts[each.data]["train"] for each in found}
+    labels, width = list(sets[found[0].real]), _BAR / len(sets)
+    with drawing():
+        figure = new_figure(_WIDTH, 180)
+        axes = figure.add_axes((0.12, 0.12, 0.87, 0.86))
+        present = [n for counts in sets.values() for n in counts.values() if n]
+        low = min(present, default=1) / 2
+        for place, counts in enumerate(sets.values()):
+            middles = [x + (place - (len(sets) - 1) / 2) * width for x in range(len(labels))]
+            heights = [max(0.0, counts[label] - low) for label in labels]
+            axes.bar(middles, heights, 0.9 * width, low, color=_colour(place - 1) if place else SERIES[0])
+        axes.set_yscale("log")
+        axes.set_ylim(low, 1.3 * max(present, default=1))
+        axes.yaxis.set_major_locator(
+            LogLocator(subs=(1.0, 2.0, 5.0) if max(present, default=1) < 200 * low else (1.0,))
+        )
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_minor_formatter("")
+        axes.set_xticks(range(len(labels)), [plain(label) for label in labels])
+        axes.set_ylabel("utterances", color=MUTED, fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="x", visible=False)
+    return figure
+
+
+def emotions_key(found: Sequence[Assessment]) -> list[tuple[int, str]]:
+    """What the colours of ``emotions`` stand for."""
+    return [(0, found[0].real)] + [(SERIES.index(_colour(place)), each.data) for place, each in enumerate(found)]
+
+
 def maps(found: Sequence[Assessment], labels: Sequence[str]) -> list[Markup]:
-    """What is said on the two main axes of the real turns: a panel for the real ones and for each data set."""
+    """What is said on the two main axes of real turns: a panel for those and for each data set.
+
+    Each data set is beside real turns of its own draw; those of the first are shown.
+    """
     panels = [("real", found[0].points["real"])] + [(each.data, each.points["own"]) for each in found]
     everything = [point for _, points in panels for point in points]
     limits = [_limits([point[axis] for point in everything]) for axis in (0, 1)]
@@ -81,14 +196,3 @@ def _limits(values: list[float]) -> tuple[float, float]:
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = 0.05 * (high - low) or 0.5
     return low - room, high + room
-
-
-def _ratioed(found: Assessment) -> list[Line]:
-    lines = [line for line in found.lines if line.emotion is None and line.family in _SHOWN]
-    return [line for line in lines if _ratio(line) is not None]
-
-
-def _ratio(line: Line) -> float | None:
-    if line.value is None or not line.mark or line.mark < 0:
-        return None
-    return min(_MOST, max(1 / _MOST, line.value / line.mark))

@@ -1,8 +1,9 @@
 """What an assessment leaves behind: ``assessment.json``. Reports read only these."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ercsatz.quality.measure import Better, Measure
 
 SCHEMA = 1
 FILE = "assessment.json"
+_NINETEEN_OF_20 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Line:
         family: see ``quality.measure.Measure``, as for name, better, n, of, undefined, emotion and test.
         values: of the data set, one per random draw that it was measured on; empty where it is undefined.
         marks: of real dialogues, measured in the same way; empty where there is no mark.
+        chance: how far value and mark differ by chance in 19 of 20 cases, were the data set real dialogues; ``None``
+            where that is unknown.
         p: of a test of the data set.
         mark_p: of the same test of the real dialogues.
     """
@@ -35,6 +39,7 @@ class Line:
     n: int
     of: int
     undefined: str = ""
+    chance: float | None = None
     p: float | None = None
     mark_p: float | None = None
     test: str = ""
@@ -88,6 +93,11 @@ class Assessment:
     judge: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
+    @property
+    def real(self) -> str:
+        """What the real data set is called."""
+        return f"{self.benchmark}_org"
+
     def write(self, path: Path) -> None:
         """Write it whole or not at all."""
         with atomic_write(path) as file:
@@ -106,19 +116,63 @@ def read(path: Path) -> Assessment:
         raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg}). Delete it and assess again.") from None
     if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
         raise UserError(f"{path}: no assessment of schema {SCHEMA}. Delete it and assess again.")
-    lines = (
-        Line(**{**line, "values": tuple(line["values"]), "marks": tuple(line["marks"])}) for line in found["lines"]
-    )
-    return Assessment(**{**found, "lines": tuple(lines)})
+    return Assessment(**{**found, "lines": tuple(map(read_line, found["lines"]))})
 
 
-def line(measures: list[Measure], marks: list[Measure]) -> Line:
-    """A figure that was measured on several draws, with its marks; the first that is undefined says why."""
-    values = tuple(measure.value for measure in measures if measure.value is not None)
-    complete = values if len(values) == len(measures) else ()
+def rows(found: Sequence[Assessment], family: str) -> list[list[Line | None]]:
+    """A row per figure of a family that any data set has, one line per data set; figures of single emotions aside."""
+    keyed = [
+        {line.name: line for line in each.lines if line.family == family and line.emotion is None} for each in found
+    ]
+    return [[lines.get(name) for lines in keyed] for name in dict.fromkeys(name for lines in keyed for name in lines)]
+
+
+def key_of(measure: Measure) -> tuple[str, str | None]:
+    """What tells a measure from others of its family."""
+    return measure.name, measure.emotion
+
+
+def single(measure: Measure, mark: Measure | None) -> Line:
+    """A figure that was measured once, with its mark."""
+
+    def chance(*_: Sequence[float]) -> float | None:
+        errors = [each.error for each in (measure, mark) if each is not None and each.error is not None]
+        return _NINETEEN_OF_20 * math.hypot(*errors) if len(errors) == 2 else None
+
+    return several([measure], [] if mark is None else [mark], chance)
+
+
+def several(
+    measures: Sequence[Measure],
+    marks: Sequence[Measure],
+    chance: Callable[[Sequence[float], Sequence[float]], float | None],
+) -> Line:
+    """A figure that was measured on several draws, with its marks.
+
+    A figure is undefined if it is on any draw, and the first that is says why; so is a mark.
+    """
     first = measures[0]
+    values = tuple(measure.value for measure in measures if measure.value is not None)
     why = next((measure.undefined for measure in measures if measure.value is None), "")
-    made = Line(first.family, first.name, first.emotion, first.better, complete, (), first.n, first.of, why)
-    found = tuple(mark.value for mark in marks if mark.value is not None)
-    mark_p = marks[0].p if marks else None
-    return replace(made, marks=found, p=first.p, mark_p=mark_p, test=first.test)
+    given = tuple(mark.value for mark in marks if mark.value is not None)
+    complete = len(given) == len(marks) > 0
+    return Line(
+        family=first.family,
+        name=first.name,
+        emotion=first.emotion,
+        better=first.better,
+        values=() if why else values,
+        marks=given if complete else (),
+        n=first.n,
+        of=first.of,
+        undefined=why,
+        chance=chance(values, given) if complete and not why else None,
+        p=first.p,
+        mark_p=marks[0].p if marks else None,
+        test=first.test,
+    )
+
+
+def read_line(found: Mapping[str, Any]) -> Line:
+    """A line from its JSON form."""
+    return Line(**{**found, "values": tuple(found["values"]), "marks": tuple(found["marks"])})

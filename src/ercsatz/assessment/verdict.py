@@ -1,17 +1,16 @@
-"""What a figure means beside its mark, in words."""
+"""What a figure means beside its mark."""
 
-import math
-import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ercsatz.assessment.record import Assessment, Line
+from ercsatz.assessment.record import Line
 
 Word = Literal["as real", "better", "worse", "no mark", "undefined"]
 
 SIGNIFICANT = 0.05
-_SHARE = 0.02  # of the mark: smaller differences are none, however steady
-_DEVIATIONS = 2
+_SHARE = 0.02  # of the mark: smaller differences are none, however certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,138 +24,62 @@ class Verdict:
 def verdict(line: Line) -> Verdict:
     """Compare a figure with its mark.
 
-    ``as real``: within two standard deviations of the difference of two draws, or within 2 % of the mark. Where there
-    was one draw only, the latter. A test of the splits is ``as real`` if it is not significant at .05. ``better``
-    where ``real`` is best does not exist: further from real is worse, on either side.
+    ``as real``: they differ by no more than chance explains in 19 of 20 cases, or by no more than 2 % of the mark; of a
+    test, it is not significant at .05. Where the closest to real is best, there is no ``better``: further away is worse
+    on either side. Splits that are significantly apart, but no further than those of the real data set, are as real.
     """
     if line.value is None:
         return Verdict("undefined")
     if line.mark is None:
         return Verdict("no mark")
     difference = line.value - line.mark
-    if line.p is not None:
-        return Verdict("worse" if line.p < SIGNIFICANT else "as real", difference)
-    if abs(difference) <= tolerance(line):
-        return Verdict("as real", difference)
+    same = abs(difference) <= tolerance(line) if line.p is None else line.p >= SIGNIFICANT
     good = line.better != "real" and (difference > 0) == (line.better == "higher")
+    if same or (good and line.family == "splits"):
+        return Verdict("as real", difference)
     return Verdict("better" if good else "worse", difference)
 
 
 def tolerance(line: Line) -> float:
     """The largest difference that is none."""
-    spread = math.hypot(*(statistics.stdev(each) for each in (line.values, line.marks) if len(each) > 1))
-    return max(_DEVIATIONS * spread, _SHARE * abs(line.mark or 0.0))
+    return max(line.chance or 0.0, _SHARE * abs(line.mark or 0.0))
 
 
-def headline(found: Assessment) -> str:
-    """One sentence: how many of the figures are as real."""
-    words = [verdict(line).word for line in found.lines if line.emotion is None]
-    count = {word: words.count(word) for word in ("as real", "better", "worse")}
-    marked = sum(count.values())
-    return (
-        f"{found.data}: of {marked} figures with a mark, {count['as real']} are as in real dialogues, "
-        f"{count['better']} better and {count['worse']} worse."
-    )
-
-
-def sentences(found: Assessment) -> list[str]:
-    """What was found, in plain words: variety, likeness, labels, leaks, splits, the judge."""
-    lines = {line.name: line for line in found.lines if line.emotion is None}
-    said = [headline(found), *_told(lines)]
-    said += [*_utility(lines), _leaks(found, lines), _splits(found), _judged(found)]
-    return [sentence for sentence in said if sentence]
+def count(lines: Iterable[Line]) -> Counter[Word]:
+    """How many figures have which verdict; those of single emotions, and those without a mark, do not count."""
+    words = Counter(verdict(line).word for line in lines if line.emotion is None)
+    return Counter({word: words[word] for word in ("as real", "better", "worse")})
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; ``-`` for none."""
+    """Three significant digits or so; ``-`` for none."""
     if value is None:
         return "-"
-    if value == 0 or 0.001 <= abs(value) < 1000:
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2g}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
+
+
+def mark_of(row: Sequence[Line | None]) -> str:
+    """The mark of a figure of several data sets, ``±`` what counts as none; the range, where the marks differ by more.
+
+    They differ where data sets of different sizes are compared with as much of the real one.
+    """
+    lines = [line for line in row if line is not None and line.mark is not None]
+    if not lines:
+        return ""
+    marks, room = [line.mark for line in lines if line.mark is not None], max(map(tolerance, lines))
+    low, high = min(marks), max(marks)
+    if number(low) == number(high) or high - low <= room:
+        text = number(sum(marks) / len(marks))
+        if lines[0].mark_p is not None:
+            return f"{text} (p = {lines[0].mark_p:.3f})"
+        return text if lines[0].p is not None else f"{text} ± {number(room)}"
+    return f"{number(low)} to {number(high)}"
 
 
 def beside(line: Line) -> str:
-    """A value beside its mark: ``0.912 (real 0.503)``."""
-    real = f" (real {number(line.mark)})" if line.marks else ""
-    return f"{number(line.value)}{real}"
-
-
-_KEY = {
-    "distinct_2": ("variety of word pairs", "distinct-2"),
-    "vendi": ("variety of meaning", "Vendi score"),
-    "js_labels": ("distribution of emotions", "Jensen-Shannon distance"),
-    "js_transitions": ("which emotion follows which", "Jensen-Shannon distance"),
-    "c2st_auc": ("how well a classifier tells it from real turns", "AUC, 0.5 is not at all"),
-    "coverage": ("share of real turns that it comes near to", "coverage"),
-}
-
-
-def _told(lines: dict[str, Line]) -> list[str]:
-    groups: dict[str, list[str]] = {"worse": [], "better": [], "as real": []}
-    for name, (what, figure) in _KEY.items():
-        if name in lines and (word := verdict(lines[name]).word) in groups:
-            groups[word].append(f"{what} ({figure} {beside(lines[name])})")
-    titles = {"worse": "Worse than real against real", "better": "Better", "as real": "As real against real"}
-    return [f"{titles[word]}: {'; '.join(parts)}." for word, parts in groups.items() if parts]
-
-
-def _utility(lines: dict[str, Line]) -> list[str]:
-    floor = lines["majority_w_f1"].value if "majority_w_f1" in lines else None
-    said = []
-    if (line := lines.get("tstr_w_f1_words")) and line.value is not None:
-        said.append(
-            f"A probe (TF-IDF + logistic regression) that learnt from it reaches W-F1 {_points(line.value)} on the "
-            f"real test set, one that learnt from real dialogues {_points(line.mark)}; always the most frequent "
-            f"emotion gives {_points(floor)}."
-        )
-    if (line := lines.get("agreement_w_f1_words")) and line.value is not None:
-        said.append(
-            f"The probe that learnt from real dialogues agrees with its labels at W-F1 {_points(line.value)}, and with "
-            f"those of the real test set at {_points(line.mark)}."
-        )
-    return said
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _leaks(found: Assessment, lines: dict[str, Line]) -> str:
-    leaking = lines.get("leaking")
-    if leaking is None or leaking.value is None:
-        return ""
-    count = len({(row["split"], row["dialogue"]) for row in found.offenders})
-    if not count:
-        return "Nothing in it repeats the real validation and test sets."
-    return (
-        f"{count:,} of its {leaking.n:,} dialogues repeat something of the real validation and test sets "
-        f"({100 * leaking.value:.1f} %; of the real training split {100 * (leaking.mark or 0):.1f} % do). "
-        "assess.fix=true writes a copy without them."
-    )
-
-
-def _splits(found: Assessment) -> str:
-    differ = [row["name"] for row in found.tests if row["p_holm"] < SIGNIFICANT]
-    if not found.tests:
-        return ""
-    if not differ:
-        return "Its splits are not shown to differ (permutation tests of whole dialogues, Holm-corrected)."
-    return (
-        f"Its splits differ in {', '.join(map(_plain, differ))} (permutation tests of whole dialogues, Holm-corrected, "
-        f"p < {SIGNIFICANT})."
-    )
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("js_").replace("_", " ")
-
-
-def _judged(found: Assessment) -> str:
-    if found.judge.get("not_judged"):
-        return str(found.judge["not_judged"])
-    line = next((line for line in found.lines if line.name == "called_more_natural"), None)
-    if line is None or line.value is None:
-        return f"No figure from the judge: {line.undefined if line else 'nothing was judged'}."
-    by, share = found.judge["by"], 100 * line.value
-    return f"The judge ({by}) calls it more natural than the real dialogue in {share:.0f} % of pairs."
+    """A value beside its mark: ``0.912, real 0.503``."""
+    return f"{number(line.value)}, real {number(line.mark)}" if line.marks else number(line.value)

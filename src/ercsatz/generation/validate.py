@@ -68,7 +68,7 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
     base = config.persona.base
     yield "persona.base", base, base is not PersonaStep.write, "sample or off: base personas come from the inventories"
     yield from generator_rules(config.generator)
-    yield from _check_rules(config.checks)
+    yield from check_rules(config.checks)
     yield from _place_rules(config)
 
 
@@ -153,7 +153,8 @@ def generator_rules(generator: Generator) -> Iterator[Rule]:
         yield at_least_1("generator.batch_size", generator.batch_size)
 
 
-def _check_rules(checks: Checks) -> Iterator[Rule]:
+def check_rules(checks: Checks) -> Iterator[Rule]:
+    """What holds of the checks on dialogues."""
     leakage = checks.leakage
     yield "checks.near_duplicate", checks.near_duplicate, 0.5 <= checks.near_duplicate <= 1, "from 0.5 to 1"
     for key in ("words", "ngram"):

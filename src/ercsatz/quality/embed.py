@@ -32,13 +32,14 @@ class Embedder:
 def lexical(texts: Sequence[str], width: int = 128, seed: int = 0) -> Embedder:
     """TF-IDF of words and of pairs of words, cut down by a singular value decomposition (latent semantic analysis).
 
-    Fitted on the real training texts alone: so all data sets, and real against real, are measured in one space, and
-    adding a data set changes no other's figures. Pairs, of which those count that two texts have, are there because
-    words alone cannot tell a sentence from its words in any order. The last column is 1 for a text of which nothing
-    is known, else 0: such texts are like each other and like nothing else. Counts enter as 1 + log.
+    Fit it on real texts alone, so that all data sets, and real against real, are measured in one space, and on none
+    that are compared: real texts that it has seen are richer to it than all that it has not. Pairs, of which those
+    count that two texts have, are there because words alone cannot tell a sentence from its words in any order. The
+    last column is 1 for a text of which nothing is known, else 0: such texts are like each other and like nothing else.
+    Counts enter as 1 + log.
 
     Args:
-        texts: of the real training split; they may be few, or without words.
+        texts: to fit it on; they may be few, or without words.
         width: of the vectors at the most.
         seed: of the decomposition.
 

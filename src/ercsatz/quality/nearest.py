@@ -13,7 +13,11 @@ from ercsatz.quality.measure import Better, Measure, draw_turns, undefined
 
 _CELLS = 4_000_000  # of a block of similarities: 16 MB
 _EQUAL = 1e-5  # distances so near each other differ by rounding
-_BETTER: dict[str, Better] = {"nearest_median": "real", "nearest_percentile_1": "real", "closer_to_held_out": "lower"}
+_BETTER: dict[str, Better] = {
+    "nearest_median": "higher",
+    "nearest_percentile_1": "higher",
+    "closer_to_held_out": "lower",
+}
 
 
 @dataclass(frozen=True, slots=True)

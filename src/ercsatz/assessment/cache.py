@@ -1,0 +1,78 @@
+"""What was measured once is not measured again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ercsatz.assessment.draws import Fit, Sizes
+from ercsatz.assessment.measures import Measured, Say, Splits, measure
+from ercsatz.assessment.record import read_line
+from ercsatz.code import code_sha256
+from ercsatz.config import AssessConfig
+from ercsatz.dialogue import Dialogue, atomic_write, fingerprint, read_text
+from ercsatz.quality.distances import has_mauve
+from ercsatz.quality.embed import lexical, pretrained, remembering
+from ercsatz.training.stage import checkpoint_identity
+
+LEXICAL = "lexical"
+_CODE = (
+    *("quality", "assessment/measures.py", "assessment/draws.py", "assessment/record.py"),
+    *("leaks.py", "overlap.py", "embedding.py", "scores.py", "ranking/adjust.py"),
+)
+
+
+def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measured:
+    """Measure a data set, or read what was measured of the same data in the same way.
+
+    The judge is not part of it; it has its journal.
+
+    Raises:
+        UserError: the embedder cannot be opened.
+    """
+    path = Path(config.paths.cache) / "assessments" / f"{_key(config, real, own)}.json"
+    if path.is_file():
+        say("measured before")
+        return _read(path)
+    sizes, labels = _sizes(config), list(config.benchmark.labels)
+    found = measure(real, own, labels, _fit(config), config.checks.leakage, sizes, say)
+    with atomic_write(path) as file:
+        json.dump(asdict(found), file, ensure_ascii=False, allow_nan=False)
+    return found
+
+
+def _key(config: AssessConfig, real: Splits, own: Splits) -> str:
+    package = Path(__file__).resolve().parents[1]
+    files = [package / place for place in _CODE]
+    description = {
+        "real": _fingerprints(real),
+        "own": _fingerprints(own),
+        "embedder": checkpoint_identity(config.assess.embedder),
+        "labels": list(config.benchmark.labels),
+        "rules": asdict(config.checks.leakage),
+        "sizes": asdict(_sizes(config)),
+        "mauve": has_mauve(),
+        "code": code_sha256(f for path in files for f in (sorted(path.glob("*.py")) if path.is_dir() else [path])),
+    }
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fingerprints(splits: Mapping[str, Sequence[Dialogue]]) -> dict[str, str]:
+    return {split: fingerprint(dialogues) for split, dialogues in splits.items()}
+
+
+def _sizes(config: AssessConfig) -> Sizes:
+    return Sizes(config.assess.dialogues, config.assess.sample, config.assess.halves, config.seed)
+
+
+def _fit(config: AssessConfig) -> Fit:
+    if config.assess.embedder == LEXICAL:
+        return lambda texts: remembering(lexical(texts, seed=config.seed))
+    encoder = remembering(pretrained(config.assess.embedder, "assess.embedder"))
+    return lambda _: encoder
+
+
+def _read(path: Path) -> Measured:
+    found = json.loads(read_text(path))
+    return Measured(**{**found, "lines": tuple(map(read_line, found["lines"]))})

@@ -1,0 +1,207 @@
+"""Measures that depend on what is drawn, each on several random halvings of the real training split.
+
+Of each halving the first half is the reference. The data set is compared with it, and so is the other half: that is
+the mark. Nothing else may tell the three apart. So an embedder that is fitted is fitted on none of them, but on the
+held-out splits: real turns that it has seen would look richer than all that it has not, and unlike them.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import t
+
+from ercsatz.assessment.record import Line, key_of, several
+from ercsatz.dialogue import Dialogue
+from ercsatz.quality.clusters import Centres, centres, clusters, common_counts
+from ercsatz.quality.diversity import diversity
+from ercsatz.quality.embed import Embedder
+from ercsatz.quality.measure import Measure, draw_turns, same_words, shuffled
+from ercsatz.quality.nearest import nearest
+from ercsatz.quality.realism import Size, realism
+
+Fit = Callable[[Sequence[str]], Embedder]
+_MAPPED = 800  # turns of each data set on the map
+_SURE = 0.975  # a difference in 19 of 20 cases is no larger, on either side
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """See ``config.Assess``."""
+
+    dialogues: int | None
+    sample: int
+    halves: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """A random halving.
+
+    Attributes:
+        seed: of it.
+        reference: the first half of the real dialogues.
+        rest: the other half.
+        other: as many of it as are compared.
+        own: as many of the data set.
+    """
+
+    seed: int
+    reference: list[Dialogue]
+    rest: list[Dialogue]
+    other: list[Dialogue]
+    own: list[Dialogue]
+
+
+class Draws:
+    """All draws.
+
+    Args:
+        real: the training split.
+        held_out: the validation and test sets.
+        own: the data set's training split.
+        fit: makes an embedder from texts.
+        sizes: how much is drawn.
+
+    Attributes:
+        size: how much of each is compared.
+    """
+
+    def __init__(
+        self,
+        real: Sequence[Dialogue],
+        held_out: Sequence[Dialogue],
+        own: Sequence[Dialogue],
+        fit: Fit,
+        sizes: Sizes,
+    ) -> None:
+        self._held_out, self._fit, self._embedder = held_out, fit, fit(texts_of(held_out))
+        half = len(real) // 2
+        dialogues = min(half, len(own), sizes.dialogues or half)
+        self._sizes, self._totals, self._draws = sizes, (len(real), len(own)), []
+        for seed in range(sizes.seed, sizes.seed + sizes.halves):
+            mixed = shuffled(real, seed)
+            part = shuffled(own, seed)[:dialogues]
+            self._draws.append(_Draw(seed, mixed[:half], mixed[half:], mixed[half:][:dialogues], part))
+        compared = [each for draw in self._draws for each in (draw.reference[:dialogues], draw.other, draw.own)]
+        self.size = Size(dialogues, min(sizes.sample, *(len(texts_of(each)) for each in compared)))
+
+    def diversity(self) -> list[Line]:
+        """On as many words of each."""
+
+        def measures(draw: _Draw) -> list[list[Measure]]:
+            sets = same_words([draw.own, draw.other], draw.seed)
+            return [diversity(each, self._embedder, sample=self._sizes.sample, seed=draw.seed) for each in sets]
+
+        return self._lines(measures, self.size.dialogues, self._totals)
+
+    def clusters(self) -> list[Line]:
+        """Groups found in the reference, and how the others are spread over them."""
+
+        def measures(draw: _Draw) -> list[list[Measure]]:
+            found = self._embedder.encode(draw_turns(draw.reference, self._sizes.sample, draw.seed).texts)
+            groups = (
+                centres(found, seed=draw.seed) if len(found) else Centres(np.zeros((1, found.shape[1]), np.float32), {})
+            )
+            drawn = [draw_turns(each, self.size.turns, draw.seed) for each in (draw.own, draw.other)]
+            most = common_counts([turns.emotions for turns in drawn])
+            return [clusters(self._embedder.encode(turns.texts), turns.emotions, groups, most) for turns in drawn]
+
+        return self._lines(measures, self.size.dialogues, self._totals)
+
+    def realism(self) -> list[Line]:
+        """How like the reference both are."""
+
+        def measures(draw: _Draw) -> list[list[Measure]]:
+            sets = (draw.own, draw.other)
+            return [realism(draw.reference, each, self._embedder, self.size, draw.seed) for each in sets]
+
+        return self._lines(measures, self.size.dialogues, self._totals)
+
+    def nearest(self, own: Sequence[Dialogue], words: int) -> list[Line]:
+        """How near turns of at least ``words`` words come to the held-out ones, and whether nearer than to training.
+
+        The embedder is fitted on both, as one that knows either better would draw turns there.
+
+        Args:
+            own: all splits of the data set.
+            words: of a turn that counts, at the least.
+        """
+
+        def measures(draw: _Draw) -> list[list[Measure]]:
+            drawn = {"turns": self._sizes.sample, "least": words, "seed": draw.seed}
+            embedder = self._fit([*texts_of(self._held_out), *texts_of(draw.reference)])
+            sets = (own, draw.rest)
+            return [nearest(each, self._held_out, draw.reference, embedder, **drawn).measures for each in sets]
+
+        return self._lines(measures, self._totals[0] // 2, (self._totals[0], len(own)))
+
+    def points(self) -> dict[str, list[Any]]:
+        """``real`` and ``own``: turns on the two main axes of real ones (x, y and emotion)."""
+        draw = self._draws[0]
+        turns = {"real": draw_turns(draw.other, _MAPPED, draw.seed), "own": draw_turns(draw.own, _MAPPED, draw.seed)}
+        vectors = {key: self._embedder.encode(each.texts) for key, each in turns.items()}
+        centre = vectors["real"].mean(axis=0) if len(vectors["real"]) else 0
+        _, _, axes = np.linalg.svd(vectors["real"] - centre, full_matrices=False)
+        axes = np.pad(axes[:2], ((0, max(0, 2 - len(axes))), (0, 0)))  # of one turn, or of vectors of one number
+        signs = np.sign(axes.sum(axis=1, keepdims=True))  # an axis has no direction of its own
+        flat = {key: (each - centre) @ (axes * np.where(signs == 0, 1, signs)).T for key, each in vectors.items()}
+        return {
+            key: [[*place, emotion] for place, emotion in zip(flat[key].round(4).tolist(), each.emotions, strict=True)]
+            for key, each in turns.items()
+        }
+
+    def _lines(self, measures: Callable[[_Draw], list[list[Measure]]], n: int, totals: tuple[int, int]) -> list[Line]:
+        """A line per measure, of the data set and of the mark; an emotion may be missing from some draws.
+
+        Args:
+            measures: of a draw, those of the data set and the same of the mark.
+            n: dialogues in a draw.
+            totals: dialogues to draw from: real and the data set's.
+        """
+        found = [measures(draw) for draw in self._draws]
+        own, real = ([{key_of(each): each for each in pair[which]} for pair in found] for which in (0, 1))
+        return [
+            several(
+                [each[key] for each in own if key in each],
+                [each[key] for each in real if key in each],
+                lambda values, marks: chance_of(values, marks, n, *totals),
+            )
+            for key in dict.fromkeys(key for each in own for key in each)
+        ]
+
+
+def chance_of(values: Sequence[float], marks: Sequence[float], n: int, real: int, own: int) -> float | None:
+    """How far the means of values and marks differ by chance in 19 of 20 cases, were the data set real.
+
+    Value and mark of a draw have the reference, its clusters and folds in common, so it is their differences that
+    count. These vary less than those of fresh samples would: each of the two by the share of what there is to draw from
+    that every draw has (the finite population correction), which is undone here. The data set is one fresh sample then,
+    and so is the real training split.
+
+    Args:
+        values: of the data set, one per draw.
+        marks: of real dialogues, as many.
+        n: dialogues in a draw.
+        real: dialogues to draw from, in the real training split; more than ``n``.
+        own: dialogues to draw from, in the data set; with fewer than ``n``, all are in every draw.
+
+    Returns:
+        A bound of the difference, 0 or more; ``None`` with fewer than two draws.
+    """
+    k = len(marks)
+    if k < 2:
+        return None
+    spread = statistics.variance([value - mark for value, mark in zip(values, marks, strict=True)])
+    shares = n / real, n / own
+    factor = sum(shares) / sum(max(0.0, 1 - share) for share in shares) + 1 / k
+    return float(t.ppf(_SURE, k - 1)) * math.sqrt(spread * factor)
+
+
+def texts_of(dialogues: Sequence[Dialogue]) -> list[str]:
+    """What is said in them."""
+    return [turn.text for dialogue in dialogues for turn in dialogue.utterances]

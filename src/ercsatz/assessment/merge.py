@@ -1,0 +1,75 @@
+"""One report of all data sets of a sweep."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ercsatz.assessment.record import FILE, Assessment, read
+from ercsatz.assessment.report import write
+from ercsatz.assessment.run import FAILURE
+from ercsatz.assessment.terminal import say, show
+from ercsatz.assessment.track import log
+from ercsatz.config import Wandb
+from ercsatz.dialogue import read_text
+
+
+def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
+    """Write, show and log one report of the assessments that the jobs of a sweep have left behind.
+
+    Data sets of different benchmarks, or measured by different embedders, have nothing to compare: each get a report
+    of their own, in a folder below the sweep's. Of one data set alone there is a report already.
+
+    Args:
+        sweep: the folder; its jobs' folders are named by their number, a hyphen and the data set.
+        since: files last written before this time are of an earlier sweep in the same folder.
+        wandb: where to log it.
+
+    Returns:
+        Whether no job failed.
+    """
+    console = Console(highlight=False)
+    found = [read(path) for path in _fresh(sweep, FILE, since)]
+    failed = [json.loads(read_text(path)) for path in _fresh(sweep, FAILURE, since)]
+    failures = [f"{each['data']}: {each['error']}" for each in failed]
+    groups: dict[tuple[str, str], list[Assessment]] = defaultdict(list)
+    for each in found:
+        groups[each.benchmark, each.embedder].append(each)
+    for (benchmark, embedder), members in groups.items():
+        if len(members) > 1 or failures:
+            name = re.sub(r"[^\w.]+", "-", f"{benchmark} {Path(embedder).name}").strip("-")
+            folder = sweep if len(groups) == 1 else sweep / name
+            _report(_named_apart(members), folder, failures, wandb, sweep, console)
+    for failure in failures:
+        say(console, f"Not assessed: {failure}")
+    return not failures
+
+
+def _report(
+    found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: Wandb, sweep: Path, console: Console
+) -> None:
+    show(found, console)
+    say(console, f"Written to {folder}: {', '.join(path.name for path in write(found, folder, failures))}")
+    log(wandb, found, folder, f"assess {', '.join(each.data for each in found)}", str(sweep))
+
+
+def _fresh(sweep: Path, name: str, since: float) -> list[Path]:
+    """The files of that name in the jobs' folders, in the order of the jobs."""
+    paths = [path for path in sweep.glob(f"[0-9]*-*/{name}") if path.stat().st_mtime >= since]
+    return sorted(paths, key=lambda path: int(path.parent.name.partition("-")[0]))
+
+
+def _named_apart(found: Sequence[Assessment]) -> list[Assessment]:
+    """Of a data set that was assessed several times, each has a number behind its name."""
+    names, seen = Counter(each.data for each in found), Counter[str]()
+    apart = []
+    for each in found:
+        seen[each.data] += 1
+        name = each.data if names[each.data] == 1 else f"{each.data} ({seen[each.data]})"
+        counts = {name if key == each.data else key: value for key, value in each.label_counts.items()}
+        apart.append(replace(each, data=name, label_counts=counts))
+    return apart

@@ -1,0 +1,196 @@
+"""What was found, in words for someone who reads nothing else."""
+
+from collections.abc import Iterator, Mapping
+
+from ercsatz.assessment.record import Assessment, Line
+from ercsatz.assessment.verdict import SIGNIFICANT, Word, beside, count, number, verdict
+
+Lines = Mapping[str, Line]
+
+_LEXICAL = (
+    "Embeddings are lexical: variety, groups and likeness are of wording here, not of meaning. "
+    "assess.embedder can name a model that knows meaning."
+)
+
+
+def headline(found: Assessment) -> str:
+    """One sentence: how many of the figures are as real."""
+    words = count(found.lines)
+    return (
+        f"{found.data}: {words.total()} figures, {words['as real']} as in real dialogues, {words['worse']} worse, "
+        f"{words['better']} better."
+    )
+
+
+def sentences(found: Assessment) -> list[str]:
+    """What was found: variety, likeness, labels, usefulness, leaks, splits, the judge."""
+    lines = {line.name: line for line in found.lines if line.emotion is None}
+    leaks = list(_leaks(found, lines))
+    leaky = any(line.name == "leaking" and verdict(line).word == "worse" for line in found.lines)
+    said = [*_variety(lines), *_likeness(lines), *_emotions(found, lines), *_labels(found, lines), *_utility(lines)]
+    said = [*leaks, *said] if leaky else [*said, *leaks]  # which make all else worthless
+    said = [headline(found), *said, *_splits(found), _judged(found)]
+    return [*said, _LEXICAL] if found.lexical else said
+
+
+def _variety(lines: Lines) -> Iterator[str]:
+    wording = {
+        "as real": "Its wording is as varied as that of real dialogues",
+        "better": "Its wording is more varied than that of real dialogues",
+        "worse": "Its wording is less varied than that of real dialogues",
+    }
+    if (pairs := lines.get("distinct_2")) and (told := wording.get(verdict(pairs).word)):
+        yield (
+            f"{told}: in as much text, {_percent(pairs.value)} of the pairs of neighbouring words are different ones "
+            f"(real: {_percent(pairs.mark)})."
+        )
+    if (phrases := lines.get("self_repetition")) and verdict(phrases).word == "worse":
+        yield f"Its dialogues repeat each other's phrases {_times(phrases)} (self-repetition {beside(phrases)})."
+    subjects = {
+        "as real": "What is said is as varied as in real dialogues",
+        "better": "What is said is more varied than in real dialogues",
+        "worse": "What is said is less varied than in real dialogues",
+    }
+    if (vendi := lines.get("vendi")) and (told := subjects.get(verdict(vendi).word)):
+        yield f"{told} (Vendi score {beside(vendi)})."
+
+
+def _likeness(lines: Lines) -> Iterator[str]:
+    if (auc := lines.get("c2st_auc")) and auc.value is not None:
+        told: dict[Word, str] = {
+            "as real": "A classifier is not shown to tell its turns from real ones better than those from each other",
+            "worse": "A classifier can tell its turns from real ones",
+        }
+        yield (
+            f"{told.get(verdict(auc).word, 'A classifier was asked to tell its turns from real ones')}: shown one of "
+            f"each, it picks the real one in {_percent(auc.value)} of cases (real against real: {_percent(auc.mark)})."
+        )
+    if (coverage := lines.get("coverage")) and coverage.value is not None:
+        yield (
+            f"{_percent(coverage.value)} of real turns have something like them in it "
+            f"(real against real: {_percent(coverage.mark)})."
+        )
+    shapes = {"turn_lengths": "turn lengths", "dialogue_lengths": "dialogue lengths", "speakers": "numbers of speakers"}
+    by_word: dict[Word, list[str]] = {"as real": [], "worse": [], "better": []}
+    for name, what in shapes.items():
+        if (line := lines.get(f"js_{name}")) and (word := verdict(line).word) in by_word:
+            by_word[word].append(what)
+    alike, unlike = by_word["as real"] + by_word["better"], by_word["worse"]
+    if unlike:
+        yield f"Its {_list(unlike)} are unlike those of real dialogues."
+    if alike:
+        yield f"Its {_list(alike)} are not shown to be unlike those of real dialogues."
+
+
+def _emotions(found: Assessment, lines: Lines) -> Iterator[str]:
+    if (labels := lines.get("js_labels")) and labels.value is not None:
+        if verdict(labels).word == "worse":
+            yield f"Its emotions are distributed otherwise than the real ones: {_list(_out_of_proportion(found))}."
+        else:
+            yield "Its emotions are not shown to be distributed otherwise than the real ones."
+    if (order := lines.get("js_transitions")) and order.value is not None:
+        shown = "follow" if verdict(order).word == "worse" else "are not shown to follow"
+        yield f"Its emotions {shown} one another otherwise than in real dialogues."
+
+
+def _out_of_proportion(found: Assessment, most: int = 3) -> list[str]:
+    """The labels whose share of the training split differs most."""
+    shares = []
+    for name in (found.data, found.real):
+        counts = found.label_counts[name]["train"]
+        total = max(1, sum(counts.values()))
+        shares.append({label: n / total for label, n in counts.items()})
+    own, real = shares
+    worst = sorted(own, key=lambda label: -abs(own[label] - real[label]))[:most]
+    return [f"{label} {_percent(own[label])} of turns (real: {_percent(real[label])})" for label in worst]
+
+
+def _labels(found: Assessment, lines: Lines) -> Iterator[str]:
+    line = lines.get("agreement_accuracy_words")
+    if line is None or line.value is None:
+        return
+    told = (
+        f"A simple classifier that learnt from real dialogues gives {_percent(line.value)} of its turns the label that "
+        f"they have; of the real test set, {_percent(line.mark)}."
+    )
+    f1 = [each for each in found.lines if each.name == "agreement_f1_words" and verdict(each).word == "worse"]
+    short = [each for each in f1 if each.value is not None and each.mark is not None and each.value < each.mark]
+    if short:
+        worst = min(short, key=lambda each: verdict(each).difference or 0.0)
+        told += f" They agree least on {worst.emotion} (F1 {beside(worst)})."
+    yield told
+
+
+def _utility(lines: Lines) -> Iterator[str]:
+    line, floor = lines.get("tstr_w_f1_words"), lines.get("majority_w_f1")
+    if line is None or line.value is None or line.mark is None or floor is None or floor.value is None:
+        return
+    told = (
+        f"Trained on it, the same classifier reaches W-F1 {100 * line.value:.1f} on the real test set; trained on real "
+        f"dialogues {100 * line.mark:.1f}, and {100 * floor.value:.1f} without learning anything."
+    )
+    if line.mark > floor.value:
+        learnt = (line.value - floor.value) / (line.mark - floor.value)
+        told += f" So it teaches {_percent(max(0.0, learnt))} of what real dialogues teach."
+    yield told
+
+
+def _leaks(found: Assessment, lines: Lines) -> Iterator[str]:
+    leaking = lines.get("leaking")
+    if leaking is None or leaking.value is None:
+        return
+    if leaking.value:
+        yield (
+            f"{round(leaking.value * leaking.n):,} of its {leaking.n:,} dialogues repeat something of the real "
+            f"validation and test sets ({100 * leaking.value:.1f} %; of the real training split "
+            f"{100 * (leaking.mark or 0):.1f} %). assess.fix=true writes a copy without them."
+        )
+    else:
+        yield f"None of its {leaking.n:,} dialogues repeats the real validation and test sets."
+    if (closer := lines.get("closer_to_held_out")) and verdict(closer).word == "worse":
+        yield (
+            f"{_percent(closer.value)} of its turns are nearer to a held-out turn than to any of as many real training "
+            f"turns (real turns: {_percent(closer.mark)})."
+        )
+
+
+def _splits(found: Assessment) -> Iterator[str]:
+    by = "tested by permutations of whole dialogues, Holm-corrected"
+    tested = [line for line in found.lines if line.family == "splits" and line.p is not None]
+    names = {"labels": "emotions"}
+    apart = [names.get(line.name, line.name.replace("_", " ")) for line in tested if line.p and line.p < SIGNIFICANT]
+    if apart:
+        yield f"Its training, validation and test splits differ in {_list(apart)} ({by})."
+    elif tested:
+        yield f"Its training, validation and test splits are not shown to differ ({by})."
+
+
+def _judged(found: Assessment) -> str:
+    if found.judge["not_judged"]:
+        return str(found.judge["not_judged"])
+    line = next(line for line in found.lines if line.name == "called_more_natural")
+    if line.value is None:
+        return f"No figure from the judge: {line.undefined}."
+    preference = found.judge["preference"]
+    low, high = (_percent(preference[end]) for end in ("low", "high"))
+    return (
+        f"The judge, {found.judge['by']}, calls it more natural than a real dialogue of its length in "
+        f"{_percent(line.value)} of {line.n:,} decided pairs (95 % interval {low} to {high}, p = {number(line.p)})."
+    )
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" if value < 0.1 or 0.99 < value < 1 else f"{100 * value:.0f} %"
+
+
+def _times(line: Line) -> str:
+    """How much more often, in words: ``1.4 times as much as real ones do``."""
+    if not line.mark or line.value is None:
+        return "and real ones do not"
+    return f"{line.value / line.mark:.1f} times as much as real ones do"
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

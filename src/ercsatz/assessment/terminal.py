@@ -1,0 +1,46 @@
+"""An assessment on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ercsatz.assessment.describe import FAMILIES, describe
+from ercsatz.assessment.record import Assessment, Line, rows
+from ercsatz.assessment.summary import sentences
+from ercsatz.assessment.verdict import mark_of, number, verdict
+from ercsatz.generation.show import inert
+
+_COLOURS = {"worse": "red", "better": "green"}
+
+
+def show(found: Sequence[Assessment], console: Console) -> None:
+    """All figures of all data sets side by side, then sentences about each."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for each in found:
+        table.add_column(Text(inert(each.data)), justify="right")
+    table.add_column("real", justify="right")
+    for family, title in FAMILIES.items():
+        shown = [row for row in rows(found, family) if any(line and line.value is not None for line in row)]
+        if shown:
+            table.add_section()
+            table.add_row(Text(title, "bold"))
+        for row in shown:
+            first = next(line for line in row if line is not None)
+            table.add_row(f"  {describe(first).title}", *map(_shown, row), mark_of(row))
+    console.print(table)
+    for each in found:
+        for sentence in sentences(each):
+            say(console, f"- {sentence}")
+
+
+def say(console: Console, text: str) -> None:
+    """A line of text that may come from data."""
+    console.print(inert(text), markup=False, soft_wrap=True)
+
+
+def _shown(line: Line | None) -> Text:
+    return Text("-") if line is None else Text(number(line.value), _COLOURS.get(verdict(line).word, ""))

@@ -1,0 +1,79 @@
+import json
+import os
+
+import pytest
+
+from ercsatz.assessment.merge import merge
+from ercsatz.config import Wandb, WandbMode
+
+OFF = Wandb(WandbMode.disabled, "ercsatz", None)
+
+
+@pytest.fixture
+def sweep(tmp_path, assessment):
+    """Put assessments into the folders of jobs."""
+
+    def sweep(*names, **others):
+        for number, name in enumerate(names, len(list(tmp_path.iterdir()))):
+            assessment(name, **others).write(tmp_path / f"{number}-{name}" / "assessment.json")
+        return tmp_path
+
+    return sweep
+
+
+def heads(folder):
+    text = (folder / "quality.md").read_text()
+    return next(line for line in text.splitlines() if line.startswith("| measure")).strip("| ").split(" | ")[1:-1]
+
+
+def test_the_report_has_all_data_sets_in_the_order_of_the_jobs(sweep, capsys):
+    folder = sweep(*(f"x{n}" for n in range(11, 0, -1)))
+    assert merge(folder, 0.0, OFF)
+    assert heads(folder) == [f"x{n}" for n in range(11, 0, -1)]
+    assert "x11" in capsys.readouterr().out
+
+
+def test_of_one_data_set_there_is_a_report_already(sweep):
+    folder = sweep("x_nat")
+    assert merge(folder, 0.0, OFF)
+    assert not (folder / "quality.md").exists()
+
+
+def test_what_an_earlier_sweep_left_is_not_in_it(sweep):
+    folder = sweep("old", "x_nat", "x_bal")
+    os.utime(folder / "0-old" / "assessment.json", (1, 1))
+    assert merge(folder, 1000.0, OFF)
+    assert heads(folder) == ["x_nat", "x_bal"]
+
+
+def test_failures_are_reported_and_the_others_get_their_table(sweep, capsys):
+    folder = sweep("x_nat", "x_bal")
+    (folder / "2-x_per").mkdir()
+    (folder / "2-x_per" / "failure.json").write_text(json.dumps({"data": "x_per", "error": "no data"}))
+    assert not merge(folder, 0.0, OFF)
+    assert heads(folder) == ["x_nat", "x_bal"]
+    assert "Not assessed: x_per: no data" in capsys.readouterr().out
+    assert "x_per: no data" in (folder / "quality.html").read_text()
+
+
+def test_what_cannot_be_compared_gets_reports_of_its_own(sweep):
+    folder = sweep("x_nat", "x_bal")
+    names = ("y_org", "y_nat", "y_bal")
+    counts = {name: {split: {"joy": 1} for split in ("train", "validation", "test")} for name in names}
+    sweep("y_nat", "y_bal", benchmark="y", label_counts=counts)
+    sweep("x_nat", "x_bal", embedder="a/b")
+    assert merge(folder, 0.0, OFF)
+    assert not (folder / "quality.md").exists()
+    assert heads(folder / "y-lexical-TF-IDF-SVD") == ["y_nat", "y_bal"]
+    assert heads(folder / "mini-b") == ["x_nat", "x_bal"]
+
+
+def test_a_data_set_that_was_assessed_twice_has_two_columns(sweep):
+    folder = sweep("x_nat", "x_bal", "x_nat")
+    assert merge(folder, 0.0, OFF)
+    assert heads(folder) == ["x_nat (1)", "x_bal", "x_nat (2)"]
+
+
+def test_nothing_to_merge_is_no_fault(tmp_path):
+    assert merge(tmp_path, 0.0, OFF)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,77 @@
+import pytest
+
+from ercsatz.assessment.verdict import beside, count, mark_of, number, tolerance, verdict
+
+
+@pytest.mark.parametrize(
+    ("better", "value", "word"),
+    [
+        ("lower", 0.61, "worse"),
+        ("lower", 0.39, "better"),
+        ("lower", 0.59, "as real"),
+        ("higher", 0.61, "better"),
+        ("higher", 0.39, "worse"),
+        ("real", 0.61, "worse"),
+        ("real", 0.39, "worse"),
+        ("real", 0.45, "as real"),
+    ],
+)
+def test_what_chance_does_not_explain_is_better_or_worse(line, better, value, word):
+    assert verdict(line(value, 0.5, better=better, chance=0.1)).word == word
+
+
+def test_differences_of_two_per_cent_are_none_however_certain(line):
+    assert verdict(line(0.509, 0.5, chance=0.0)).word == "as real"
+    assert verdict(line(0.511, 0.5, chance=0.0)).word == "worse"
+    assert verdict(line(0.511, 0.5)).word == "worse"
+    assert tolerance(line(0.5, 0.5)) == pytest.approx(0.01)
+
+
+def test_without_a_value_or_a_mark_there_is_no_verdict(line):
+    assert verdict(line(None, 0.5)).word == "undefined"
+    assert verdict(line(0.5, None)).word == "no mark"
+
+
+@pytest.mark.parametrize(
+    ("value", "mark", "p", "word"),
+    [(0.3, 0.1, 0.04, "worse"), (0.3, 0.1, 0.06, "as real"), (0.1, 0.3, 0.04, "as real")],
+)
+def test_splits_are_worse_if_significantly_apart_and_more_than_real_ones(line, value, mark, p, word):
+    assert verdict(line(value, mark, family="splits", p=p)).word == word
+
+
+@pytest.mark.parametrize(("value", "p", "word"), [(0.9, 0.01, "better"), (0.1, 0.01, "worse"), (0.4, 0.3, "as real")])
+def test_a_preference_is_judged_by_its_test(line, value, p, word):
+    told = verdict(line(value, 0.5, family="human", name="called_more_natural", better="higher", p=p, chance=0.9))
+    assert told.word == word
+    assert told.difference == pytest.approx(value - 0.5)
+
+
+def test_figures_are_counted_once_and_only_with_a_mark(line):
+    lines = [line(1.0), line(0.1), line(), line(None), line(0.5, None), line(1.0, emotion="joy")]
+    assert count(lines) == {"as real": 1, "better": 1, "worse": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0.000"),
+        (0.5, "0.500"),
+        (0.00092, "0.00092"),
+        (-0.00004, "-4e-05"),
+        (12.34, "12.3"),
+        (1234.5, "1,234"),
+    ],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_marks_that_agree_are_shown_once_and_others_as_a_range(line):
+    near = [line(0.4, 0.50, chance=0.1), line(0.4, 0.52, chance=0.2)]
+    assert mark_of(near) == "0.510 ± 0.200"
+    assert mark_of([line(0.4, 0.1, chance=0.1), None, line(0.4, 0.5, chance=0.1)]) == "0.100 to 0.500"
+    assert mark_of([line(0.1, 0.2, p=0.3, mark_p=0.25)]) == "0.200 (p = 0.250)"
+    assert mark_of([line(0.1, None)]) == ""
+    assert beside(line(0.1, 0.2)) == "0.100, real 0.200"
