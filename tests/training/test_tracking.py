@@ -1,7 +1,10 @@
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import wandb
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -116,7 +119,7 @@ def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, i
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
     assert "out of reach" in line
     # The stage's folder is renamed when the stage is done.
-    assert f"wandb sync {folder.with_name('abc')}/wandb/offline-*" in line
+    assert f"wandb sync {folder.with_name('abc')}/wandb/*run-*" in line
     (found,) = inspect(folder, "--summary")
     assert found["state"] == "finished"
 
@@ -129,3 +132,62 @@ def test_a_stage_after_another_has_a_run_of_its_own(log, tmp_path):
             logger.log_metrics({"validation/w_f1": 0.5}, step=0)
         assert wandb.run is None
         assert list((tmp_path / name / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+def own_process() -> int:
+    (process,) = (
+        child.pid
+        for child in psutil.Process().children()
+        if child.name().startswith("wandb-core") and child.status() != psutil.STATUS_ZOMBIE
+    )
+    return process
+
+
+def test_w_and_b_ends_with_its_run(tmp_path):
+    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path):
+        process = own_process()
+    assert not psutil.pid_exists(process)
+
+
+def test_w_and_b_that_hangs_at_the_end_is_ended_and_the_next_stage_is_tracked(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(wandb_run, "END_TIMEOUT", 2.0)
+    started = time.monotonic()
+    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as (_, logger):
+        logger.log_metrics({"validation/w_f1": 0.5}, step=0)
+        os.kill(own_process(), signal.SIGSTOP)
+    assert time.monotonic() - started < 30
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
+    assert "did not end in 2 s" in line
+    assert f"wandb sync {tmp_path}/wandb/*run-*" in line
+    assert list((log("offline") / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+def test_w_and_b_that_hangs_at_the_start_is_ended_and_says_how_to_go_on_without(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(wandb_run, "START_TIMEOUT", 2.0)
+    init = wandb.init
+
+    def hangs(**settings):
+        wandb.setup().ensure_service()
+        os.kill(own_process(), signal.SIGSTOP)
+        return init(**settings)
+
+    monkeypatch.setattr(wandb, "init", hangs)
+    with pytest.raises(UserError, match=r"does not start \(2 s\).*wandb\.mode=disabled"):
+        log("offline")
+
+
+def test_w_and_b_that_dies_costs_a_line_and_no_number(tmp_path, capsys):
+    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as loggers:
+        for epoch in range(3):
+            for logger in loggers:
+                logger.log_metrics({"validation/w_f1": epoch / 4}, step=epoch)
+            if not epoch:
+                os.kill(own_process(), signal.SIGKILL)
+                time.sleep(1)  # until the connection notices
+        for logger in loggers:
+            logger.save()
+    lost, ended = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
+    assert "training goes on" in lost
+    assert "lost the end of a run" in ended
+    (metrics,) = tmp_path.glob("logs/version_*/metrics.csv")
+    assert [row.split(",")[-1] for row in metrics.read_text().splitlines()[1:]] == ["0.0", "0.25", "0.5"]
