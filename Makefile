@@ -19,7 +19,7 @@ test: $(INSTALLED)  ## the tests, without the slow ones
 	$(BIN)/pytest $(PARALLEL)
 
 test-all: $(INSTALLED)  ## all tests
-	$(BIN)/pytest $(PARALLEL) -m "slow or not slow"
+	$(BIN)/pytest $(PARALLEL) -m "slow or not slow" --timeout 3600
 
 test-transformers5:  ## the tests that need no text-generation client, on transformers 5
 	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,serving,dev TRANSFORMERS=5.23.0

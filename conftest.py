@@ -1,8 +1,11 @@
-"""Which tests are collected, and in what order."""
+"""Which tests are collected, in what order, and in what surroundings."""
 
+import os
 from importlib.util import find_spec
 
 import pytest
+
+os.environ["WANDB_ERROR_REPORTING"] = "false"  # W&B would report its tests' errors to its makers, and wait for them
 
 # Modules of an extra that is not installed are not searched for doctests.
 collect_ignore = []
