@@ -63,5 +63,10 @@ def pretrained(checkpoint: str, key: str) -> TextEncoder:
             pieces.append(torch.nn.functional.normalize(vectors, dim=1).cpu())
         return torch.cat(pieces).numpy()[[places[text] for text in texts]]
 
+    return TextEncoder(mean_pooling(checkpoint), encode)
+
+
+def mean_pooling(checkpoint: str) -> str:
+    """What the encoder of a checkpoint is called: a folder by its own name."""
     name = Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
-    return TextEncoder(f"{name} with mean pooling", encode)
+    return f"{name} with mean pooling"

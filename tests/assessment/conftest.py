@@ -58,6 +58,7 @@ def line() -> Callable[..., Line]:
 
     def line(value: float | None = 0.5, mark: float | None = 0.5, **others: Any) -> Line:
         usual = {"family": "realism", "name": "frechet", "emotion": None, "better": "lower", "n": 10, "of": 10}
+        usual["chance"] = 0.0
         values = () if value is None else (value,)
         return Line(**{**usual, "values": values, "marks": () if mark is None else (mark,), **others})
 

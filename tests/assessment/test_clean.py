@@ -10,6 +10,7 @@ from ercsatz.dialogue import SPLITS, read_jsonl, write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.quality.leakage import COLUMNS
 
+COPIED = ("labels.png", "config.json", "leakage.jsonl")
 CARD = """\
 ---
 pretty_name: bad
@@ -38,7 +39,8 @@ def data(tmp_path, splits) -> Path:
     for split, dialogues in splits.items():
         write_jsonl(folder / f"{split}.jsonl", dialogues)
     (folder / "README.md").write_text(CARD)
-    (folder / "labels.png").write_bytes(b"png")
+    for name in COPIED:
+        (folder / name).write_bytes(name.encode())
     return folder
 
 
@@ -74,7 +76,27 @@ def test_the_card_names_the_files_that_there_are(data, splits):
     assert paths == ["train.jsonl", "validation.jsonl", "test.jsonl"]
     assert "# bad\n\nWords.\n\n## Cleaned" in rest
     assert "train 3 to 2 dialogues" in rest
-    assert (target / "labels.png").read_bytes() == b"png"
+
+
+def test_what_the_card_refers_to_comes_with_it(data, splits):
+    target = write_clean(data, splits, offenders(("train", "train1")))
+    for name in COPIED:
+        assert (target / name).read_bytes() == name.encode(), name
+    assert "settings and hits are those of the data set before" in (target / "README.md").read_text().replace("\n", " ")
+
+
+def test_a_split_that_was_empty_stays_so(data, splits, tmp_path):
+    splits = {**splits, "validation": ()}
+    target = write_clean(data, splits, offenders(("train", "train1")))
+    assert (target / "validation.jsonl").read_text() == ""
+    assert len(read_jsonl(target / "train.jsonl")) == 2
+    front = yaml.safe_load((target / "README.md").read_text().split("---\n")[1])
+    assert [file["split"] for file in front["configs"][0]["data_files"]] == ["train", "test"], (
+        "a loader reads no others"
+    )
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 2, "test": 3}
 
 
 @pytest.mark.parametrize("card", [CARD, None, "# No front matter\n"])
@@ -90,8 +112,8 @@ def test_datasets_loads_the_copy(data, splits, card, tmp_path):
 
 def test_a_copy_that_is_there_is_left_alone(data, splits):
     write_clean(data, splits, offenders(("train", "train1")))
-    with pytest.raises(UserError, match=r"bad_clean is there already.*data\.name=bad_clean"):
-        refuse_existing(data)
+    with pytest.raises(UserError, match=r"bad_clean is there already.* data=x_nat data\.name=bad_clean"):
+        refuse_existing(data, "x_nat")
 
 
 def test_a_split_of_leaks_alone_is_refused_and_nothing_is_left_behind(data, splits):

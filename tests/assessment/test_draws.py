@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 
-from ercsatz.assessment.draws import Draws, Sizes, chance_of, texts_of
+from ercsatz.assessment.draws import FEWEST, Draws, Sizes, chance_of, texts_of
 from ercsatz.assessment.verdict import verdict
+from ercsatz.quality.diversity import diversity
 from ercsatz.quality.embed import lexical
+from ercsatz.quality.labels import agreement, trts, tstr
+
+LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 
 
 @pytest.mark.parametrize(("n", "real", "own"), [(50, 100, 50), (50, 100, 400), (20, 100, 40)])
@@ -33,6 +37,36 @@ def drawn(real, own, fit=lexical, **sizes):
     return Draws(real["train"], [*real["validation"], *real["test"]], own, fit, chosen)
 
 
+@pytest.mark.parametrize(("n", "marked"), [(FEWEST - 1, False), (FEWEST, True)])
+def test_a_handful_of_dialogues_has_no_mark(real, others, n, marked):
+    draws = drawn(real, others[:n])
+    lines = [*draws.realism(), *draws.nearest(others[:n], 1)[0]]
+    assert {bool(line.marks) for line in lines if line.value is not None} == {marked}
+
+
+def test_probes_learn_from_as_many_turns_of_both_and_are_tested_on_as_many(real, others, monkeypatch):
+    sizes = {"learn": [], "agree": [], "tried": []}
+
+    def seen(name, what, place):
+        def call(*arguments):
+            sizes[name].append(len(arguments[place].texts))
+            return what(*arguments)
+
+        return call
+
+    monkeypatch.setattr("ercsatz.assessment.draws.tstr", seen("learn", tstr, 0))
+    monkeypatch.setattr("ercsatz.assessment.draws.agreement", seen("agree", agreement, 1))
+    monkeypatch.setattr("ercsatz.assessment.draws.trts", seen("tried", trts, 1))
+    lines, confusion = drawn(real, others).labels(real["test"], others[:9], LABELS)
+    for found in sizes.values():
+        assert len(found) == 6
+        assert found[::2] == found[1::2]
+    assert sizes["learn"] == sizes["agree"]
+    assert len({line.name for line in lines}) == 2 * (5 + 2)
+    assert {*confusion} == {"words", "embedding"}
+    assert confusion["words"].to_numpy().sum() == sizes["agree"][0]
+
+
 def test_as_much_is_compared_as_there_is_of_all(real, others):
     assert drawn(real, others).size.dialogues == 20
     assert drawn(real, others[:7]).size.dialogues == 7
@@ -57,9 +91,42 @@ def test_the_embedder_has_seen_nothing_that_is_compared(real, others):
     assert all(len(texts) < len(fitted[0]) + len(texts_of(real["train"])) for texts in fitted)
 
 
+def test_variety_is_compared_on_as_many_turns(real, say):
+    """Turns of the data set are twice as long, so that there are half as many in as many words."""
+    pairs = [zip(each.utterances[::2], each.utterances[1::2], strict=False) for each in real["train"]]
+    own = [say(str(n), *((f"{a.text} {b.text}", a.emotion) for a, b in each)) for n, each in enumerate(pairs)]
+    seen = []
+
+    def measures(dialogues, embedder, sample, seed):
+        found = diversity(dialogues, embedder, sample, seed)
+        seen.append({each.name: each.n for each in found})
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ercsatz.assessment.draws.diversity", measures)
+        drawn(real, own, sample=1000).diversity()
+    assert len(seen) == 6
+    for own_n, real_n in zip(seen[::2], seen[1::2], strict=True):
+        assert own_n["distinct_1"] < 0.7 * real_n["distinct_1"]
+        assert own_n["vendi"] == real_n["vendi"] == own_n["distinct_1"]
+        assert own_n["self_bleu"] == real_n["self_bleu"]
+
+
+def test_distances_to_held_out_turns_are_given_as_percentiles(real, others):
+    lines, distances = drawn(real, others).nearest(others, 6)
+    median = next(line for line in lines if line.name == "nearest_median")
+    assert distances["own"][50] == pytest.approx(median.value, abs=1e-4)
+    assert distances["real"][50] == pytest.approx(median.mark, abs=1e-4)
+    assert all(len(each) == 101 and each == sorted(each) for each in distances.values())
+    planted = (*others, *real["test"])
+    assert drawn(real, planted).nearest(planted, 6)[1]["own"][1] == 0
+    assert drawn(real, ()).nearest((), 6)[1]["own"] == []
+
+
 def test_other_real_dialogues_are_as_real(real, others):
     draws = drawn(real, others, halves=6)
-    lines = [*draws.diversity(), *draws.clusters(), *draws.realism(), *draws.nearest(others, 6)]
+    lines = [*draws.diversity(), *draws.clusters(), *draws.realism(), *draws.nearest(others, 6)[0]]
+    lines += draws.labels(real["test"], others[:8], LABELS)[0]
     words = [verdict(line).word for line in lines if line.emotion is None and line.value is not None]
     assert len(words) > 20
     assert words.count("as real") >= 0.9 * len(words)

@@ -47,8 +47,8 @@ def test_every_figure_has_a_value_or_a_reason(assess, others, say, kind):
     for line in found.lines:
         assert (line.value is None) == line.undefined.startswith("undefined because"), line
         no_mark = (
-            kind in {"punctuation", "one dialogue", "one turn"}
-            or line.name in {"majority_w_f1", "real_findable"}
+            kind in {"punctuation", "one dialogue", "one turn", "an empty training split"}
+            or line.name.startswith(("trts", "tstr_all", "real_", "majority", "train_"))  # the test split is small
             or line.emotion
         )
         assert line.mark is not None or no_mark or line.value is None, line
@@ -64,6 +64,40 @@ def test_planted_dialogues_are_found_to_the_last_one(assess, real, others):
     lines = {line.name: line for line in found.lines}
     assert lines["real_repeated"].value == pytest.approx(len(planted) / (len(real["validation"]) + len(real["test"])))
     assert verdict(lines["leaking"]).word == "worse"
+
+
+@pytest.mark.parametrize("n", [1, 15])
+def test_of_a_handful_of_dialogues_nothing_is_said(assess, others, n):
+    found = assess({"train": others[:n], "validation": (), "test": ()}, halves=3)
+    assert {line.family for line in found.lines if line.value is not None} >= {"realism", "labels", "leakage"}
+    assert {verdict(line).word for line in found.lines} <= {"no mark", "undefined"}
+
+
+def test_a_copy_of_the_training_split_is_told(assess, real, others):
+    copy, other = (assess(own, halves=3).lines for own in (split(real["train"]), split(others)))
+    told = [{line.name: line.value for line in lines} for lines in (copy, other)]
+    assert told[0]["train_turns"] > 0.5 > 0.05 > told[1]["train_turns"]
+    assert told[0]["train_dialogues"] > 0.9
+    assert {verdict(line).word for line in copy if line.name.startswith("train_")} == {"no mark"}
+
+
+def test_what_is_taught_is_compared_on_as_many_turns_and_all_of_it_is_told_besides(assess, real, others):
+    """With little to learn from, a data set is not worse than as many real dialogues."""
+    own = {"train": others[:20], "validation": (), "test": ()}
+    lines = {line.name: line for line in assess(own, halves=8).lines if line.emotion is None}
+    taught, all_of_it, by_real = (lines[f"{name}_words"] for name in ("tstr_w_f1", "tstr_all_w_f1", "real_all_w_f1"))
+    assert verdict(taught).word == "as real"
+    assert taught.n == all_of_it.n < by_real.n
+    assert verdict(all_of_it).word == verdict(by_real).word == "no mark"
+
+
+def test_leaks_have_a_test(assess, others):
+    lines = {line.name: line for line in assess(split(others)).lines if line.family == "leakage"}
+    for name in ("exact", "normalised", "near", "everyday", "ngrams", "whole", "leaking"):
+        assert lines[name].p is not None, name
+        assert "Fisher" in lines[name].test
+    assert lines["real_repeated"].value is not None
+    assert not lines["real_repeated"].marks
 
 
 def test_equal_texts_are_worse_where_they_should_be(assess, others):

@@ -1,8 +1,9 @@
-import json
 import os
+import re
 
 import pytest
 
+from ercsatz.assessment.failure import Failure
 from ercsatz.assessment.merge import merge
 from ercsatz.config import Wandb, WandbMode
 
@@ -49,11 +50,14 @@ def test_what_an_earlier_sweep_left_is_not_in_it(sweep):
 def test_failures_are_reported_and_the_others_get_their_table(sweep, capsys):
     folder = sweep("x_nat", "x_bal")
     (folder / "2-x_per").mkdir()
-    (folder / "2-x_per" / "failure.json").write_text(json.dumps({"data": "x_per", "error": "no data"}))
+    Failure("x_per", "no data").write(folder / "2-x_per")
+    Failure("x_bal", "no copy", "Not cleaned").write(folder / "1-x_bal")
     assert not merge(folder, 0.0, OFF)
     assert heads(folder) == ["x_nat", "x_bal"]
-    assert "Not assessed: x_per: no data" in capsys.readouterr().out
-    assert "x_per: no data" in (folder / "quality.html").read_text()
+    told = capsys.readouterr().out
+    for words in ("Not assessed: x_per: no data", "Not cleaned: x_bal: no copy"):
+        assert words in told
+        assert words in re.sub("</?bdi>", "", (folder / "quality.html").read_text())
 
 
 def test_what_cannot_be_compared_gets_reports_of_its_own(sweep):
@@ -72,6 +76,28 @@ def test_a_data_set_that_was_assessed_twice_has_two_columns(sweep):
     folder = sweep("x_nat", "x_bal", "x_nat")
     assert merge(folder, 0.0, OFF)
     assert heads(folder) == ["x_nat (1)", "x_bal", "x_nat (2)"]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("seed", ("0", "1"), ("seed 0", "seed 1")),
+        ("sample", ("100 turns", "2,000 turns"), ("sample 100 turns", "sample 2,000 turns")),
+        ("random halvings", ("3", "8"), ("random halvings 3", "random halvings 8")),
+        (
+            "dialogues compared",
+            ("all that can be", "50 at the most"),
+            ("dialogues compared all that can be", "dialogues compared 50 at the most"),
+        ),
+    ],
+)
+def test_columns_of_other_settings_say_what_differs_and_share_no_mark(sweep, line, key, values, shown):
+    for value, mark in zip(values, (0.50, 0.51), strict=True):
+        folder = sweep("x_nat", lines=[line(0.5, mark, chance=0.1)], provenance={"seed": "0", key: value})
+    assert merge(folder, 0.0, OFF)
+    assert heads(folder) == [f"x_nat ({each})" for each in shown]
+    row = next(text for text in (folder / "quality.md").read_text().splitlines() if text.startswith("| Fréchet"))
+    assert row.endswith("| 0.500 to 0.510 ± 0.100 |"), "and no mean of the two"
 
 
 def test_nothing_to_merge_is_no_fault(tmp_path):

@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ercsatz.assessment.figures import overview
 from ercsatz.assessment.report import FILES, to_csv, to_html, to_markdown, write
+from ercsatz.assessment.views import emotion_tables
 
 BAD = "<script>alert(1)</script>"
 JUDGE = {
@@ -63,7 +65,9 @@ def _named(found, name):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_hostile_text_is_shown_and_does_nothing(hostile, several):
-    page = to_html([hostile, _named(hostile, BAD + "2")] if several else [hostile], failures=[f"other: {BAD}"])
+    page = to_html(
+        [hostile, _named(hostile, BAD + "2")] if several else [hostile], failures=[f"Not assessed: other: {BAD}"]
+    )
     tags = Tags()
     tags.feed(page)
     assert "script" not in tags.seen
@@ -104,15 +108,57 @@ def test_all_data_sets_are_columns_of_one_table(assessment, line):
     assert 'class="good">0.200' in page
 
 
+def test_each_data_set_has_its_own_bar_of_what_is_no_difference(assessment, line):
+    """One bar for all would be too wide for most of them."""
+    from matplotlib.patches import Rectangle
+
+    def bars(*chances):
+        found = [assessment(f"x{n}", [line(0.5, 0.5, chance=chance)]) for n, chance in enumerate(chances)]
+        patches = overview(found).axes[0].patches
+        return sorted((bar.get_y(), bar.get_height(), bar.get_width()) for bar in patches if isinstance(bar, Rectangle))
+
+    (low, first, narrow), (high, second, wide) = bars(0.1, 0.2)
+    assert (narrow, wide) == pytest.approx((0.4, 0.8))
+    assert low + first <= high + 1e-9
+    assert first == pytest.approx(second)
+    assert len(bars(0.1)) == 1
+
+
+def test_marks_of_single_emotions_are_those_of_all_data_sets(assessment, line):
+    found = [
+        assessment(name, [line(0.4, mark, family="labels", name="agreement_f1_words", emotion="joy")])
+        for name, mark in (("a", 0.5), ("b", 0.6))
+    ]
+    (table,) = emotion_tables(found)
+    assert table[1][-1] == ("real", {"joy": "0.500 to 0.600"})
+
+
+def test_distances_to_the_nearest_held_out_turns_are_on_the_page(assessment):
+    own, real = ([scale * n / 100 for n in range(101)] for scale in (0.5, 0.8))
+    found = assessment(nearest={"own": own, "real": real})
+    text = to_markdown([found])
+    assert "| the nearest 1 % of turns are within | 0.005 | 0.008 |" in text
+    assert "| the nearest 50 % of turns are within | 0.250 | 0.400 |" in text
+    page = to_html(
+        [
+            found,
+            replace(found, data="other", label_counts={**found.label_counts, "other": found.label_counts["mini_bal"]}),
+        ]
+    )
+    assert "Distance to the nearest held-out turn" in page
+    assert "0.250" in page
+    assert "Distance to the nearest held-out turn" not in to_html([assessment()])
+
+
 def test_samples_are_told(assessment, line):
     assert "10 of 500 for Fréchet distance" in to_html([assessment(lines=[line(of=500)])])
     assert "measured on samples" not in to_html([assessment()])
 
 
 def test_failures_are_told_at_the_top(assessment):
-    page = to_html([assessment()], failures=["mini_per: there is no data set"])
-    assert page.index("Not assessed: <bdi>mini_per: there is no data set</bdi>") < page.index("How many figures")
-    assert "**Not assessed:** mini_per: no" in to_markdown([assessment()], ["mini_per: no"])
+    page = to_html([assessment()], failures=["Not assessed: mini_per: there is no data set"])
+    assert page.index("<bdi>Not assessed: mini_per: there is no data set</bdi>") < page.index("How many figures")
+    assert "**Not cleaned: mini_per: no**" in to_markdown([assessment()], ["Not cleaned: mini_per: no"])
 
 
 def test_the_judge_is_told_with_what_tells_whether_to_trust_it(hostile):

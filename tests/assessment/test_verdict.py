@@ -23,21 +23,36 @@ def test_what_chance_does_not_explain_is_better_or_worse(line, better, value, wo
 def test_differences_of_two_per_cent_are_none_however_certain(line):
     assert verdict(line(0.509, 0.5, chance=0.0)).word == "as real"
     assert verdict(line(0.511, 0.5, chance=0.0)).word == "worse"
-    assert verdict(line(0.511, 0.5)).word == "worse"
     assert tolerance(line(0.5, 0.5)) == pytest.approx(0.01)
 
 
-def test_without_a_value_or_a_mark_there_is_no_verdict(line):
+def test_without_a_value_a_mark_or_what_chance_explains_there_is_no_verdict(line):
     assert verdict(line(None, 0.5)).word == "undefined"
     assert verdict(line(0.5, None)).word == "no mark"
+    assert verdict(line(0.9, 0.5, chance=None)).word == "no mark"
 
 
 @pytest.mark.parametrize(
-    ("value", "mark", "p", "word"),
-    [(0.3, 0.1, 0.04, "worse"), (0.3, 0.1, 0.06, "as real"), (0.1, 0.3, 0.04, "as real")],
+    ("value", "mark", "p", "mark_p", "word"),
+    [
+        (0.3, 0.1, 0.04, 0.01, "worse"),
+        (0.3, 0.1, 0.06, 0.01, "as real"),
+        (0.1, 0.3, 0.04, 0.01, "as real"),
+        (0.1, 0.3, 0.04, 0.06, "worse"),
+        (0.1, 0.3, 0.04, None, "worse"),
+    ],
 )
-def test_splits_are_worse_if_significantly_apart_and_more_than_real_ones(line, value, mark, p, word):
-    assert verdict(line(value, mark, family="splits", p=p)).word == word
+def test_splits_that_are_significantly_apart_are_worse_unless_the_real_ones_are_so_too(
+    line, value, mark, p, mark_p, word
+):
+    assert verdict(line(value, mark, family="splits", p=p, mark_p=mark_p)).word == word
+
+
+def test_leaks_are_judged_by_their_test_and_their_marks_have_no_p(line):
+    more, fewer = (line(value, 0.2, family="leakage", name="leaking", p=0.01) for value in (0.25, 0.15))
+    assert (verdict(more).word, verdict(fewer).word) == ("worse", "better")
+    assert verdict(line(0.9, 0.2, family="leakage", name="leaking", p=0.05)).word == "as real"
+    assert mark_of([more]) == "0.200"
 
 
 @pytest.mark.parametrize(("value", "p", "word"), [(0.9, 0.01, "better"), (0.1, 0.01, "worse"), (0.4, 0.3, "as real")])
@@ -69,9 +84,9 @@ def test_numbers(value, text):
 
 
 def test_marks_that_agree_are_shown_once_and_others_as_a_range(line):
-    near = [line(0.4, 0.50, chance=0.1), line(0.4, 0.52, chance=0.2)]
-    assert mark_of(near) == "0.510 ± 0.200"
-    assert mark_of([line(0.4, 0.1, chance=0.1), None, line(0.4, 0.5, chance=0.1)]) == "0.100 to 0.500"
+    assert mark_of([line(0.4, 0.5, chance=0.1), line(0.4, 0.5, chance=0.2)]) == "0.500 ± 0.100 to 0.200"
+    assert mark_of([line(0.4, 0.50, chance=0.1), line(0.4, 0.52, chance=0.1)]) == "0.500 to 0.520 ± 0.100"
+    assert mark_of([line(0.4, 0.1, chance=0.1), None, line(0.4, 0.5, chance=0.2)]) == "0.100 to 0.500 ± 0.100 to 0.200"
     assert mark_of([line(0.1, 0.2, p=0.3, mark_p=0.25)]) == "0.200 (p = 0.250)"
     assert mark_of([line(0.1, None)]) == ""
     assert beside(line(0.1, 0.2)) == "0.100, real 0.200"

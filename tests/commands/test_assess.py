@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 OWN = ("--config-dir", "own")
-QUICK = ("assess.halves=2", "assess.sample=100")
+QUICK = ("assess.halves=3", "assess.sample=100")
 BAD = "<script>alert(1)</script>"
 FILES = {
     "wandb",
@@ -130,7 +130,7 @@ def test_leaks_are_found_and_left_out_of_a_copy_and_hostile_text_does_nothing(ne
     found = rows(new_world / "out" / "offenders.csv")
     assert {row["dialogue"] for row in found} == {f"{BAD}3", f"{BAD}4"}
     assert {row["real_split"] for row in found} == {"test"}
-    assert "hostile_clean. Use it with: data.name=hostile_clean" in done.stdout
+    assert "hostile_clean. Use it with: data=small_nat data.name=hostile_clean" in done.stdout
     (run,) = logged(new_world / "out", "--summary")
     assert run["summary"]["leakage/leaking"] == pytest.approx(2 / total)
     assert run["state"] == "finished"
@@ -138,9 +138,27 @@ def test_leaks_are_found_and_left_out_of_a_copy_and_hostile_text_does_nothing(ne
     again = command(new_world, "assess.py", *named, "assess.fix=true")
     assert again.returncode == 1
     assert "hostile_clean is there already" in again.stderr
+    assert "use it: data=small_nat data.name=hostile_clean" in again.stderr
     clean = command(new_world, "assess.py", *OWN, "data=small_nat", "data.name=hostile_clean", *QUICK)
     assert clean.returncode == 0, clean.stdout + clean.stderr
     assert f"None of its {total - 2} dialogues repeats" in clean.stdout
+
+
+def test_what_cannot_be_cleaned_is_assessed_all_the_same(new_world, command):
+    shutil.copyfile(new_world / "small" / "test.jsonl", new_world / "data" / "small_nat" / "test.jsonl")
+    sweep = ("-m", "data=small_nat,small_bal", *QUICK, "assess.fix=true", "hydra.sweep.dir=out")
+    done = command(new_world, "assess.py", *OWN, *sweep)
+    assert done.returncode == 1
+    assert "Not cleaned: small_nat: assess.fix=true: there is no clean copy" in done.stdout
+    assert "Not assessed" not in done.stdout
+    assert {row["data"] for row in rows(new_world / "out" / "quality.csv")} == {"small_nat", "small_bal"}
+
+
+def test_a_split_needs_a_file_and_that_may_be_empty(new_world, command):
+    (new_world / "data" / "small_nat" / "validation.jsonl").unlink()
+    done = command(new_world, "assess.py", *OWN, "data=small_nat", *QUICK, "hydra.run.dir=out")
+    assert done.returncode == 1
+    assert "There is no file data/small_nat/validation.jsonl. An empty one will do" in done.stderr
 
 
 def test_an_empty_split_is_no_fault(new_world, command):
@@ -155,7 +173,8 @@ def test_an_empty_split_is_no_fault(new_world, command):
     ("overrides", "told"),
     [
         (("data=small_org",), "data=small_org is the benchmark itself"),
-        (("data=small_nat", "assess.halves=0"), "assess.halves=0: must be 1 or more"),
+        (("data=small_nat", "assess.halves=2"), "assess.halves=2: must be 3 or more"),
+        (("data=small_nat", "judge.n=0"), "judge.n=0: must be 1 or more"),
         (("data=small_nat", "checks.leakage.dialogue=2"), "checks.leakage.dialogue=2.0: must be above 0 and at most 1"),
         (("data=small_nat", "data.name=wrong"), "dialogue 'x': unknown label 'rage'. The labels are: neutral, joy"),
         (("data=small_bal", "assess.embedder=nowhere/at-all"), "assess.embedder=nowhere/at-all: "),
@@ -172,3 +191,4 @@ def test_what_makes_no_sense_is_refused(new_world, command, overrides, told):
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert not (new_world / "out" / "quality.html").exists()
+    assert "diversity ..." not in done.stdout, "before anything is measured"

@@ -14,7 +14,7 @@ pytest.importorskip("text_generation", reason="needs the extra tgi")
 pytestmark = pytest.mark.tgi
 
 JUDGING = Path(__file__).resolve().parents[1] / "judging" / "conftest.py"
-QUICK = ("assess.halves=2", "assess.sample=100", "judge.n=6", "judge.minimum=3", "judge.turns=5")
+QUICK = ("assess.halves=3", "assess.sample=100", "judge.n=6", "judge.minimum=3", "judge.turns=5")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_judgements_are_in_the_report_and_asked_for_once(new_world, command, jud
     with (new_world / "out" / "quality.csv").open(newline="") as file:
         found = {row["measure"]: row for row in csv.DictReader(file) if row["family"] == "human" and not row["emotion"]}
     assert (found["naturalness"]["value"], found["naturalness"]["real"]) == ("2.0", "4.0")
-    assert found["naturalness"]["verdict"] == "worse"
+    assert (found["naturalness"]["verdict"], found["naturalness"]["better"]) == ("worse", "higher")
     assert (found["called_more_natural"]["value"], found["called_more_natural"]["real"]) == ("0.0", "0.5")
     assert found["called_more_natural"]["verdict"] == "worse"
     page = (new_world / "out" / "quality.html").read_text()
@@ -75,3 +75,30 @@ def test_judgements_are_in_the_report_and_asked_for_once(new_world, command, jud
     done = command(new_world, "assess.py", "--config-dir", "own", "data=small_nat", *QUICK[:2], "hydra.run.dir=out")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (new_world / "out" / "judgements.csv").exists(), "of the earlier run"
+
+
+DEAD = ("generator=tgi", "generator.url=http://127.0.0.1:9", "generator.tries=1", "generator.patience=0.1")
+
+
+def test_a_server_that_is_not_there_costs_no_figure(new_world, command):
+    told = (*QUICK, *DEAD)
+    done = command(new_world, "assess.py", "--config-dir", "own", *told, "data=small_nat", "hydra.run.dir=out")
+    assert done.returncode == 1
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    report = (new_world / "out" / "quality.md").read_text()
+    assert "Not judged: " in report
+    assert "distinct-1" in report
+    swept = ("data=small_nat,small_bal", "hydra.sweep.dir=swept")
+    done = command(new_world, "assess.py", "--config-dir", "own", "-m", *told, *swept)
+    assert done.returncode == 1
+    assert "Not judged: small_nat: " in done.stdout
+    assert "Not assessed" not in done.stdout
+    assert "small_bal" in (new_world / "swept" / "quality.csv").read_text()
+
+
+def test_a_dry_run_comes_before_anything_is_measured(new_world, command):
+    told = ("--config-dir", "own", "data=small_nat", *QUICK, *DEAD, "judge.dry_run=true", "hydra.run.dir=out")
+    done = command(new_world, "assess.py", *told)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 0 < done.stdout.index("6 pairs in both orders") < done.stdout.index("diversity ...")

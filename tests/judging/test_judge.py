@@ -34,11 +34,22 @@ def test_the_offline_generator_judges_nothing(run, settings, tmp_path):
         ({"turns": 0}, r"judge\.turns=0: must be from 1 to 999"),
         ({"turns": 1000}, r"judge\.turns=1000"),
         ({"minimum": 0}, r"judge\.minimum=0"),
+        ({"n": 19, "minimum": 20}, r"judge\.n=19: must be 20 or more: of fewer than judge\.minimum there is no figure"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_key(change, words, run, settings):
     with pytest.raises(UserError, match=words):
         run(settings(**change), OFFLINE)
+
+
+def test_more_is_better_but_labels_may_be_too_obvious(run, settings):
+    better = {measure.name: measure.better for measure in run(settings(), OFFLINE).measures}
+    assert better == {
+        "naturalness": "higher",
+        "coherence": "higher",
+        "emotional_fit": "real",
+        "called_more_natural": "higher",
+    }
 
 
 def test_the_shipped_settings_have_a_value_for_every_key():
@@ -75,7 +86,7 @@ def in_process(model):
 
 
 def test_random_weights_in_this_process_judge_nothing(run, settings, model, gibberish, synthetic):
-    wanted = settings(n=2, repeats=1, attempts=2, turns=3)
+    wanted = settings(n=2, minimum=2, repeats=1, attempts=2, turns=3)
     result = run(wanted, in_process(model), synthetic)
     gibberish(result, wanted, run)
     assert run(wanted, in_process(model), synthetic).rows.equals(result.rows)

@@ -35,7 +35,7 @@ def generator(url: str) -> OpenAI:
 
 
 def test_random_weights_behind_a_server_judge_nothing(url, run, settings, gibberish, synthetic):
-    wanted = settings(n=2, repeats=1, attempts=2, turns=3)
+    wanted = settings(n=2, minimum=2, repeats=1, attempts=2, turns=3)
     result = run(wanted, generator(url), synthetic)
     gibberish(result, wanted, run)
     assert result.by.startswith("openai ")

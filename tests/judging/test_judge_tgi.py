@@ -47,6 +47,10 @@ def test_pairs_are_judged_in_both_orders_and_each_row_says_by_what(run, settings
         "persona_fit": 3,
         "called_more_natural": 0,
     }
+    assert {each.name: each.better for each in result.measures} == {
+        **dict.fromkeys(("naturalness", "coherence", "persona_fit", "called_more_natural"), "higher"),
+        "emotional_fit": "real",
+    }
     assert values(result.real) == {"naturalness": 4, "coherence": 4, "emotional_fit": 4}
     assert {measure.family for measure in [*result.measures, *result.real, *result.agreement]} == {"human"}
     assert (result.preference.synthetic, result.preference.real, result.preference.tied) == (0, 12, 0)
@@ -71,7 +75,7 @@ def test_pairs_are_judged_in_both_orders_and_each_row_says_by_what(run, settings
 
 def test_a_prompt_does_not_say_which_is_which(run, settings, served):
     with served() as here:
-        run(settings(n=3, repeats=1), here.generator())
+        run(settings(n=3, minimum=3, repeats=1), here.generator())
         prompts = [payload["inputs"] for _, payload in here.server.received]
     for prompt in prompts:
         words = prompt.casefold()
@@ -274,7 +278,7 @@ def test_what_is_in_the_journal_is_not_asked_again_and_more_of_it_asks_for_more_
         ({"turns": 4}, r"judge\.turns: 20 there, 4 now"),
         ({"temperature": 0.9}, r"generator\.sampling\.temperature: 0\.7 there, 0\.9 now"),
         ({"data": 3}, r"data\.synthetic_sha256"),
-        ({"rubric": 2}, "rubric: 1 there, 2 now"),
+        ({"rubric": 3}, "rubric: 2 there, 3 now"),
     ],
 )
 def test_a_changed_configuration_stops_with_the_difference(
@@ -286,7 +290,7 @@ def test_a_changed_configuration_stops_with_the_difference(
         generator = here.generator()
         generator.sampling.temperature = change.get("temperature", 0.7)
         if "rubric" in change:
-            monkeypatch.setattr(run_module, "VERSION", 2)
+            monkeypatch.setattr(run_module, "VERSION", change["rubric"])
         data = synthetic[change.get("data", 0) :]
 
         def changed(overwrite):
@@ -303,7 +307,7 @@ def test_a_changed_configuration_stops_with_the_difference(
 
 def test_another_model_is_not_mixed_in(run, settings, served):
     with served() as here:
-        run(settings(n=3, repeats=1), here.generator())
+        run(settings(n=3, minimum=3, repeats=1), here.generator())
     with served() as here:
         here.server.info["model_id"] = "other/model"
         with pytest.raises(UserError, match=r"come from stand-in.*has other/model.*judge\.journal=FILE"):

@@ -11,6 +11,8 @@ from sacrebleu.metrics import BLEU
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.overlap import words
 from ercsatz.quality.diversity import (
+    Sample,
+    common_sample,
     compression_ratio,
     distinct,
     diversity,
@@ -64,8 +66,10 @@ def random_turns(n, seed=0, least=4, vocabulary=200):
     return [[f"w{int(draw.paretovariate(0.7)) % vocabulary}" for _ in range(draw.randint(least, 12))] for _ in range(n)]
 
 
-def values(dialogues, texts=("tea again", "my sister left"), **options):
-    return {measure.name: measure.value for measure in diversity(dialogues, lexical(texts), **options)}
+def values(dialogues, texts=("tea again", "my sister left"), sample=5000, seed=0):
+    return {
+        measure.name: measure.value for measure in diversity(dialogues, lexical(texts), Sample(sample, sample), seed)
+    }
 
 
 def test_distinct_counts_within_turns():
@@ -188,14 +192,14 @@ def test_the_vendi_score_against_the_eigenvalues_of_the_cosines():
 
 def test_measures_come_in_order_with_their_sizes():
     dialogues = made(*[[" ".join(turn) for turn in random_turns(6, seed, least=3)] for seed in range(20)])
-    measures = diversity(dialogues, lexical([]), sample=50)
+    measures = diversity(dialogues, lexical([]), Sample(50, 40))
     assert [measure.name for measure in measures] == NAMES
     assert {measure.family for measure in measures} == {"diversity"}
     sizes = {measure.name: (measure.n, measure.of) for measure in measures}
     long = sum(len(words(turn.text)) >= 4 for dialogue in dialogues for turn in dialogue.utterances)
     assert sizes["distinct_1"] == (120, 120)
     assert sizes["self_repetition"] == (20, 20)
-    assert sizes["self_bleu"] == (50, long)
+    assert sizes["self_bleu"] == (40, long)
     assert sizes["vendi"] == (50, 120)
 
 
@@ -242,13 +246,20 @@ def test_one_sentence_repeated_is_the_least_diverse():
     ],
 )
 def test_what_has_no_value_says_why(dialogues, without):
-    for measure in diversity(dialogues, lexical(["tea"])):
+    for measure in diversity(dialogues, lexical(["tea"]), Sample(5000, 5000)):
         assert (measure.value is None) == (measure.name in without), measure
         if measure.value is None:
             assert measure.undefined.startswith("undefined because ")
         else:
             assert math.isfinite(measure.value)
             assert not measure.undefined
+
+
+def test_samples_of_sets_are_as_large_as_the_smallest():
+    sets = [made(["we had tea with her", "no", "my sister left us again"]), made(["we had tea with her"], ["no", "oh"])]
+    assert common_sample(sets, 9) == Sample(3, 1)
+    assert common_sample(sets, 2) == Sample(2, 1)
+    assert common_sample([*sets, []], 9) == Sample(0, 0)
 
 
 def test_a_sample_is_not_the_first_turns():

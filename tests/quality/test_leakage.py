@@ -1,14 +1,18 @@
 import random
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import fisher_exact
 
 from ercsatz.benchmarks import load
 from ercsatz.benchmarks.fetch import settings
 from ercsatz.config import Leakage
 from ercsatz.dialogue import Dialogue, Utterance
 from ercsatz.overlap import normalise, words
-from ercsatz.quality.leakage import COLUMNS, NEAR, clean, leakage
+from ercsatz.quality.leakage import COLUMNS, NEAR, Leaks, against, clean, copied, leakage
+from ercsatz.quality.measure import Measure
 from ercsatz.resources import resource
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -186,6 +190,75 @@ def test_offenders_are_the_worst_first_and_tell_their_source():
     assert (found["ngrams"], found["whole"], found["leaking"], found["real_repeated"]) == (1, 1, 1, 0.2)
     assert found["real_findable"] == 0.4  # the others are everyday talk
     assert {(measure.n, measure.of) for measure in leaks.measures} == {(1, 1), (5, 5)}
+
+
+def leaks_of(dialogues, having, turns, of_turns):
+    """So many of the dialogues have exact repeats, so many turns of all."""
+    measure = Measure("leakage", "exact", turns / of_turns, "lower", of_turns, of_turns)
+    return Leaks([measure], {"exact": having}, dialogues, pd.DataFrame())
+
+
+@pytest.mark.parametrize(("own", "real"), [((20, 5), (100, 4)), ((100, 2), (90, 12)), ((40, 40), (7, 0))])
+def test_leaks_are_tested_by_dialogues(own, real):
+    (measure,) = against(leaks_of(*own, own[1], own[0]), leaks_of(*real, real[1], real[0]))
+    table = [[own[1], own[0] - own[1]], [real[1], real[0] - real[1]]]
+    side = "greater" if own[1] / own[0] > real[1] / real[0] else "less"
+    assert measure.p == pytest.approx(2 * fisher_exact(table, side).pvalue)
+    assert measure.p < 0.05
+    assert "Fisher" in measure.test
+
+
+def test_nothing_is_significant_where_dialogues_and_turns_disagree():
+    (measure,) = against(leaks_of(100, 30, 30, 4000), leaks_of(100, 5, 30, 1000))
+    assert measure.p == 1
+
+
+@pytest.mark.parametrize(("n_own", "n_real"), [(100, 100), (40, 160), (160, 40)])
+def test_real_dialogues_leak_significantly_in_one_of_twenty_cases_at_the_most(n_own, n_real):
+    """Of 200 dialogues six leak, with up to five turns each."""
+    rng, wrong = np.random.default_rng(0), 0
+    turns = np.array([1, 1, 2, 3, 5, 5, *[0] * 194])
+    for _ in range(400):
+        mixed = rng.permutation(turns)
+        own, real = (
+            leaks_of(len(part), int((part > 0).sum()), int(part.sum()), 10 * len(part))
+            for part in (mixed[:n_own], mixed[n_own:])
+        )
+        wrong += against(own, real)[0].p < 0.05
+    assert wrong <= 0.05 * 400
+
+
+def test_the_dialogues_that_have_something_are_counted():
+    found = look(OWLS, OWLS.upper(), "Hey!", "Hey!")
+    assert found.dialogues == 1
+    assert found.having == {
+        "exact": 1,
+        "normalised": 1,
+        "near": 1,
+        "everyday": 1,
+        "ngrams": 1,
+        "whole": 1,
+        "leaking": 1,
+    }
+    assert {measure.name for measure in against(found, found) if measure.p is None} == {
+        *("real_repeated", "real_findable")
+    }
+
+
+def test_what_is_copied_from_the_training_split_is_told(mini):
+    train = mini.split("train")
+    long = [len(words(turn.text)) >= 6 for each in train for turn in each.utterances]
+
+    def told(dialogues):
+        return {each.name: each.value for each in copied({"train": dialogues, "test": []}, train, RULES)}
+
+    assert told(plant(train, shout))["train_turns"] == pytest.approx(sum(long) / len(long))
+    assert told(train)["train_dialogues"] > 0.9
+    assert told([dialogue("a", OWLS, "Hey.", "No!")]) == {"train_turns": 0, "train_dialogues": 0}
+    half = told([*train[:20], *[replace(each, utterances=(dialogue("x", OWLS).utterances)) for each in train[:20]]])
+    assert half["train_dialogues"] == told(train[:20])["train_dialogues"] / 2
+    assert told([]) == {"train_turns": None, "train_dialogues": None}
+    assert copied({"train": train}, [], RULES)[0].undefined == "undefined because there is nothing to compare with"
 
 
 def test_identical_and_disjoint_data():

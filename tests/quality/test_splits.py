@@ -108,9 +108,30 @@ def test_chi_square_is_that_of_scipy():
         expected = chi2_contingency(observed, correction=False)
         assert found.loc[name, "statistic"] == pytest.approx(expected.statistic)
         assert found.loc[name, "p_independent"] == pytest.approx(expected.pvalue)
-        total = np.sum(observed)
-        shape = min(3, len(observed[0])) - 1
-        assert found.loc[name, "effect"] == pytest.approx(np.sqrt(expected.statistic / total / shape))
+
+
+def test_the_effect_is_cramers_v_less_what_chance_makes_of_it():
+    dialogues = sorted(make(7, random.Random(2), mood=0.9), key=lambda d: d.utterances[0].emotion)
+    splits = {"train": dialogues[:4], "test": dialogues[4:]}
+    counts = np.array([[sum(t.emotion == e for t in d.utterances) for e in EMOTIONS] for d in dialogues])
+    counts = counts[:, counts.any(axis=0)]
+
+    def statistic(chosen):
+        inside = np.isin(range(7), chosen)
+        return chi2_contingency([counts[~inside].sum(axis=0), counts[inside].sum(axis=0)], correction=False).statistic
+
+    mean = np.mean([statistic(chosen) for chosen in itertools.combinations(range(7), 3)])
+    squared = max(0, statistic((4, 5, 6)) - mean) / counts.sum()
+    assert squared > 0
+    assert table(splits, permutations=4000).loc["labels", "effect"] ** 2 == pytest.approx(squared, rel=0.1)
+
+
+@pytest.mark.parametrize("n", [25, 250])
+def test_effects_of_equal_distributions_are_as_small_in_small_sets(n):
+    draw = random.Random(6)
+    runs = [table(divided(make(n, draw, mood=0.8)), permutations=59, seed=run)["effect"] for run in range(20)]
+    for name in NAMES:
+        assert np.median([run[name] for run in runs]) < 0.06
 
 
 def test_permutation_p_is_near_that_of_all_divisions():
@@ -139,19 +160,25 @@ def test_the_feature_map_is_a_gaussian_kernel():
     assert np.diag(kernels[0]) == pytest.approx(1)
 
 
-def test_discrepancy_is_the_variance_between_splits():
-    draw = random.Random(3)
-    splits = divided(make(30, draw))
-    ordered = {split: [t.text for d in each for t in d.utterances] for split, each in splits.items()}
+def test_discrepancy_is_the_variance_between_splits_less_what_chance_makes_of_it():
+    splits = divided(make(30, random.Random(3)))
     # Two kinds of text: the kernel has only two values, and its map only two points.
     embedder = Embedder("two", True, lambda texts: np.array([[float(len(t) > 7)] for t in texts], np.float32))
-    found = same_distribution(splits, embedder, permutations=9).table.set_index("name").loc["embeddings"]
-    shares = {split: np.mean([len(text) > 7 for text in texts]) for split, texts in ordered.items()}
-    sizes = {split: len(texts) for split, texts in ordered.items()}
-    total = sum(sizes.values())
-    mean = sum(shares[split] * sizes[split] for split in SPLITS) / total
-    between = sum(sizes[split] * (shares[split] - mean) ** 2 for split in SPLITS)
-    assert found["effect"] == pytest.approx(between / (total * mean * (1 - mean)))
+    found = same_distribution(splits, embedder, permutations=2000).table.set_index("name").loc["embeddings"]
+    everyone = [dialogue for split in SPLITS for dialogue in splits[split]]
+    rows = np.array([[sum(len(t.text) > 7 for t in d.utterances), len(d.utterances)] for d in everyone])
+    cuts = np.cumsum([len(splits[split]) for split in SPLITS])[:-1]
+    long, total = rows.sum(axis=0)
+
+    def between(order):
+        sums = np.array([part.sum(axis=0) for part in np.split(rows[order], cuts)])
+        return (sums[:, 1] * (sums[:, 0] / sums[:, 1] - long / total) ** 2).sum() / (long * (1 - long / total))
+
+    rng = np.random.default_rng(0)
+    by_chance = np.mean([between(rng.permutation(len(rows))) for _ in range(2000)])
+    expected = between(np.arange(len(rows))) - by_chance
+    assert found["effect"] == pytest.approx(max(0, expected), abs=0.05 * by_chance)
+    assert by_chance > 0.005
 
 
 def test_measures_are_the_table_corrected():

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ercsatz.assessment.draws import Fit, Sizes
@@ -12,15 +13,17 @@ from ercsatz.assessment.record import read_line
 from ercsatz.code import code_sha256
 from ercsatz.config import AssessConfig
 from ercsatz.dialogue import Dialogue, atomic_write, fingerprint, read_text
-from ercsatz.quality.distances import has_mauve
+from ercsatz.embedding import mean_pooling
 from ercsatz.quality.embed import lexical, pretrained, remembering
 from ercsatz.training.stage import checkpoint_identity
 
 LEXICAL = "lexical"
 _CODE = (
-    *("quality", "assessment/measures.py", "assessment/draws.py", "assessment/record.py"),
-    *("leaks.py", "overlap.py", "embedding.py", "scores.py", "ranking/adjust.py"),
+    *("quality", "assessment/measures.py", "assessment/draws.py", "assessment/record.py", "dialogue.py"),
+    *("leaks.py", "overlap.py", "embedding.py", "scores.py", "ranking/adjust.py", "ranking/exact.py"),
+    *("classifiers/encoder.py", "classifiers/sequences.py", "classifiers/stack.py"),
 )
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "mauve-text")
 
 
 def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measured:
@@ -34,7 +37,7 @@ def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measu
     path = Path(config.paths.cache) / "assessments" / f"{_key(config, real, own)}.json"
     if path.is_file():
         say("measured before")
-        return _read(path)
+        return _renamed(_read(path), config.assess.embedder)
     sizes, labels = _sizes(config), list(config.benchmark.labels)
     found = measure(real, own, labels, _fit(config), config.checks.leakage, sizes, say)
     with atomic_write(path) as file:
@@ -43,8 +46,6 @@ def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measu
 
 
 def _key(config: AssessConfig, real: Splits, own: Splits) -> str:
-    package = Path(__file__).resolve().parents[1]
-    files = [package / place for place in _CODE]
     description = {
         "real": _fingerprints(real),
         "own": _fingerprints(own),
@@ -52,10 +53,29 @@ def _key(config: AssessConfig, real: Splits, own: Splits) -> str:
         "labels": list(config.benchmark.labels),
         "rules": asdict(config.checks.leakage),
         "sizes": asdict(_sizes(config)),
-        "mauve": has_mauve(),
-        "code": code_sha256(f for path in files for f in (sorted(path.glob("*.py")) if path.is_dir() else [path])),
+        "packages": {name: _installed(name) for name in _PACKAGES},
+        "code": code_sha256(code_files()),
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def code_files() -> list[Path]:
+    """The modules that decide figures, the leaves of what ``measure`` imports among them."""
+    package = Path(__file__).resolve().parents[1]
+    places = [package / place for place in _CODE]
+    return [file for place in places for file in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _renamed(found: Measured, embedder: str) -> Measured:
+    """As this run calls the embedder: the same weights may have been in a folder of another name."""
+    return found if embedder == LEXICAL else replace(found, embedder=mean_pooling(embedder))
 
 
 def _fingerprints(splits: Mapping[str, Sequence[Dialogue]]) -> dict[str, str]:

@@ -11,36 +11,45 @@ import yaml
 
 from ercsatz.dialogue import Dialogue, atomic_write, read_text, write_jsonl
 from ercsatz.errors import UserError
+from ercsatz.generation.dataset import CONFIG_FILE, LEAKAGE_FILE
 from ercsatz.pages.text import csv_text
 from ercsatz.quality.leakage import clean
 
 _FRONT_MATTER = re.compile(r"---\n(?P<front>.*?)^---\n(?P<rest>.*)", re.DOTALL | re.MULTILINE)
-CARD, PLOT = "README.md", "labels.png"
+CARD = "README.md"
+_COPIED = ("labels.png", CONFIG_FILE, LEAKAGE_FILE)  # the card refers to them
 REMOVED = "removed.csv"
 
 
-def refuse_existing(data: Path) -> None:
+def refuse_existing(data: Path, option: str) -> None:
     """Refuse to write a copy where there is one.
+
+    Args:
+        data: the folder of the data set.
+        option: of ``data=``, for the message.
 
     Raises:
         UserError: there is.
     """
     target = _target(data)
     if target.exists():
-        raise UserError(f"assess.fix=true: {target} is there already. Delete it, or use it: data.name={target.name}")
+        raise UserError(
+            f"assess.fix=true: {target} is there already. Delete it, or use it: data={option} data.name={target.name}"
+        )
 
 
 def write_clean(data: Path, splits: Mapping[str, Sequence[Dialogue]], offenders: pd.DataFrame) -> Path:
     """Write the copy beside the data set, whole or not at all: ``<data>_clean``.
 
-    Its card is that of the data set with a section about what was left out; ``removed.csv`` names it.
+    Its card is that of the data set with a section about what was left out; ``removed.csv`` names it. A split that was
+    empty stays so.
 
     Raises:
-        UserError: nothing of a split would be left.
+        UserError: nothing would be left of a split that is not empty.
     """
     target, cleaned = _target(data), clean(splits, offenders)
     for split, dialogues in cleaned.splits.items():
-        if not dialogues:
+        if splits[split] and not dialogues:
             raise UserError(
                 f"assess.fix=true: there is no clean copy of {data}, as all {len(splits[split])} dialogues of its "
                 f"{split} split would be left out."
@@ -52,8 +61,9 @@ def write_clean(data: Path, splits: Mapping[str, Sequence[Dialogue]], offenders:
         with atomic_write(folder / CARD) as file:
             file.write(_card(data / CARD, splits, cleaned.splits))
         write_csv(folder / REMOVED, cleaned.removed)
-        if (data / PLOT).is_file():  # the card shows it
-            shutil.copyfile(data / PLOT, folder / PLOT)
+        for name in _COPIED:
+            if (data / name).is_file():
+                shutil.copyfile(data / name, folder / name)
         folder.rename(target)
     return target
 
@@ -70,16 +80,16 @@ def _target(data: Path) -> Path:
 
 
 def _card(original: Path, before: Mapping[str, Sequence[Dialogue]], after: Mapping[str, Sequence[Dialogue]]) -> str:
-    """The original's, whose front matter names the files that there are now: a hub reads no others."""
+    """The original's, whose front matter names the files that there are now: a hub reads no others, nor empty ones."""
     card = read_text(original) if original.is_file() else ""
     parts = _FRONT_MATTER.fullmatch(card)
     front, rest = (yaml.safe_load(parts["front"]) or {}, parts["rest"]) if parts else ({}, card)
-    files = [{"split": split, "path": f"{split}.jsonl"} for split in after]
+    files = [{"split": split, "path": f"{split}.jsonl"} for split, dialogues in after.items() if dialogues]
     front["configs"] = [{"config_name": "default", "data_files": files}]
     sizes = ", ".join(f"{split} {len(before[split]):,} to {len(after[split]):,} dialogues" for split in before)
     return (
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{rest.strip()}\n\n## Cleaned\n\n"
         "Dialogues that repeat something of the real validation and test sets were left out by "
-        f"`assess.py assess.fix=true`: {sizes}. `{REMOVED}` names them, each with its worst offence. Counts and "
-        "figures above are those of the data set before, and its Parquet files have no copy.\n"
+        f"`assess.py assess.fix=true`: {sizes}. `{REMOVED}` names them, each with its worst offence. Counts, "
+        "figures, settings and hits are those of the data set before, and its Parquet files have no copy.\n"
     )

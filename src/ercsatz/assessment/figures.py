@@ -34,7 +34,7 @@ class _Row(NamedTuple):
 def overview(found: Sequence[Assessment]) -> "Figure":
     """Each figure over its mark, on a logarithmic axis: a row per measure, a dot per data set.
 
-    A grey bar is what counts as no difference.
+    The grey bar behind a dot is what counts as no difference.
     """
     shown = _overview_rows(found)
     with drawing():
@@ -84,12 +84,14 @@ def _overview_row(axes: "Axes", place: int, row: _Row) -> None:
         axes.axhline(place - 0.5, color=RULE, linewidth=0.6)
         return
     present = [line for line in row.lines if line is not None and _ratio(line) is not None]
-    room = max(tolerance(line) / line.mark for line in present if line.mark)
-    axes.barh(place, min(_MOST, 1 + room) - max(1 / _MOST, 1 - room), 0.7, max(1 / _MOST, 1 - room), color=RULE)
     apart = min(0.22, 0.6 / len(row.lines))
+    thick = 0.7 if len(row.lines) == 1 else apart
     for number, line in enumerate(row.lines):
         if line is not None and (ratio := _ratio(line)) is not None:
             height = place + apart * (number - (len(row.lines) - 1) / 2)
+            if line.p is None and line.chance is not None and line.mark:
+                low, high = (min(_MOST, max(1 / _MOST, 1 + side * tolerance(line) / line.mark)) for side in (-1, 1))
+                axes.barh(height, high - low, thick, low, color=RULE)
             marker = _MARKERS[number % len(_MARKERS)]
             axes.plot(ratio, height, marker, color=_colour(number), markersize=4.5, alpha=0.85, clip_on=False)
     better = {"higher": "more is better", "lower": "less is better", "real": ""}[present[0].better]
@@ -159,6 +161,30 @@ def emotions(found: Sequence[Assessment]) -> "Figure":
 def emotions_key(found: Sequence[Assessment]) -> list[tuple[int, str]]:
     """What the colours of ``emotions`` stand for."""
     return [(0, found[0].real)] + [(SERIES.index(_colour(place)), each.data) for place, each in enumerate(found)]
+
+
+def nearest_turns(found: Sequence[Assessment]) -> "Figure":
+    """Which share of turns is no further than so far from the nearest held-out one: real training turns and all sets.
+
+    An empirical distribution function, from its percentiles.
+    """
+    with drawing():
+        figure = new_figure(_WIDTH, 170)
+        axes = figure.add_axes((0.12, 0.22, 0.85, 0.75))
+        series = [(SERIES[0], each.nearest.get("real")) for each in found]
+        series += [(_colour(place), each.nearest.get("own")) for place, each in enumerate(found)]
+        for colour, distances in series:
+            if distances:
+                axes.plot(distances[1:], range(1, len(distances)), color=colour, linewidth=1.3)
+        axes.set_xlim(left=0)
+        axes.set_yscale("log")  # leaks are among the nearest few per cent
+        axes.set_ylim(1, 100)
+        axes.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+        axes.minorticks_off()
+        axes.set_xlabel("cosine distance to the nearest held-out turn", color=MUTED, fontsize=8)
+        axes.set_ylabel("% of turns within", color=MUTED, fontsize=8)
+        axes.tick_params(labelsize=8)
+    return figure
 
 
 def maps(found: Sequence[Assessment], labels: Sequence[str]) -> list[Markup]:

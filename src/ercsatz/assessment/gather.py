@@ -15,6 +15,9 @@ from ercsatz.dialogue import SPLITS, Dialogue, fingerprint
 from ercsatz.judging.result import Judgement
 from ercsatz.quality.agreement import PREFERENCE
 
+SETTINGS = ("seed", "random halvings", "sample", "dialogues compared", "a leak")
+"""Keys of ``provenance`` that decide figures: data sets of different ones are measured otherwise."""
+
 
 def gather(config: AssessConfig, real: Splits, own: Splits, measured: Measured, judgement: Judgement) -> Assessment:
     """One record of what was measured, what was judged, and what both come from."""
@@ -37,17 +40,27 @@ def gather(config: AssessConfig, real: Splits, own: Splits, measured: Measured, 
         points=measured.points,
         examples=measured.examples,
         judge=_judge(judgement),
+        nearest=measured.nearest,
         provenance={
             "data": str(Path(config.data.path)),
             "SHA-256": _fingerprint(own),
             "benchmark's SHA-256": _fingerprint(real),
-            "seed": str(config.seed),
-            "random halvings": str(config.assess.halves),
-            "sample": f"{config.assess.sample:,} turns",
+            **_settings(config),
             "ercsatz": version("ercsatz"),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
+
+
+def _settings(config: AssessConfig) -> dict[str, str]:
+    leaks, most = config.checks.leakage, config.assess.dialogues
+    return {
+        "seed": str(config.seed),
+        "random halvings": str(config.assess.halves),
+        "sample": f"{config.assess.sample:,} turns",
+        "dialogues compared": "all that can be" if most is None else f"{most:,} at the most",
+        "a leak": f"{leaks.words} words, {leaks.containment:g} of {leaks.ngram}-grams, {leaks.dialogue:g} of turns",
+    }
 
 
 def _judged(judgement: Judgement) -> list[Line]:

@@ -6,20 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from ercsatz.assessment.draws import Draws, Fit, Sizes, texts_of
+from ercsatz.assessment.draws import FEWEST, Draws, Fit, Sizes, texts_of
 from ercsatz.assessment.record import Line, key_of, single
 from ercsatz.config import Leakage
 from ercsatz.dialogue import Dialogue
-from ercsatz.quality.labels import label_quality
-from ercsatz.quality.leakage import leakage
+from ercsatz.quality.leakage import Leaks, against, copied, leakage
 from ercsatz.quality.measure import Measure, shuffled
-from ercsatz.quality.probes import embedding_probe, words_probe
 from ercsatz.quality.splits import SplitTests, same_distribution
 
 Splits = Mapping[str, Sequence[Dialogue]]
 Say = Callable[[str], None]
 _EXAMPLES = 3
-_OF_REAL = "real_findable"  # tells of the real dialogues alone, so that there is nothing to compare
+_UNMARKED = {"real_findable", "real_repeated"}  # of the real dialogues; the second grows with what is searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,7 @@ class Measured:
     tests: list[dict[str, Any]]
     points: dict[str, list[Any]]
     examples: list[list[Any]]
+    nearest: dict[str, list[float]]
 
 
 def measure(
@@ -57,32 +56,31 @@ def measure(
         say(family.__name__)
         lines += family()
     say("labels")
-    embedder = fit(texts_of(real["train"]))
-    probes = [words_probe(), embedding_probe(embedder)]
-    found = label_quality(real, own, labels, probes, seed=sizes.seed)
-    lines += _label_lines(found.measures)
+    found, confusion = draws.labels(real["test"], own["test"], labels)
+    lines += found + _single(draws.everything(real["train"], own["train"], real["test"], labels), [])
     say("leakage")
-    held_out = {split: real[split] for split in ("validation", "test")}
-    leaks, marks = leakage(own, held_out, rules), leakage({"train": real["train"]}, held_out, rules)
-    lines += _single(leaks.measures, [each for each in marks.measures if each.name != _OF_REAL])
-    everything = [dialogue for dialogues in own.values() for dialogue in dialogues]
-    lines += draws.nearest(everything, rules.words)
+    leaks, found = _leaks(real, own, rules)
+    everyone = [dialogue for dialogues in own.values() for dialogue in dialogues]
+    lines += found
+    found, distances = draws.nearest(everyone, rules.words)
+    lines += found
     say("splits")
     tests = _tests(own, fit, sizes.seed)
     lines += _single(tests.measures, _tests(real, fit, sizes.seed).measures)
     return Measured(
-        embedder=embedder.name,
-        lexical=embedder.lexical,
+        embedder=draws.embedder.name,
+        lexical=draws.embedder.lexical,
         compared={"dialogues": draws.size.dialogues, "turns": draws.size.turns},
         lines=tuple(lines),
         confusion={
             key: {"labels": list(frame.columns), "counts": frame.to_numpy().tolist()}
-            for key, frame in found.confusion.items()
+            for key, frame in confusion.items()
         },
         offenders=_records(leaks.offenders),
         tests=_records(tests.table),
         points=draws.points(),
         examples=[_spoken(dialogue) for dialogue in shuffled(own["train"], sizes.seed)[:_EXAMPLES]],
+        nearest=distances,
     )
 
 
@@ -92,15 +90,15 @@ def _single(own: Sequence[Measure], real: Sequence[Measure]) -> list[Line]:
     return [single(measure, marks.get(key_of(measure))) for measure in own]
 
 
-def _label_lines(measures: Sequence[Measure]) -> list[Line]:
-    """The probes' scores on the data set; what they reach on the real test set is the mark."""
-    found = {key_of(measure): measure for measure in measures}
-
-    def mark(measure: Measure) -> Measure | None:
-        _, _, rest = measure.name.partition("_")
-        return found.get((f"real_{rest}", measure.emotion))
-
-    return [single(measure, mark(measure)) for measure in measures if not measure.name.startswith("real_")]
+def _leaks(real: Splits, own: Splits, rules: Leakage) -> tuple[Leaks, list[Line]]:
+    """What repeats the held-out splits, as the real training split does too; and what repeats that."""
+    held_out = {split: real[split] for split in ("validation", "test")}
+    leaks, marks = leakage(own, held_out, rules), leakage({"train": real["train"]}, held_out, rules)
+    copies = _single(copied(own, real["train"], rules), [])
+    if min(leaks.dialogues, marks.dialogues) < FEWEST:
+        return leaks, [*_single(leaks.measures, []), *copies]
+    marked = [each for each in marks.measures if each.name not in _UNMARKED]
+    return leaks, [*_single(against(leaks, marks), marked), *copies]
 
 
 def _tests(splits: Splits, fit: Fit, seed: int) -> SplitTests:

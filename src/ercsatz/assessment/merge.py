@@ -1,6 +1,5 @@
 """One report of all data sets of a sweep."""
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -9,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ercsatz.assessment import failure
+from ercsatz.assessment.gather import SETTINGS
 from ercsatz.assessment.record import FILE, Assessment, read
 from ercsatz.assessment.report import write
-from ercsatz.assessment.run import FAILURE
 from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.track import log
 from ercsatz.config import Wandb
-from ercsatz.dialogue import read_text
 
 
 def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
@@ -30,22 +29,21 @@ def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
         wandb: where to log it.
 
     Returns:
-        Whether no job failed.
+        Whether every job did all that it had to.
     """
     console = Console(highlight=False)
     found = [read(path) for path in _fresh(sweep, FILE, since)]
-    failed = [json.loads(read_text(path)) for path in _fresh(sweep, FAILURE, since)]
-    failures = [f"{each['data']}: {each['error']}" for each in failed]
+    failures = [str(failure.read(path)) for path in _fresh(sweep, failure.FILE, since)]
     groups: dict[tuple[str, str], list[Assessment]] = defaultdict(list)
-    for each in found:
-        groups[each.benchmark, each.embedder].append(each)
+    for member in found:
+        groups[member.benchmark, member.embedder].append(member)
     for (benchmark, embedder), members in groups.items():
         if len(members) > 1 or failures:
             name = re.sub(r"[^\w.]+", "-", f"{benchmark} {Path(embedder).name}").strip("-")
             folder = sweep if len(groups) == 1 else sweep / name
             _report(_named_apart(members), folder, failures, wandb, sweep, console)
-    for failure in failures:
-        say(console, f"Not assessed: {failure}")
+    for each in failures:
+        say(console, each)
     return not failures
 
 
@@ -64,12 +62,15 @@ def _fresh(sweep: Path, name: str, since: float) -> list[Path]:
 
 
 def _named_apart(found: Sequence[Assessment]) -> list[Assessment]:
-    """Of a data set that was assessed several times, each has a number behind its name."""
-    names, seen = Counter(each.data for each in found), Counter[str]()
+    """Where settings differ, all have those behind their names; what is still called the same has a number."""
+    differing = [key for key in SETTINGS if len({each.provenance.get(key) for each in found}) > 1]
+    told = [", ".join(f"{key} {each.provenance.get(key, '-')}" for key in differing) for each in found]
+    names = [f"{each.data} ({settings})" if settings else each.data for each, settings in zip(found, told, strict=True)]
+    total, seen = Counter(names), Counter[str]()
     apart = []
-    for each in found:
-        seen[each.data] += 1
-        name = each.data if names[each.data] == 1 else f"{each.data} ({seen[each.data]})"
+    for each, name in zip(found, names, strict=True):
+        seen[name] += 1
+        name = name if total[name] == 1 else f"{name} ({seen[name]})"
         counts = {name if key == each.data else key: value for key, value in each.label_counts.items()}
         apart.append(replace(each, data=name, label_counts=counts))
     return apart

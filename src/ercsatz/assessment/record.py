@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class Assessment:
         examples: dialogues, each a list of speaker, text and emotion.
         judge: what a language model said of it, or ``not_judged``: why there is none.
         provenance: what it was made from and by.
+        nearest: ``own`` and ``real``, the percentiles 0 to 100 of the distances of turns to the nearest held-out one;
+            empty where there are none.
     """
 
     data: str
@@ -92,6 +94,7 @@ class Assessment:
     examples: list[list[Any]]
     judge: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    nearest: Mapping[str, list[float]] = field(default_factory=dict)
 
     @property
     def real(self) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from ercsatz.assessment.figures import emotions, emotions_key, maps, overview
+from ercsatz.assessment.figures import emotions, emotions_key, maps, nearest_turns, overview
 from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.summary import sentences
 from ercsatz.assessment.verdict import verdict
@@ -18,6 +18,7 @@ from ercsatz.assessment.views import (
     glance,
     judges,
     matrix,
+    nearest_table,
     sampled,
     worst,
 )  # fmt: skip
@@ -39,7 +40,7 @@ def write(found: Sequence[Assessment], output: Path, failures: Sequence[str] = (
     Args:
         found: data sets of one benchmark, one column each.
         output: a folder, made if it is not there.
-        failures: what could not be assessed, and why.
+        failures: what could not be done, and why.
     """
     pictures = {"quality.png": png(overview(found)), "emotions.png": png(emotions(found))}
     texts = {
@@ -60,11 +61,12 @@ def write(found: Sequence[Assessment], output: Path, failures: Sequence[str] = (
 def to_markdown(found: Sequence[Assessment], failures: Sequence[str] = ()) -> str:
     """Sentences and the tables of all figures that are not of one emotion."""
     parts = [f"# Quality of {markdown(_names(found))}\n"]
-    parts += [f"**Not assessed:** {markdown(failure)}\n" for failure in failures]
+    parts += [f"**{markdown(failure)}**\n" for failure in failures]
     for each in found:
         parts.append("".join(f"- {markdown(sentence)}\n" for sentence in sentences(each)))
     parts.append("![All figures over their marks](quality.png)\n")
     parts += [_markdown_table(family, found) for family in families(found)]
+    parts += _markdown_nearest(found)
     parts += ["![Utterances by emotion](emotions.png)\n", f"{METHOD}\n"]
     return "\n".join(parts)
 
@@ -82,6 +84,17 @@ def _markdown_table(family: Family, found: Sequence[Assessment]) -> str:
 def _markdown_row(row: Row) -> str:
     cells = [f"{cell.text} ({cell.sub})" if cell.sub else cell.text for cell in row.cells]
     return f"| {row.title}: {row.what} | {' | '.join(map(markdown, cells))} | {markdown(row.mark)} |"
+
+
+def _markdown_nearest(found: Sequence[Assessment]) -> list[str]:
+    table = nearest_table(found)
+    head = [
+        "## Distance to the nearest held-out turn\n",
+        f"|  | {' | '.join(markdown(each.data) for each in found)} | real |",
+        f"|:--|{'--:|' * (len(found) + 1)}",
+    ]
+    lines = [f"| {what} | {' | '.join(cells)} | {real} |" for what, cells, real in table]
+    return ["\n".join([*head, *lines]) + "\n"] if table else []
 
 
 def to_csv(found: Sequence[Assessment]) -> str:
@@ -122,6 +135,10 @@ def to_html(found: Sequence[Assessment], failures: Sequence[str] = ()) -> str:
         maps=maps(found, labels),
         map_key=[(place % len(SERIES), label) for place, label in enumerate(labels)],
         confusion=[(name, matrix(each)) for name, each in named],
+        nearest=nearest_table(found),
+        nearest_turns=inline_svg(
+            nearest_turns(found), "nearest", "Distance to the nearest held-out turn", "In numbers: the table below it."
+        ),
         worst=[(name, worst(each), len(each.offenders)) for name, each in named],
         judges=judges(found),
         method=METHOD,
@@ -130,9 +147,12 @@ def to_html(found: Sequence[Assessment], failures: Sequence[str] = ()) -> str:
 
 METHOD = (
     "Every figure stands beside what real dialogues have: one half of the real training split against the other half, "
-    "or real dialogues in the data set's place, on as many dialogues and turns. They count as the same where they "
-    "differ by no more than chance explains in 19 of 20 cases (±), or by less than 2 %; a test of the splits, where it "
-    "is not significant at .05. Among many figures a few differ by chance all the same."
+    "or real dialogues in the data set's place, on as many dialogues and turns; of leaks and splits, all there are. "
+    "They count as the same where they differ by no more than chance explains in 19 of 20 cases (±), or by less than "
+    "2 %. Where there is a p, they do if it is .05 or more: leaks are tested by dialogues (Fisher's exact test), "
+    "splits by permutations of whole dialogues; splits that differ significantly count as real if the real ones do so "
+    "too, and by as much. What is measured on fewer than 20 dialogues has no mark. Among many figures a few differ by "
+    "chance all the same."
 )
 
 

@@ -1,7 +1,8 @@
 """The whole of ``assess.py``."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from rich.console import Console
 
-from ercsatz import benchmarks, sweep
+from ercsatz import benchmarks, judging, sweep
+from ercsatz.assessment import failure
 from ercsatz.assessment.cache import measured
 from ercsatz.assessment.clean import refuse_existing, write_clean, write_csv
+from ercsatz.assessment.failure import Failure
 from ercsatz.assessment.gather import gather
 from ercsatz.assessment.record import FILE
 from ercsatz.assessment.report import FILES, write
@@ -19,13 +22,13 @@ from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.track import log
 from ercsatz.check import Rule, at_least_1, enforce
 from ercsatz.config import AssessConfig, Variant
-from ercsatz.dialogue import SPLITS, Dialogue, atomic_write, check_dialogues, from_json, json_lines
+from ercsatz.dialogue import SPLITS, Dialogue, check_dialogues, from_json, json_lines
 from ercsatz.errors import UserError
 from ercsatz.generation.validate import check_rules
-from ercsatz.judging.run import judge
+from ercsatz.judging import Funnel, Judgement
 from ercsatz.quality.leakage import COLUMNS
 
-FAILURE = "failure.json"
+FEWEST_HALVES = 3
 OFFENDERS, JUDGEMENTS, TURNS = "offenders.csv", "judgements.csv", "judged_turns.csv"
 
 
@@ -40,35 +43,45 @@ def run(config: AssessConfig) -> None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    for name in (FILE, FAILURE, OFFENDERS, JUDGEMENTS, TURNS, *FILES):  # of an earlier run in the same folder
+    for name in (FILE, failure.FILE, OFFENDERS, JUDGEMENTS, TURNS, *FILES):  # of an earlier run in the same folder
         (folder / name).unlink(missing_ok=True)
+    group, undone = hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else None, "Not assessed"
     try:
-        _assess(config, folder, group=hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else None)
+        done = _assess(config, folder, group)
+        undone = "Not judged"
+        if done.unjudged is not None:
+            raise done.unjudged
+        undone = "Not cleaned"
+        if config.assess.fix:
+            say(Console(highlight=False), _fix(config, done))
     except Exception as error:
-        if hydra.mode != RunMode.MULTIRUN:
+        if group is None:
             raise
-        with atomic_write(folder / FAILURE) as file:
-            json.dump({"data": config.data.name, "error": sweep.message(error)}, file, ensure_ascii=False)
+        Failure(config.data.name, sweep.message(error), undone).write(folder)
         sweep.report(error, config.data.name)
 
 
-def _assess(config: AssessConfig, folder: Path, group: str | None) -> None:
-    enforce(_rules(config))
-    console, data = Console(highlight=False), Path(config.data.path)
-    if config.data.variant is Variant.org:
-        raise UserError(
-            f"data={config.data.name} is the benchmark itself, the mark that every report has beside synthetic data. "
-            f"Take data={config.benchmark.name}_nat, _bal or _per."
-        )
-    if config.assess.fix:
-        refuse_existing(data)
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What was assessed, what leaks, and why the judge gave no judgement, if it failed."""
+
+    own: dict[str, tuple[Dialogue, ...]]
+    offenders: pd.DataFrame
+    unjudged: Exception | None
+
+
+def _assess(config: AssessConfig, folder: Path, group: str | None) -> _Done:
+    _check(config)
+    console = Console(highlight=False)
     own, real = _synthetic(config), benchmarks.load(config.benchmark).splits
+    everything = [dialogue for split in SPLITS for dialogue in own[split]]
+    ask = partial(
+        judging.judge, everything, real["train"], config.judge, config.generator, config.data.name, config.seed, console
+    )
+    dry = ask() if config.judge.dry_run else None
     say(console, f"{config.data.name}: embeddings {config.assess.embedder}")
     found = measured(config, real, own, lambda what: say(console, f"  {what} ..."))
-    judgement = judge(
-        [dialogue for split in SPLITS for dialogue in own[split]], real["train"], config.judge, config.generator,
-        config.data.name, config.seed, console,
-    )  # fmt: skip
+    judgement, unjudged = (dry, None) if dry else _judged(ask, len(everything))
     assessment = gather(config, real, own, found, judgement)
     assessment.write(folder / FILE)
     offenders = pd.DataFrame(assessment.offenders, columns=list(COLUMNS))
@@ -78,18 +91,39 @@ def _assess(config: AssessConfig, folder: Path, group: str | None) -> None:
     show([assessment], console)
     say(console, f"Written to {folder}: {', '.join(path.name for path in write([assessment], folder))}")
     log(config.wandb, [assessment], folder, f"assess {config.data.name}", group)
+    return _Done(own, offenders, unjudged)
+
+
+def _check(config: AssessConfig) -> None:
+    """Refuse what makes no sense before anything is read or measured."""
+    enforce(_rules(config))
+    judging.check(config.judge, config.generator)
+    if config.data.variant is Variant.org:
+        raise UserError(
+            f"data={config.data.name} is the benchmark itself, the mark that every report has beside synthetic data. "
+            f"Take data={config.benchmark.name}_nat, _bal or _per."
+        )
     if config.assess.fix:
-        say(console, _fix(data, own, offenders))
+        refuse_existing(Path(config.data.path), _option(config))
+
+
+def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Exception | None]:
+    """The judgement; if that fails, none, and why: what was measured is reported all the same."""
+    try:
+        return ask(), None
+    except Exception as error:
+        return judging.unjudged(sweep.message(error).rstrip("."), Funnel(dialogues)), error
 
 
 def _rules(config: AssessConfig) -> Iterator[Rule]:
     chosen = config.assess
-    yield at_least_1("assess.halves", chosen.halves)
+    halves = chosen.halves  # of fewer nobody can tell what is chance
+    yield "assess.halves", halves, halves >= FEWEST_HALVES, f"{FEWEST_HALVES} or more"
     yield at_least_1("assess.sample", chosen.sample)
     if chosen.dialogues is not None:
         yield at_least_1("assess.dialogues", chosen.dialogues)
     yield from check_rules(config.checks)
-    most = 2**32 - chosen.halves  # each halving has the next seed
+    most = 2**32 - halves  # each halving has the next seed
     yield "seed", config.seed, 0 <= config.seed <= most, f"from 0 to {most}"
 
 
@@ -97,7 +131,7 @@ def _synthetic(config: AssessConfig) -> dict[str, tuple[Dialogue, ...]]:
     """The data set; a split may be empty, but not all three."""
     folder, name = Path(config.data.path), config.data.name
     if not folder.is_dir():
-        option = f"{config.benchmark.name}_{config.data.variant.value}"
+        option = _option(config)
         named = "" if name == option else f" data.name={name}"
         raise UserError(
             f"There is no data set {name} in {folder}. Make it with: python generate.py data={option}{named}"
@@ -105,6 +139,8 @@ def _synthetic(config: AssessConfig) -> dict[str, tuple[Dialogue, ...]]:
     splits = {}
     for split in SPLITS:
         path = folder / f"{split}.jsonl"
+        if not path.is_file():
+            raise UserError(f"There is no file {path}. An empty one will do, if the data set has no such split.")
         splits[split] = tuple(from_json(line, where) for where, line in json_lines(path))
         if splits[split]:
             check_dialogues(splits[split], config.benchmark.labels, str(path))
@@ -113,8 +149,16 @@ def _synthetic(config: AssessConfig) -> dict[str, tuple[Dialogue, ...]]:
     return splits
 
 
-def _fix(data: Path, own: Mapping[str, Sequence[Dialogue]], offenders: pd.DataFrame) -> str:
-    if offenders.empty:
+def _option(config: AssessConfig) -> str:
+    """Of ``data=``: the name alone would leave it at its default."""
+    return f"{config.benchmark.name}_{config.data.variant.value}"
+
+
+def _fix(config: AssessConfig, done: _Done) -> str:
+    if done.offenders.empty:
         return "assess.fix=true: nothing leaks, so there is no copy."
-    target = write_clean(data, own, offenders)
-    return f"A copy without the dialogues that leak is in {target}. Use it with: data.name={target.name}"
+    target = write_clean(Path(config.data.path), done.own, done.offenders)
+    return (
+        f"A copy without the dialogues that leak is in {target}. "
+        f"Use it with: data={_option(config)} data.name={target.name}"
+    )

@@ -16,6 +16,8 @@ _LEXICAL = (
 def headline(found: Assessment) -> str:
     """One sentence: how many of the figures are as real."""
     words = count(found.lines)
+    if not words.total():
+        return f"{found.data}: too little to compare it with real dialogues."
     return (
         f"{found.data}: {words.total()} figures, {words['as real']} as in real dialogues, {words['worse']} worse, "
         f"{words['better']} better."
@@ -35,7 +37,7 @@ def sentences(found: Assessment) -> list[str]:
 
 def _variety(lines: Lines) -> Iterator[str]:
     wording = {
-        "as real": "Its wording is as varied as that of real dialogues",
+        "as real": "Its wording is not shown to be less varied than that of real dialogues",
         "better": "Its wording is more varied than that of real dialogues",
         "worse": "Its wording is less varied than that of real dialogues",
     }
@@ -45,9 +47,9 @@ def _variety(lines: Lines) -> Iterator[str]:
             f"(real: {_percent(pairs.mark)})."
         )
     if (phrases := lines.get("self_repetition")) and verdict(phrases).word == "worse":
-        yield f"Its dialogues repeat each other's phrases {_times(phrases)} (self-repetition {beside(phrases)})."
+        yield f"Its dialogues repeat each other's phrases more than real ones do (self-repetition {beside(phrases)})."
     subjects = {
-        "as real": "What is said is as varied as in real dialogues",
+        "as real": "What is said is not shown to be less varied than in real dialogues",
         "better": "What is said is more varied than in real dialogues",
         "worse": "What is said is less varied than in real dialogues",
     }
@@ -63,13 +65,10 @@ def _likeness(lines: Lines) -> Iterator[str]:
         }
         yield (
             f"{told.get(verdict(auc).word, 'A classifier was asked to tell its turns from real ones')}: shown one of "
-            f"each, it picks the real one in {_percent(auc.value)} of cases (real against real: {_percent(auc.mark)})."
+            f"each, it picks the real one in {_percent(auc.value)} of cases{_against(auc)}."
         )
-    if (coverage := lines.get("coverage")) and coverage.value is not None:
-        yield (
-            f"{_percent(coverage.value)} of real turns have something like them in it "
-            f"(real against real: {_percent(coverage.mark)})."
-        )
+    if (coverage := lines.get("coverage")) and coverage.value is not None and coverage.marks:
+        yield (f"{_percent(coverage.value)} of real turns have something like them in it{_against(coverage)}.")
     shapes = {"turn_lengths": "turn lengths", "dialogue_lengths": "dialogue lengths", "speakers": "numbers of speakers"}
     by_word: dict[Word, list[str]] = {"as real": [], "worse": [], "better": []}
     for name, what in shapes.items():
@@ -83,12 +82,12 @@ def _likeness(lines: Lines) -> Iterator[str]:
 
 
 def _emotions(found: Assessment, lines: Lines) -> Iterator[str]:
-    if (labels := lines.get("js_labels")) and labels.value is not None:
+    if (labels := lines.get("js_labels")) and labels.value is not None and labels.marks:
         if verdict(labels).word == "worse":
             yield f"Its emotions are distributed otherwise than the real ones: {_list(_out_of_proportion(found))}."
         else:
             yield "Its emotions are not shown to be distributed otherwise than the real ones."
-    if (order := lines.get("js_transitions")) and order.value is not None:
+    if (order := lines.get("js_transitions")) and order.value is not None and order.marks:
         shown = "follow" if verdict(order).word == "worse" else "are not shown to follow"
         yield f"Its emotions {shown} one another otherwise than in real dialogues."
 
@@ -111,13 +110,13 @@ def _labels(found: Assessment, lines: Lines) -> Iterator[str]:
         return
     told = (
         f"A simple classifier that learnt from real dialogues gives {_percent(line.value)} of its turns the label that "
-        f"they have; of the real test set, {_percent(line.mark)}."
+        f"they have{f'; of turns of other real dialogues, {_percent(line.mark)}' if line.marks else ''}."
     )
     f1 = [each for each in found.lines if each.name == "agreement_f1_words" and verdict(each).word == "worse"]
     short = [each for each in f1 if each.value is not None and each.mark is not None and each.value < each.mark]
     if short:
         worst = min(short, key=lambda each: verdict(each).difference or 0.0)
-        told += f" They agree least on {worst.emotion} (F1 {beside(worst)})."
+        told += f" Furthest below what real labels reach: {worst.emotion} (F1 {beside(worst)})."
     yield told
 
 
@@ -126,8 +125,8 @@ def _utility(lines: Lines) -> Iterator[str]:
     if line is None or line.value is None or line.mark is None or floor is None or floor.value is None:
         return
     told = (
-        f"Trained on it, the same classifier reaches W-F1 {100 * line.value:.1f} on the real test set; trained on real "
-        f"dialogues {100 * line.mark:.1f}, and {100 * floor.value:.1f} without learning anything."
+        f"Trained on it, the same classifier reaches W-F1 {100 * line.value:.1f} on the real test set; trained on "
+        f"as many turns of real dialogues {100 * line.mark:.1f}, and {100 * floor.value:.1f} without learning anything."
     )
     if line.mark > floor.value:
         learnt = (line.value - floor.value) / (line.mark - floor.value)
@@ -140,13 +139,20 @@ def _leaks(found: Assessment, lines: Lines) -> Iterator[str]:
     if leaking is None or leaking.value is None:
         return
     if leaking.value:
+        count = round(leaking.value * leaking.n)
+        beside_real = "" if leaking.mark is None else f"; of the real training split {100 * leaking.mark:.1f} %"
+        subject = "Its one dialogue" if leaking.n == 1 else f"{count:,} of its {leaking.n:,} dialogues"
         yield (
-            f"{round(leaking.value * leaking.n):,} of its {leaking.n:,} dialogues repeat something of the real "
-            f"validation and test sets ({100 * leaking.value:.1f} %; of the real training split "
-            f"{100 * (leaking.mark or 0):.1f} %). assess.fix=true writes a copy without them."
+            f"{subject} repeat{'s' if count == 1 else ''} something of the real "
+            f"validation and test sets ({100 * leaking.value:.1f} %{beside_real}). "
+            "assess.fix=true writes a copy without them."
         )
+    elif leaking.n == 1:
+        yield "Its one dialogue does not repeat the real validation and test sets."
     else:
         yield f"None of its {leaking.n:,} dialogues repeats the real validation and test sets."
+    if (copies := lines.get("train_dialogues")) and copies.value:
+        yield f"{_percent(copies.value)} of its dialogues are of the real training split: a copy is no new data."
     if (closer := lines.get("closer_to_held_out")) and verdict(closer).word == "worse":
         yield (
             f"{_percent(closer.value)} of its turns are nearer to a held-out turn than to any of as many real training "
@@ -158,10 +164,15 @@ def _splits(found: Assessment) -> Iterator[str]:
     by = "tested by permutations of whole dialogues, Holm-corrected"
     tested = [line for line in found.lines if line.family == "splits" and line.p is not None]
     names = {"labels": "emotions"}
-    apart = [names.get(line.name, line.name.replace("_", " ")) for line in tested if line.p and line.p < SIGNIFICANT]
-    if apart:
-        yield f"Its training, validation and test splits differ in {_list(apart)} ({by})."
-    elif tested:
+    apart: dict[Word, list[str]] = {"worse": [], "as real": [], "no mark": []}
+    for line in tested:
+        if line.p is not None and line.p < SIGNIFICANT:
+            apart[verdict(line).word].append(names.get(line.name, line.name.replace("_", " ")))
+    if differ := apart["worse"] + apart["no mark"]:
+        yield f"Its training, validation and test splits differ in {_list(differ)} ({by})."
+    if apart["as real"]:
+        yield f"Its splits differ in {_list(apart['as real'])}, but no more than the real ones ({by})."
+    if tested and not any(apart.values()):
         yield f"Its training, validation and test splits are not shown to differ ({by})."
 
 
@@ -179,17 +190,14 @@ def _judged(found: Assessment) -> str:
     )
 
 
+def _against(line: Line) -> str:
+    return f" (real against real: {_percent(line.mark)})" if line.marks else ""
+
+
 def _percent(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f} %" if value < 0.1 or 0.99 < value < 1 else f"{100 * value:.0f} %"
-
-
-def _times(line: Line) -> str:
-    """How much more often, in words: ``1.4 times as much as real ones do``."""
-    if not line.mark or line.value is None:
-        return "and real ones do not"
-    return f"{line.value / line.mark:.1f} times as much as real ones do"
 
 
 def _list(parts: list[str]) -> str:

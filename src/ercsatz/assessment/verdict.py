@@ -26,17 +26,21 @@ def verdict(line: Line) -> Verdict:
 
     ``as real``: they differ by no more than chance explains in 19 of 20 cases, or by no more than 2 % of the mark; of a
     test, it is not significant at .05. Where the closest to real is best, there is no ``better``: further away is worse
-    on either side. Splits that are significantly apart, but no further than those of the real data set, are as real.
+    on either side. Splits that are significantly apart are as real only if those of the real data set are so too, and
+    by as much. Where nobody knows what chance explains, there is no verdict.
     """
     if line.value is None:
         return Verdict("undefined")
-    if line.mark is None:
+    if line.mark is None or (line.chance is None and line.p is None):
         return Verdict("no mark")
     difference = line.value - line.mark
     same = abs(difference) <= tolerance(line) if line.p is None else line.p >= SIGNIFICANT
-    good = line.better != "real" and (difference > 0) == (line.better == "higher")
-    if same or (good and line.family == "splits"):
+    if line.family == "splits":
+        real_too = line.mark_p is not None and line.mark_p < SIGNIFICANT and difference <= 0
+        return Verdict("as real" if same or real_too else "worse", difference)
+    if same:
         return Verdict("as real", difference)
+    good = line.better != "real" and (difference > 0) == (line.better == "higher")
     return Verdict("better" if good else "worse", difference)
 
 
@@ -63,21 +67,22 @@ def number(value: float | None) -> str:
 
 
 def mark_of(row: Sequence[Line | None]) -> str:
-    """The mark of a figure of several data sets, ``±`` what counts as none; the range, where the marks differ by more.
+    """The mark of a figure of several data sets, ``±`` what counts as none; each a range where it is not the same.
 
     They differ where data sets of different sizes are compared with as much of the real one.
     """
     lines = [line for line in row if line is not None and line.mark is not None]
-    if not lines:
-        return ""
-    marks, room = [line.mark for line in lines if line.mark is not None], max(map(tolerance, lines))
-    low, high = min(marks), max(marks)
-    if number(low) == number(high) or high - low <= room:
-        text = number(sum(marks) / len(marks))
-        if lines[0].mark_p is not None:
-            return f"{text} (p = {lines[0].mark_p:.3f})"
-        return text if lines[0].p is not None else f"{text} ± {number(room)}"
-    return f"{number(low)} to {number(high)}"
+    text = between(line.mark for line in lines if line.mark is not None)
+    if lines and lines[0].mark_p is not None:
+        return f"{text} (p = {between(line.mark_p for line in lines if line.mark_p is not None)})"
+    rooms = [tolerance(line) for line in lines if line.p is None and line.chance is not None]
+    return f"{text} ± {between(rooms)}" if rooms else text
+
+
+def between(values: Iterable[float]) -> str:
+    """``0.100 to 0.500``; one number where all look the same, nothing of none."""
+    ordered = sorted(values)
+    return " to ".join(dict.fromkeys(map(number, (ordered[0], ordered[-1])))) if ordered else ""
 
 
 def beside(line: Line) -> str:

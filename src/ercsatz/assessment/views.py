@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ercsatz.assessment.describe import FAMILIES, describe, trust
 from ercsatz.assessment.record import Assessment, Line, rows
-from ercsatz.assessment.verdict import count, mark_of, number, verdict
+from ercsatz.assessment.verdict import between, count, mark_of, number, verdict
 
 _OFFENDERS = 20
 _TEXT = 240  # characters of a text that is shown
@@ -131,6 +131,23 @@ def count_table(found: Sequence[Assessment]) -> list[tuple[str, str, dict[str, s
     ]
 
 
+_NEAREST = (1, 5, 25, 50, 75)
+
+
+def nearest_table(found: Sequence[Assessment]) -> list[tuple[str, list[str], str]]:
+    """How near so many per cent of turns come to held-out ones: of each data set, and of real training turns."""
+    if not any(each.nearest.get("own") for each in found):
+        return []
+    return [
+        (
+            f"the nearest {percent} % of turns are within",
+            [between([own[percent]]) if (own := each.nearest.get("own")) else "-" for each in found],
+            between(real[percent] for each in found if (real := each.nearest.get("real"))),
+        )
+        for percent in _NEAREST
+    ]
+
+
 _OF_EMOTIONS = (
     ("F1 of each label, by a TF-IDF probe of real dialogues", "labels", "agreement_f1_words"),
     ("F1 of each label, by an embedding probe of real dialogues", "labels", "agreement_f1_embedding"),
@@ -146,13 +163,16 @@ def emotion_tables(found: Sequence[Assessment]) -> list[tuple[str, list[tuple[st
     tables = []
     for title, family, name in _OF_EMOTIONS:
         shown = []
-        marks: dict[str, str] = {}
+        marks: dict[str, list[float]] = defaultdict(list)
         for each in found:
             lines = [line for line in each.lines if line.family == family and line.name == name and line.emotion]
             shown.append((each.data, {str(line.emotion): number(line.value) for line in lines}))
-            marks |= {str(line.emotion): number(line.mark) for line in lines if line.marks}
+            for line in lines:
+                marks[str(line.emotion)] += [] if line.mark is None else [line.mark]
         if any(values for _, values in shown):
-            tables.append((title, [*shown, ("real", marks)]))
+            tables.append(
+                (title, [*shown, ("real", {label: between(given) for label, given in marks.items() if given})])
+            )
     return tables
 
 

@@ -16,7 +16,7 @@ class Assess:
 
     ``embedder`` is ``lexical`` or a Hugging Face name or folder. ``dialogues`` of each training split are compared
     (null: as many as can be), ``sample`` turns at the most. Each mark comes from so many ``halves`` of the real
-    training split. ``fix`` writes a copy without what leaks.
+    training split, three or more. ``fix`` writes a copy without what leaks.
     """
 
     embedder: str = MISSING

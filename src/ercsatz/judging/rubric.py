@@ -1,11 +1,13 @@
 """What a judge is shown: the fixed rubric, and dialogues in a form from which no text can break out.
 
 A turn is a JSON object on a line of its own, between marks at the beginning of a line. Quotes, line ends and braces in
-a text are therefore inside a JSON string; ``<`` is written as its escape, as the marks of chat templates begin with it.
+a text are therefore inside a JSON string. ``<`` is written as its escape, as the marks of chat templates begin with it,
+and so is the ``[`` of those that are words in capitals (``[INST]``, ``[/INST]``, ``[TOOL_CALLS]``).
 Speakers are numbered, so that their names do not give away where a dialogue is from.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +17,11 @@ from ercsatz.generation.asking import templates_sha256
 from ercsatz.generation.parse import printable
 from ercsatz.generation.prompt import Templates
 
-VERSION = 1
+VERSION = 2
 """Of the rubric: of the templates and of the form in which dialogues are shown. One more with every change."""
 
 MODE = "judge"
+_MARK = re.compile(r"<|\[(?=/?[A-Z_]+\])")
 _TOLD = ("age", "gender", "occupation", "mbti", "background")
 
 
@@ -95,7 +98,7 @@ def _numbers(turns: tuple[Utterance, ...]) -> dict[str, int]:
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False).replace("<", "\\u003c")
+    return _MARK.sub(lambda mark: f"\\u{ord(mark[0]):04x}", json.dumps(values, ensure_ascii=False))
 
 
 def _plain(text: str) -> str:

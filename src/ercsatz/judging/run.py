@@ -25,7 +25,7 @@ from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units
 from ercsatz.judging.pairs import Drawn, draw
 from ercsatz.judging.read import CRITERIA, FIT, Reason, grammar
 from ercsatz.judging.result import Funnel, Judgement, Record
-from ercsatz.judging.rubric import VERSION
+from ercsatz.judging.rubric import VERSION, Rubric
 from ercsatz.judging.scores import Scores, agreements, means
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
@@ -34,6 +34,15 @@ HOPELESS = 100  # judgements, none of them with an answer that can be read, afte
 NODE = "judge."  # of the configuration
 MOST_TURNS = 999  # the number of a turn has three digits at the most
 CHARACTERS = 4  # of English text to a token, roughly
+
+
+def check(settings: config.Judge, generator: config.Generator) -> None:
+    """Refuse what makes no sense, before anything is asked.
+
+    Raises:
+        UserError: names the key and what it must be.
+    """
+    enforce(_rules(settings, generator))
 
 
 def judge(
@@ -62,20 +71,20 @@ def judge(
         UserError: the settings make no sense or are not those of the journal, or servers are not there or not right.
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
-    enforce(_rules(settings, generator))
+    check(settings, generator)
     asker = Asker(settings, name, seed)
     drawn = draw(synthetic, real, settings.n, settings.turns, seed)
     planned = list(units(drawn.pairs, settings))
     counts = Funnel(len(synthetic), drawn.passed_over, len(drawn.pairs), len(planned))
     if settings.dry_run:
         _show(asker, planned, counts, settings, console)
-        return _unjudged("judge.dry_run=true asks nothing", asker, counts)
+        return unjudged("judge.dry_run=true asks nothing", counts)
     if not isinstance(generator, LanguageModel):
         because = f"generator={generator.name} is no language model; choose generator=tgi, openai or transformers"
-        return _unjudged(because, asker, counts)
+        return unjudged(because, counts)
     if not planned:
         because = f"none of {len(synthetic)} synthetic dialogues has a real one of about its length, of {len(real)}"
-        return _unjudged(because, asker, counts)
+        return unjudged(because, counts)
     sizes = len(synthetic), len(real)
     data = {"name": name, "synthetic_sha256": fingerprint(synthetic), "real_sha256": fingerprint(real), "seed": seed}
     return _Session(settings, generator, asker, console).judge(drawn, planned, data, sizes)
@@ -149,19 +158,24 @@ def _judgement(
     )
 
 
-def _unjudged(because: str, asker: Asker, funnel: Funnel) -> Judgement:
-    """A judgement without any figure."""
+def unjudged(because: str, funnel: Funnel) -> Judgement:
+    """A judgement without any figure.
+
+    Args:
+        because: why, without a stop at its end.
+        funnel: as far as it went.
+    """
     rows, turns = Record(Scores((), 1)).frames()
 
-    def none(name: str, better: Better = "real") -> Measure:
+    def none(name: str, better: Better) -> Measure:
         return undefined(FAMILY, name, better, f"nothing was judged: {because}", 0, funnel.dialogues)
 
-    criteria = [none(name) for name in (*CRITERIA, FIT)]
+    criteria = [*(none(name, "higher") for name in CRITERIA), none(FIT, "real")]
     return Judgement(
         not_judged=f"Not judged: {because}.",
         by="",
         rubric=VERSION,
-        templates_sha256=asker.rubric.sha256,
+        templates_sha256=Rubric().sha256,
         measures=[*criteria, none(PREFERENCE, "higher")],
         real=criteria,
         preference=None,
@@ -192,5 +206,7 @@ def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Ju
 def _rules(settings: config.Judge, generator: config.Generator) -> Iterator[Rule]:
     for key in ("n", "repeats", "attempts", "minimum"):
         yield at_least_1(f"{NODE}{key}", getattr(settings, key))
+    enough = f"{settings.minimum} or more: of fewer than judge.minimum there is no figure"
+    yield f"{NODE}n", settings.n, settings.n >= settings.minimum, enough
     yield f"{NODE}turns", settings.turns, 1 <= settings.turns <= MOST_TURNS, f"from 1 to {MOST_TURNS}"
     yield from generator_rules(generator)

@@ -86,13 +86,13 @@ def means(scores: Scores, minimum: int, of: tuple[int, int]) -> tuple[list[Measu
     found: tuple[list[Measure], list[Measure]] = ([], [])
     for side, measures in enumerate(found):
         for name, values in scores.criteria.items():
-            measures.append(_mean(name, balanced(values[:, side]), minimum, of[side]))
+            measures.append(_mean(name, balanced(values[:, side]), minimum, of[side], better="higher"))
         measures += _fits(scores, side, minimum, of[side])
     if scores.personas:
         given = [row[~np.isnan(row)] for row in scores.personas.values()]
         values = np.array([row.mean() if len(row) else np.nan for row in given])
         what = "dialogues with personas were judged"
-        found[0].append(_mean(PERSONA, values, minimum, of[0], what, "higher"))
+        found[0].append(_mean(PERSONA, values, minimum, of[0], what, better="higher"))
     return found
 
 

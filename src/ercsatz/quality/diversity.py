@@ -1,12 +1,14 @@
 """How much variety a data set has: of words and phrases, and of meaning.
 
-Each of these figures depends on how much text there is. Compare data sets of the same size (``measure.same_words``).
+Each of these figures depends on how much text there is. Compare data sets of the same size (``measure.same_words``)
+and samples of the same size of them (``common_sample``).
 """
 
 import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,13 +24,35 @@ _FACTOR = 0.72  # the ratio of types to tokens at which a factor of MTLD ends
 Words = Sequence[str]
 
 
-def diversity(dialogues: Sequence[Dialogue], embedder: Embedder, *, sample: int = 5000, seed: int = 0) -> list[Measure]:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many turns self-BLEU and the Vendi score take at the most.
+
+    Attributes:
+        turns: for the Vendi score.
+        long: for self-BLEU, of those with four words or more.
+    """
+
+    turns: int
+    long: int
+
+
+def common_sample(sets: Sequence[Sequence[Dialogue]], most: int) -> Sample:
+    """As many as each of the sets has, and ``most`` at the most: both measures depend on how many there are."""
+    lengths = [[len(words(turn.text)) for dialogue in each for turn in dialogue.utterances] for each in sets]
+    return Sample(
+        min(most, *map(len, lengths)),
+        min(most, *(sum(length >= _REPEATED for length in each) for each in lengths)),
+    )
+
+
+def diversity(dialogues: Sequence[Dialogue], embedder: Embedder, sample: Sample, seed: int = 0) -> list[Measure]:
     """All measures of diversity, overall.
 
     Args:
         dialogues: of one split; the order does not matter.
         embedder: for the Vendi score.
-        sample: how many turns self-BLEU and the Vendi score take at the most.
+        sample: see ``common_sample``.
         seed: of the samples, and of the order in which dialogues are read.
 
     Returns:
@@ -38,8 +62,8 @@ def diversity(dialogues: Sequence[Dialogue], embedder: Embedder, *, sample: int 
     spoken = [[words(turn.text) for turn in dialogue.utterances] for dialogue in mixed]
     turns = [each for dialogue in spoken for each in dialogue]
     long = [each for each in turns if len(each) >= _REPEATED]
-    some = [long[place] for place in np.random.default_rng(seed).permutation(len(long))[:sample]]
-    vectors = draw_turns(dialogues, sample, seed)
+    some = [long[place] for place in np.random.default_rng(seed).permutation(len(long))[: sample.long]]
+    vectors = draw_turns(dialogues, sample.turns, seed)
     texts = [turn.text for dialogue in mixed for turn in dialogue.utterances]
     flat = [word for turn in turns for word in turn]
     n, no_repeat = len(turns), "no word occurs twice" if flat else "there are no words"

@@ -1,11 +1,11 @@
 """What dialogues repeat of the real validation and test sets, turn by turn and as a whole, and how to be rid of it."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import pandas as pd
+from scipy.stats import hypergeom
 
 from ercsatz.dialogue import Dialogue
 from ercsatz.leaks import Hit, Reference, Rules
@@ -21,6 +21,15 @@ Kind = Literal["dialogue", "near dialogue", "exact", "normalised", "ngrams", "ne
 COLUMNS = ("split", "dialogue", "turn", "text", "real_split", "real_dialogue", "real_text", "kind", "score")
 _WORST: tuple[Kind, ...] = ("dialogue", "near dialogue", "exact", "normalised", "ngrams", "near")
 _BETWEEN = " / "
+TEST = "Fisher's exact test of dialogues, two-sided"
+_SEEN: dict[str, tuple[Kind, ...]] = {
+    "exact": ("exact",),
+    "normalised": ("exact", "normalised"),
+    "near": ("exact", "normalised", "near"),
+    "ngrams": ("ngrams",),
+    "whole": ("dialogue", "near dialogue"),
+    "leaking": _WORST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +38,16 @@ class Leaks:
 
     Attributes:
         measures: shares, 0 to 1; see ``leakage``.
+        having: by name of a measure, how many dialogues have what it counts.
+        dialogues: how many there are.
         offenders: a row per thing found, the worst first: split, dialogue and turn (from 1; missing where it is of the
             whole dialogue) that repeat, the text, where it is from (real_split, real_dialogue, real_text), kind and
             score. Of several sources the first is named.
     """
 
     measures: list[Measure]
+    having: dict[str, int]
+    dialogues: int
     offenders: pd.DataFrame
 
 
@@ -96,10 +109,64 @@ def leakage(splits: Splits, real: Splits, rules: Rules, near: float = NEAR) -> L
     search = _Search(real, rules, near)
     rows = [row for split, dialogues in splits.items() for row in search.rows(split, dialogues)]
     itself = {(split, row.dialogue) for split in real for row in search.rows(split, real[split])}
-    everyday = sum(search.everyday(dialogues) for dialogues in splits.values())
+    everyday = [search.everyday(dialogue) for dialogues in splits.values() for dialogue in dialogues]
     rows.sort(key=lambda row: (_WORST.index(row.kind), -row.score, -len(row.text)))
     offenders = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"turn": "Int64", "score": "float64"})
-    return Leaks(_measures(rows, splits, real, len(itself), everyday), offenders)
+    having = _having(rows) | {"everyday": sum(count > 0 for count in everyday)}
+    measures = _measures(rows, splits, real, len(itself), sum(everyday), having)
+    return Leaks(measures, having, len(everyday), offenders)
+
+
+def against(own: Leaks, real: Leaks) -> list[Measure]:
+    """The measures of ``own``, tested against those of real dialogues.
+
+    Turns of a dialogue leak together, so it is dialogues that are counted: those that have what a measure counts, of
+    all. Fisher's exact test; p is twice that of the side on which the share is, so that where a share of turns and one
+    of dialogues differ to opposite sides, nothing is significant.
+
+    Args:
+        own: of the data set.
+        real: of the real training split.
+    """
+    marks = {measure.name: measure.value for measure in real.measures}
+    tested = []
+    for measure in own.measures:
+        mark = marks[measure.name]
+        if measure.value is not None and mark is not None and measure.name in own.having:
+            counts = (own.having[measure.name], own.dialogues, real.having[measure.name], real.dialogues)
+            measure = replace(measure, p=_fisher(*counts, more=measure.value > mark), test=TEST)
+        tested.append(measure)
+    return tested
+
+
+def _fisher(own: int, of: int, real: int, of_real: int, *, more: bool) -> float:
+    """Twice the probability of ``own`` or more (or fewer) of ``of``, given how many of all have it."""
+    chosen = hypergeom(of + of_real, own + real, of)
+    return min(1.0, 2 * float(chosen.sf(own - 1) if more else chosen.cdf(own)))
+
+
+def copied(splits: Splits, train: Sequence[Dialogue], rules: Rules) -> list[Measure]:
+    """What is taken from the real training split: ``train_turns`` and ``train_dialogues``, shares of all, 0 to 1.
+
+    A turn of at least ``rules.words`` words that is there, case and punctuation aside; a dialogue of which the
+    utterances are there, by ``rules``. No fault by itself, but a copy is no new data.
+
+    Args:
+        splits: of the data set to look at.
+        train: the real training split.
+        rules: the generator's.
+    """
+    reference = Reference({"train": train}, rules)
+    turns = wholes = 0
+    everyone = [dialogue for dialogues in splits.values() for dialogue in dialogues]
+    for dialogue in everyone:
+        hits = reference.hits(dialogue.utterances)
+        forms = {normalise(hit.text) for hit in hits if hit.kind == "utterance"}
+        turns += sum(form in forms for form in _forms(dialogue))
+        wholes += any(hit.kind == "dialogue" for hit in hits)
+    n_turns = sum(len(dialogue.utterances) for dialogue in everyone)
+    n_real = len(train)
+    return [_share("train_turns", turns, n_turns, n_real), _share("train_dialogues", wholes, len(everyone), n_real)]
 
 
 def clean(splits: Splits, offenders: pd.DataFrame) -> Cleaned:
@@ -138,9 +205,9 @@ class _Search:
         self._wholes = [place for place, form in wholes.items() if self._is_long(form)]
         self._similar_wholes = Similar([wholes[place] for place in self._wholes])
 
-    def everyday(self, dialogues: Sequence[Dialogue]) -> int:
+    def everyday(self, dialogue: Dialogue) -> int:
         """How many turns are equal to a real one that is too short to count."""
-        return sum(form in self._short for dialogue in dialogues for form in _forms(dialogue))
+        return sum(form in self._short for form in _forms(dialogue))
 
     def rows(self, split: str, dialogues: Sequence[Dialogue]) -> Iterator[_Row]:
         """All offenders in a split."""
@@ -196,35 +263,33 @@ class _Search:
                 yield _Row(split, dialogue.id, None, hit.text, hit.split, hit.dialogue, real, "dialogue", hit.score)
 
 
-def _measures(rows: Sequence[_Row], splits: Splits, real: Splits, findable: int, everyday: int) -> list[Measure]:
-    turns = {kind: sum(row.kind == kind for row in rows) for kind in ("exact", "normalised", "near")}
-    n_dialogues = sum(map(len, splits.values()))
+def _having(rows: Sequence[_Row]) -> dict[str, int]:
+    """How many dialogues have a row of the kinds that a measure counts."""
+    return {
+        name: len({(row.split, row.dialogue) for row in rows if row.kind in kinds}) for name, kinds in _SEEN.items()
+    }
+
+
+def _measures(
+    rows: Sequence[_Row], splits: Splits, real: Splits, findable: int, everyday: int, having: Mapping[str, int]
+) -> list[Measure]:
     n_turns = sum(len(dialogue.utterances) for dialogues in splits.values() for dialogue in dialogues)
-    n_real = sum(map(len, real.values()))
-
-    def share(name: str, count: int, of: int, better: Better = "lower") -> Measure:
-        if not of or not n_real:
-            because = "there is nothing to compare with" if not n_real else "there are no dialogues"
-            return undefined("leakage", name, better, because, of, of)
-        value = count / of
-        return Measure("leakage", name, value, better, of, of, error=math.sqrt(value * (1 - value) / of))
-
-    def dialogues(*kinds: Kind) -> int:
-        return len({(row.split, row.dialogue) for row in rows if row.kind in kinds})
-
+    n_dialogues, n_real = sum(map(len, splits.values())), sum(map(len, real.values()))
+    turns = {name: sum(row.kind in _SEEN[name] for row in rows) for name in ("exact", "normalised", "near")}
+    sources = len({(row.real_split, row.real_dialogue) for row in rows})
     return [
-        share("exact", turns["exact"], n_turns),
-        share("normalised", turns["exact"] + turns["normalised"], n_turns),
-        share("near", sum(turns.values()), n_turns),
-        share("everyday", everyday, n_turns),
-        share("ngrams", dialogues("ngrams"), n_dialogues),
-        share("whole", dialogues("dialogue", "near dialogue"), n_dialogues),
-        share("leaking", dialogues(*_WORST), n_dialogues),
-        share(
-            "real_repeated", len({(row.real_split, row.real_dialogue) for row in rows}), n_real if n_dialogues else 0
-        ),
-        share("real_findable", findable, n_real, "higher"),
+        *(_share(name, count, n_turns, n_real) for name, count in (turns | {"everyday": everyday}).items()),
+        *(_share(name, having[name], n_dialogues, n_real) for name in ("ngrams", "whole", "leaking")),
+        _share("real_repeated", sources, n_real if n_dialogues else 0, n_real),
+        _share("real_findable", findable, n_real, n_real, "higher"),
     ]
+
+
+def _share(name: str, count: int, of: int, n_real: int, better: Better = "lower") -> Measure:
+    if not of or not n_real:
+        because = "there is nothing to compare with" if not n_real else "there are no dialogues"
+        return undefined("leakage", name, better, because, of, of)
+    return Measure("leakage", name, count / of, better, of, of)
 
 
 def _forms(dialogue: Dialogue) -> list[str]:

@@ -22,17 +22,15 @@ _BETTER: dict[str, Better] = {
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """Distances to the nearest real turns.
+    """How near turns come to the held-out ones.
 
     Attributes:
         measures: see ``nearest``.
-        held_out: cosine distance, 0 to 2, of each turn that was drawn to the nearest held-out one, for a histogram.
-        train: the same to the nearest of as many training turns.
+        percentiles: 0 to 100, of the cosine distances (0 to 2) to the nearest held-out turn; empty without any.
     """
 
     measures: list[Measure]
-    held_out: NDArray[np.float32]
-    train: NDArray[np.float32]
+    percentiles: list[float]
 
 
 def nearest(
@@ -76,20 +74,21 @@ def nearest(
             for name, better in _BETTER.items()
         ]
 
-    nothing = np.zeros(0, np.float32)
     if not texts or not unseen:
         which = "the held-out splits have" if texts else "the data set has"
-        return Nearest(measures({}, f"{which} no turn of {least} words or more"), nothing, nothing)
+        return Nearest(measures({}, f"{which} no turn of {least} words or more"), [])
     vectors, targets = embedder.encode(texts), embedder.encode(unseen)
     held = _distances(vectors, targets)
+    percentiles = np.percentile(held, range(101)).tolist()
     values = {"nearest_median": float(np.median(held)), "nearest_percentile_1": float(np.percentile(held, 1))}
     if not seen:
-        return Nearest(measures(values, f"the training split has no turn of {least} words or more"), held, nothing)
+        because = f"the training split has no turn of {least} words or more"
+        return Nearest(measures(values, because), percentiles)
     n, rng = min(len(unseen), len(seen)), np.random.default_rng(seed)
     trained = _distances(vectors, embedder.encode([seen[place] for place in rng.permutation(len(seen))[:n]]))
     compared = held if n == len(unseen) else _distances(vectors, targets[rng.permutation(len(unseen))[:n]])
     closer = np.where(np.abs(compared - trained) < _EQUAL, 0.5, compared < trained)
-    return Nearest(measures(values | {"closer_to_held_out": float(closer.mean())}), held, trained)
+    return Nearest(measures(values | {"closer_to_held_out": float(closer.mean())}), percentiles)
 
 
 def _is_long(text: str, least: int) -> bool:

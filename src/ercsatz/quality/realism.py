@@ -1,4 +1,4 @@
-"""How like the real training dialogues others are, and how like each other two halves of those are."""
+"""How like the real training dialogues others are."""
 
 import math
 from collections import Counter
@@ -29,33 +29,16 @@ class Size:
     turns: int
 
 
-def common_size(
-    real: Sequence[Dialogue], sets: Sequence[Sequence[Dialogue]], *, turns: int = 5000, seed: int = 0
-) -> Size:
-    """The largest size at which each set can be compared with half of the real dialogues, and the halves can be.
-
-    Args:
-        real: the training split.
-        sets: what shall be compared with it, and side by side.
-        turns: the most turns.
-        seed: as for ``realism``.
-    """
-    dialogues = min([len(real) // 2, *map(len, sets)])
-    first, rest = _halves(real, dialogues, seed)
-    drawn = [first, *(shuffled(each, seed)[:dialogues] for each in (rest, *sets))]
-    return Size(dialogues, min([turns, *map(_turns, drawn)]))
-
-
 def realism(
     real: Sequence[Dialogue], synthetic: Sequence[Dialogue], embedder: Embedder, size: Size, seed: int = 0
 ) -> list[Measure]:
     """All measures of likeness between real training dialogues and others, both of the same size.
 
     Args:
-        real: the training split; a random half of it at the most is used, the first one of ``real_against_real``.
+        real: the training split, or a part of it; what ``size`` says is drawn from it.
         synthetic: dialogues to compare with it; the order does not matter.
         embedder: fitted on the real ones, if at all.
-        size: see ``common_size``.
+        size: how much of each.
         seed: of all samples and folds.
 
     Returns:
@@ -63,14 +46,7 @@ def realism(
         words, turns and speakers) and js_transitions (pairs of labels of consecutive turns); then frechet,
         precision, recall, density, coverage, c2st_auc and mauve (see ``distances``).
     """
-    first, _ = _halves(real, size.dialogues, seed)
-    return _compare(first, synthetic, embedder, size, seed)
-
-
-def real_against_real(real: Sequence[Dialogue], embedder: Embedder, size: Size, seed: int = 0) -> list[Measure]:
-    """``realism`` of other real training dialogues, at most the other half of them: the mark to reach."""
-    first, rest = _halves(real, size.dialogues, seed)
-    return _compare(first, rest, embedder, size, seed)
+    return _compare(shuffled(real, seed)[: size.dialogues], synthetic, embedder, size, seed)
 
 
 def jensen_shannon(a: Mapping[Hashable, int], b: Mapping[Hashable, int]) -> float | None:
@@ -123,12 +99,6 @@ _COUNTS: dict[str, tuple[Count, str]] = {
     "js_speakers": (speakers, "one of the two has no dialogues"),
     "js_transitions": (transitions, "one of the two has no labelled turn right after another"),
 }
-
-
-def _halves(real: Sequence[Dialogue], n: int, seed: int) -> tuple[list[Dialogue], list[Dialogue]]:
-    """As many as are compared, and all others."""
-    mixed = shuffled(real, seed)
-    return mixed[:n], mixed[n:]
 
 
 def _turns(dialogues: Sequence[Dialogue]) -> int:

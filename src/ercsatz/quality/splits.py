@@ -53,6 +53,15 @@ class _Result:
     p_independent: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Permuted:
+    """A statistic, what it is above its mean over permutations (0 at the least), and its p-value."""
+
+    statistic: float
+    excess: float
+    p: float
+
+
 def same_distribution(
     splits: Splits, embedder: Embedder, *, turns: int = 20_000, permutations: int = 999, seed: int = 0
 ) -> SplitTests:
@@ -61,7 +70,8 @@ def same_distribution(
     Counts are compared by the chi-square statistic of the table of splits and values (lengths: in up to 10 classes of
     about the same size; transitions: pairs of labels of consecutive turns); its effect size is Cramer's V. Embeddings
     are compared by their means under a Gaussian kernel (maximum mean discrepancy); the effect size is the share of the
-    variance that is between the splits. Effect sizes of equal distributions are above 0, more so in small sets.
+    variance that is between the splits. What a statistic is on the mean of all permutations is subtracted from it
+    before the effect size is made of it, 0 at the least: else small sets would seem to have the larger effects.
 
     Sources: Gretton et al. 2012, A kernel two-sample test; Rahimi and Recht 2007, Random features for large-scale
     kernel machines; Anderson 2001, A new method for non-parametric multivariate analysis of variance; Phipson and Smyth
@@ -161,9 +171,10 @@ def _chi_square(counts: Floats, groups: NDArray[np.intp], permutations: int, see
         values: Floats = cells.sum(axis=(1, 2)) - n
         return values
 
-    observed, p = _permute(counts, groups, statistic, permutations, seed)
-    effect = math.sqrt(max(0.0, observed) / (n * (min(filled, len(columns)) - 1)))
-    return _Result(observed, effect, p, float(chi2.sf(observed, (filled - 1) * (len(columns) - 1))))
+    found = _permute(counts, groups, statistic, permutations, seed)
+    effect = math.sqrt(found.excess / (n * (min(filled, len(columns)) - 1)))
+    independent = float(chi2.sf(found.statistic, (filled - 1) * (len(columns) - 1)))
+    return _Result(found.statistic, effect, found.p, independent)
 
 
 def _draw(splits: Splits, most: int, seed: int) -> tuple[list[Turns], int]:
@@ -195,8 +206,8 @@ def _discrepancy(
         values: Floats = ((sums**2).sum(axis=2) / sizes).sum(axis=1) - shared
         return values
 
-    observed, p = _permute(rows, groups, between, permutations, seed)
-    return _Result(observed, observed / (n - shared), p, None)
+    found = _permute(rows, groups, between, permutations, seed)
+    return _Result(found.statistic, found.excess / (n - shared), found.p, None)
 
 
 def _dialogues(drawn: Sequence[Turns]) -> NDArray[np.intp]:
@@ -221,7 +232,7 @@ def _features(vectors: NDArray[np.float32], rng: np.random.Generator) -> Floats 
 
 def _permute(
     rows: Floats, groups: NDArray[np.intp], statistic: Callable[[Floats], Floats], permutations: int, seed: int
-) -> tuple[float, float]:
+) -> _Permuted:
     """Shuffle the groups of rows.
 
     Args:
@@ -231,9 +242,6 @@ def _permute(
             equal.
         permutations: how many.
         seed: of them.
-
-    Returns:
-        The statistic and its p-value.
     """
     numbers = np.arange(groups.max() + 1)[:, None]
     rng = np.random.default_rng(seed)
@@ -243,8 +251,10 @@ def _permute(
 
     observed = float(of(groups[None])[0])
     least = observed - 1e-9 * abs(observed)  # equal tables may differ by rounding
-    reached = 0
+    reached, total = 0, 0.0
     for start in range(0, permutations, _BLOCK):
         size = min(_BLOCK, permutations - start)
-        reached += int((of(rng.permuted(np.tile(groups, (size, 1)), axis=1)) >= least).sum())
-    return observed, (1 + reached) / (permutations + 1)
+        found = of(rng.permuted(np.tile(groups, (size, 1)), axis=1))
+        reached += int((found >= least).sum())
+        total += float(found.sum())
+    return _Permuted(observed, max(0.0, observed - total / permutations), (1 + reached) / (permutations + 1))

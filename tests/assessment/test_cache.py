@@ -1,0 +1,76 @@
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ercsatz.assessment import cache
+from ercsatz.config import AssessConfig
+from ercsatz.quality.embed import Embedder
+
+PACKAGE = Path(cache.__file__).parents[1]
+DECIDE_NOTHING = ("__init__.py", "errors.py", "code.py")
+
+
+def imported(file):
+    """The modules of the package that a module imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ercsatz"):
+            for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names)):
+                path = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
+                if path.is_file() and path.name not in DECIDE_NOTHING:
+                    yield path
+
+
+def test_all_code_that_decides_figures_is_in_the_key():
+    files = cache.code_files()
+    missing = {str(path.relative_to(PACKAGE)) for file in files for path in imported(file)} - {
+        str(path.relative_to(PACKAGE)) for path in files
+    }
+    assert not missing
+    names = {path.name for path in files}
+    assert {"encoder.py", "sequences.py", "dialogue.py", "measures.py", "nearest.py"} <= names
+
+
+@pytest.fixture
+def counted(monkeypatch, tmp_path, real, assess):
+    """Measure with an embedder that is a folder; ``calls`` says how often that was done."""
+    found, calls = assess(real), []
+    config = AssessConfig()
+    config.seed, config.assess.sample, config.assess.halves, config.assess.fix = 0, 100, 2, False
+    config.paths.cache, config.benchmark.labels = str(tmp_path / "cache"), ["joy"]
+    for key in ("words", "ngram", "containment", "dialogue"):
+        setattr(config.checks.leakage, key, 1)
+
+    def measure(*_):
+        calls.append(1)
+        return found
+
+    monkeypatch.setattr(cache, "measure", measure)
+    monkeypatch.setattr(cache, "pretrained", lambda checkpoint, _: Embedder(checkpoint, False, lambda texts: texts))
+
+    def run(folder):
+        config.assess.embedder = str(folder)
+        return cache.measured(config, real, real, lambda _: None)
+
+    return SimpleNamespace(run=run, calls=calls)
+
+
+def test_an_embedder_is_called_what_this_run_calls_it(counted, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    counted.run(tmp_path / "one")
+    assert counted.run(tmp_path / "two").embedder == "two with mean pooling"
+    assert len(counted.calls) == 1, "the same weights"
+
+
+@pytest.mark.parametrize("package", ["scikit-learn", "numpy", "scipy", "torch", "mauve-text"])
+def test_another_version_of_a_package_measures_anew(counted, monkeypatch, package):
+    counted.run("lexical")
+    counted.run("lexical")
+    assert len(counted.calls) == 1
+    version = cache.version
+    monkeypatch.setattr(cache, "version", lambda name: "99" if name == package else version(name))
+    counted.run("lexical")
+    assert len(counted.calls) == 2
