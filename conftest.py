@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test runs on every core; threads would only be in each other's way
 os.environ["WANDB_ERROR_REPORTING"] = "false"  # W&B would report its tests' errors to its makers, and wait for them
 
 # Modules of an extra that is not installed are not searched for doctests.
