@@ -6,7 +6,8 @@ TRANSFORMERS ?= 4.57.6
 INSTALLED := $(VENV)/.installed
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
-ANY_TRANSFORMERS := $(addprefix --ignore=,tests/benchmarks tests/pages tests/quality tests/ranking src/ercsatz/ranking)
+ANY_TRANSFORMERS := $(addprefix --ignore=,tests/assessment tests/benchmarks tests/commands/test_assess.py \
+    tests/commands/test_rank.py tests/pages tests/quality tests/ranking src/ercsatz/ranking)
 
 .PHONY: demo test test-all test-transformers5 lint bench
 
