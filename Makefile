@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TRANSFORMERS ?= 4.57.6
 INSTALLED := $(VENV)/.installed
-PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+# One test more at a time than there are cores: whole commands wait a lot.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
 ANY_TRANSFORMERS := $(addprefix --ignore=,tests/assessment tests/benchmarks tests/commands/test_assess.py \
     tests/commands/test_rank.py tests/pages tests/quality tests/ranking src/ercsatz/ranking)
