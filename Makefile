@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
-ANY_TRANSFORMERS := $(addprefix --ignore=,tests/assessment tests/benchmarks tests/commands/test_assess.py \
-    tests/commands/test_rank.py tests/pages tests/quality tests/ranking src/ercsatz/ranking)
+ANY_TRANSFORMERS := $(addprefix --ignore=,tests/assessment tests/data/benchmarks tests/commands/test_assess.py \
+    tests/commands/test_rank.py tests/reporting tests/quality tests/ranking src/ercsatz/ranking)
 
 .PHONY: demo test test-all test-transformers5 lint bench
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from models import on_meld
 
-from ercsatz.benchmarks import load
-from ercsatz.dialogue import SPLITS, Dialogue, Utterance, atomic_write, write_jsonl
+from ercsatz.data.benchmarks import load
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, atomic_write, write_jsonl
 
 NAME = "meldhalf"
 HELD_OUT = 0.1  # of a data set, for its validation and for its test split

@@ -20,19 +20,19 @@ import torch
 from models import Clock, on_meld, settings_of, texts_of, train
 from transformers import RobertaConfig
 
-from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.base import Batch
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import gray_labels
-from ercsatz.classifiers.encoder import Pretrained, train_tokenizer
-from ercsatz.classifiers.interface import Batch
-from ercsatz.classifiers.sequences import Sequences
-from ercsatz.classifiers.topic import Topical
+from ercsatz.classifiers.emoone.classifier import gray_labels
+from ercsatz.classifiers.encoder.packing import Sequences
+from ercsatz.classifiers.encoder.pretrained import Pretrained, train_tokenizer
+from ercsatz.classifiers.todkat.topic import Topical
 from ercsatz.config import EmoOne, Pooling, TrainConfig, Trainer
-from ercsatz.dialogue import Corpus
-from ercsatz.training.batches import Size, Split, Step
-from ercsatz.training.fit import PREDICTED_TOKENS, predict
-from ercsatz.training.module import Lengths
+from ercsatz.data.benchmarks import load
+from ercsatz.data.dialogue import Corpus
+from ercsatz.training.data_module import Size, Split, Step
+from ercsatz.training.lightning_module import Lengths
+from ercsatz.training.trainer import PREDICTED_TOKENS, predict
 
 SIDE = 8192
 WORKERS = 4  # processes that make batches

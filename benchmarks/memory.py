@@ -18,12 +18,12 @@ import torch
 from models import KINDS, configured, machine, save, settings_of, some, texts_of
 from pytorch_lightning.loggers.logger import Logger
 
-from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.emoone import gray_labels
-from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.emoone.classifier import gray_labels
+from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import EmoOne
-from ercsatz.training.fit import Run, fit
+from ercsatz.data.benchmarks import load
+from ercsatz.training.trainer import Run, fit
 
 SETTLED = 5  # epochs
 

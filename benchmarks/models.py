@@ -19,15 +19,15 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.encoder import Encoder
-from ercsatz.classifiers.sequences import Sequences
-from ercsatz.classifiers.stack import PLAIN
-from ercsatz.classifiers.topic import TopicEncoder
+from ercsatz.classifiers.encoder.packed_layers import PLAIN
+from ercsatz.classifiers.encoder.packing import Sequences
+from ercsatz.classifiers.encoder.pretrained import Encoder
+from ercsatz.classifiers.todkat.topic import TopicEncoder
 from ercsatz.config import TrainConfig, register
-from ercsatz.dialogue import Dialogue, atomic_write
+from ercsatz.data.dialogue import Dialogue, atomic_write
 from ercsatz.resources import resource
-from ercsatz.training.job import optimisation
-from ercsatz.training.module import Lengths, LightningClassifier, Optimisation
+from ercsatz.training.cell import optimisation
+from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
 
 warnings.filterwarnings("ignore", message=".*validation_step.*")  # it is left out on purpose
 

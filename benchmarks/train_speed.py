@@ -36,17 +36,17 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import get_linear_schedule_with_warmup
 
-from ercsatz.benchmarks import load
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone import gray_labels
-from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.emoone.classifier import gray_labels
+from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import Trainer
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.benchmarks import load
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
-from ercsatz.training.batches import Size, Split
-from ercsatz.training.fit import predict, resolve_device
-from ercsatz.training.module import Lengths, Optimisation
+from ercsatz.training.data_module import Size, Split
+from ercsatz.training.lightning_module import Lengths, Optimisation
+from ercsatz.training.trainer import predict, resolve_device
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "classifiers"))
 import plain

@@ -17,13 +17,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ercsatz.assessment.describe import FAMILIES, describe
-from ercsatz.assessment.draws import Sizes
 from ercsatz.assessment.measures import measure
 from ercsatz.assessment.record import Line
+from ercsatz.assessment.resampling import Sizes
 from ercsatz.assessment.verdict import Word, verdict
-from ercsatz.benchmarks import load
 from ercsatz.config import AssessConfig, register
-from ercsatz.dialogue import Dialogue, atomic_write
+from ercsatz.data.benchmarks import load
+from ercsatz.data.dialogue import Dialogue, atomic_write
 from ercsatz.quality.embed import Embedder, lexical, remembering
 from ercsatz.quality.measure import shuffled
 from ercsatz.resources import resource

@@ -1,6 +1,10 @@
+import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,3 +22,43 @@ def shared() -> Callable[[str], Path]:
         return folder / name
 
     return find
+
+
+class Terminal:
+    """A standard input that says it is a terminal, and that nobody may read."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, *_: Any) -> str:
+        pytest.fail("something was asked for")
+
+    read = fileno = readline
+
+
+@pytest.fixture
+def logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No key for Weights & Biases anywhere, no settings, and a terminal where a prompt could be answered."""
+    for name in [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_ERROR_REPORTING"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    monkeypatch.setattr("sys.stdin", Terminal())
+    import wandb
+
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.fixture(scope="session")
+def inspect() -> Callable[..., list[dict[str, Any]]]:
+    """The records of the one offline run below a folder, by W&B's own reader; ``--summary`` gives one in all."""
+
+    def read(folder: Path, *options: str) -> list[dict[str, Any]]:
+        (run,) = (folder / "wandb").glob("offline-run-*")
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(run)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return [json.loads(text)] if options else [json.loads(line) for line in text.splitlines()]
+
+    return read

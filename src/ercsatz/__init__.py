@@ -10,7 +10,7 @@ To use a trained classifier::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ercsatz.predict import Prediction, SavedClassifier, load_classifier
+    from ercsatz.prediction.saved_classifier import Prediction, SavedClassifier, load_classifier
 
 __all__ = ["Prediction", "SavedClassifier", "load_classifier"]
 
@@ -21,4 +21,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("ercsatz.predict"), name)
+    return getattr(import_module("ercsatz.prediction.saved_classifier"), name)

@@ -14,8 +14,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ercsatz import config, sweep
+from ercsatz import config
 from ercsatz.resources import resource
+from ercsatz.sweeps import callback
 
 CONF = str(resource("conf"))
 
@@ -57,7 +58,7 @@ def predict() -> None:
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
 def _train(cfg: DictConfig) -> None:
-    sweep.run_cell(cfg)
+    callback.run_cell(cfg)
 
 
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
@@ -72,7 +73,7 @@ def _assess(cfg: DictConfig) -> None:
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
 def _rank(cfg: DictConfig) -> None:
-    _call("ercsatz.collect", cfg, "rank_command")
+    _call("ercsatz.sweeps.rank", cfg, "rank_command")
 
 
 @hydra.main(config_path=CONF, config_name="knowledge", version_base="1.3")
@@ -88,10 +89,10 @@ def _predict(cfg: DictConfig) -> None:
 def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
     """Import what a command runs, now that it is needed, and give it the typed configuration; report what it raises."""
     try:
-        settings = sweep.to_object(cfg)
+        settings = callback.to_object(cfg)
         getattr(import_module(module), function)(settings)
     except Exception as error:
-        sweep.report(error)
+        callback.report(error)
         if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
             raise  # in a worker process, where the exit status would be lost
 
@@ -109,15 +110,15 @@ def main() -> None:
 
 
 def _fetch() -> None:
-    from ercsatz.benchmarks import fetch
+    from ercsatz.data.benchmarks import fetch
 
     sys.exit(fetch.main(sys.argv[1:]))
 
 
 def _show() -> None:
-    from ercsatz.generation import show
+    from ercsatz.generation import browse
 
-    sys.exit(show.main(sys.argv[1:]))
+    sys.exit(browse.main(sys.argv[1:]))
 
 
 def _run(task: Callable[[], None]) -> None:
@@ -131,15 +132,15 @@ def _run(task: Callable[[], None]) -> None:
         )
         sys.exit(1)
     config.register(folders)
-    OmegaConf.register_new_resolver("cell", sweep.cell_name, replace=True)
+    OmegaConf.register_new_resolver("cell", callback.cell_name, replace=True)
     try:
         task()
     except KeyboardInterrupt as stopped:
         print(f"Stopped. {stopped}", file=sys.stderr)
         sys.exit(130)
     finally:
-        sweep.finish()
-    sys.exit(sweep.Status.code)
+        callback.finish()
+    sys.exit(callback.Status.code)
 
 
 def _config_folders(arguments: Sequence[str]) -> list[Path]:

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from ercsatz.assessment.draws import Sizes
 from ercsatz.assessment.measures import Measured, measure
 from ercsatz.assessment.record import Assessment, Line
+from ercsatz.assessment.resampling import Sizes
 from ercsatz.config import Leakage
-from ercsatz.dialogue import SPLITS, Dialogue, Utterance, read_jsonl
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, read_jsonl
 from ercsatz.quality.embed import lexical
 
-MINI = Path(__file__).resolve().parents[2] / "src" / "ercsatz" / "benchmarks" / "mini"
+MINI = Path(__file__).resolve().parents[2] / "src" / "ercsatz" / "data" / "benchmarks" / "mini"
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 RULES = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from ercsatz.assessment.verdict import verdict
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 
 
 def split(dialogues):

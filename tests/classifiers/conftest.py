@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ercsatz.classifiers.batching import Segment
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.encoder import Pretrained, open_backbone, train_tokenizer
-from ercsatz.classifiers.vectors import with_vectors
+from ercsatz.classifiers.encoder.feature_cache import with_vectors
+from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone, train_tokenizer
+from ercsatz.classifiers.segments import Segment
 from ercsatz.config import Backbone, Pooling, TinySize
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.topic import TopicEncoder, pack_with_topic
+from ercsatz.classifiers.todkat.topic import TopicEncoder, pack_with_topic
 from ercsatz.config import Pooling, SpeakerTags
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 
 POSITIONS = 512  # of every encoder that is used with it
 

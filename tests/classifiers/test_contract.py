@@ -8,9 +8,9 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import KINDS, ErcClassifier
-from ercsatz.classifiers.priors import TOPIC
+from ercsatz.classifiers.prerequisites import TOPIC
 from ercsatz.config import Pooling
-from ercsatz.dialogue import Dialogue, Knowledge, Utterance, label_counts
+from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance, label_counts
 from ercsatz.errors import UserError
 from tests.classifiers.variants import VARIANTS
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from ercsatz.classifiers.priors import FUTURE_TEACHER
+from ercsatz.classifiers.prerequisites import FUTURE_TEACHER
 from ercsatz.config import TODKAT, Classifier, CoMPM, EmoOne, Gray, KnowledgeSources, Memory, SpeakerTags
 
 

@@ -62,12 +62,14 @@ def world(tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
     folder = tmp_path_factory.mktemp("world")
     yaml = (REPOSITORY / "conf" / "benchmark" / "mini.yaml").read_text(encoding="utf-8")
     yaml = yaml.partition("\npublished:")[0].replace("name: mini", "name: small").replace("title: mini", "title: small")
-    yaml = yaml.replace("path: ${ercsatz_package:}/benchmarks/mini", "path: small")
+    yaml = yaml.replace("path: ${ercsatz_package:}/data/benchmarks/mini", "path: small")
     (folder / "own" / "benchmark").mkdir(parents=True)
     (folder / "own" / "benchmark" / "small.yaml").write_text(yaml + "\n", encoding="utf-8")
     (folder / "small").mkdir()
     for split, number in {"train": 10, "validation": 6, "test": 8}.items():
-        lines = (REPOSITORY / "src/ercsatz/benchmarks/mini" / f"{split}.jsonl").read_text(encoding="utf-8").split("\n")
+        lines = (
+            (REPOSITORY / "src/ercsatz/data/benchmarks/mini" / f"{split}.jsonl").read_text(encoding="utf-8").split("\n")
+        )
         (folder / "small" / f"{split}.jsonl").write_text("\n".join(lines[:number]) + "\n", encoding="utf-8")
     made = command(
         folder,

@@ -6,12 +6,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ercsatz import config
-from ercsatz.check import check
 from ercsatz.cli import CONF
 from ercsatz.errors import UserError
+from ercsatz.generation.check_config import validate
 from ercsatz.generation.run import run
-from ercsatz.generation.validate import validate
-from ercsatz.sweep import to_object
+from ercsatz.sweeps.callback import to_object
+from ercsatz.training.check_config import check
 
 MINI = "data=mini_org"
 

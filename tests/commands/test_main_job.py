@@ -100,7 +100,7 @@ def write_iemocap(release: Path) -> None:
     """Made-up dialogues in the layout of USC's release."""
     texts = [
         [turn["text"] for turn in json.loads(line)["utterances"]]
-        for line in Path("src/ercsatz/benchmarks/mini/train.jsonl").read_text().splitlines()
+        for line in Path("src/ercsatz/data/benchmarks/mini/train.jsonl").read_text().splitlines()
     ]
     for (name, _), said in zip(IEMOCAP_DIALOGUES.items(), texts, strict=False):
         folder = release / f"Session{int(name[3:5])}" / "dialog"

@@ -65,7 +65,13 @@ def test_predictions_are_those_of_the_job(trained, job, command):
 def test_without_an_output_a_table_is_printed(trained, environment):
     (trained / "my talk.txt").write_text("Ann: hello\nBo: go away [bold]\n\n小明: 你好 😀\n", encoding="utf-8")
     (stage,) = (trained / "cache" / "stages").glob("*/classifier.json")
-    line = [sys.executable, "-m", "ercsatz.predict", f"checkpoint={stage.parent}", "dialogues=my talk.txt"]
+    line = [
+        sys.executable,
+        "-m",
+        "ercsatz.prediction.saved_classifier",
+        f"checkpoint={stage.parent}",
+        "dialogues=my talk.txt",
+    ]
     done = subprocess.run(
         line, cwd=trained, env={**environment, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, timeout=120
     )
@@ -141,7 +147,9 @@ def test_what_cannot_be_is_refused(arguments, told, command, tmp_path):
 
 
 @pytest.mark.parametrize("asked", [("--help",), ("--cfg", "job")])
-@pytest.mark.parametrize("start", [["-m", "ercsatz.predict"], [str(CONSOLE), "predict"]], ids=["module", "console"])
+@pytest.mark.parametrize(
+    "start", [["-m", "ercsatz.prediction.saved_classifier"], [str(CONSOLE), "predict"]], ids=["module", "console"]
+)
 def test_help_comes_at_once(start, asked, environment, tmp_path):
     if start[0] == str(CONSOLE) and not CONSOLE.exists():
         pytest.skip("ercsatz is not installed in this environment")

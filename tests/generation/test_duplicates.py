@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.dialogue import Utterance
+from ercsatz.data.dialogue import Utterance
+from ercsatz.data.ngrams import words
 from ercsatz.errors import UserError
 from ercsatz.generation.duplicates import Duplicates, bands_and_rows
-from ercsatz.generation.reasons import Reason
-from ercsatz.overlap import words
+from ercsatz.generation.rejection import Reason
 
 # 119 words have 117 3-grams; with their last 13 words replaced they share 104 of 130 with the original, and so on.
 LENGTH, REPLACED = 119, {0.5: 39, 0.8: 13, 0.95: 3}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.benchmarks import load
-from ercsatz.benchmarks.fetch import settings
 from ercsatz.config import Leakage
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.benchmarks import load
+from ercsatz.data.benchmarks.fetch import settings
+from ercsatz.data.contamination import Reference
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.leakage import LeakageReport, load_reference
-from ercsatz.generation.reasons import Reason
-from ercsatz.leaks import Reference
+from ercsatz.generation.rejection import Reason
 from ercsatz.resources import resource
 
 LEAKAGE = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)

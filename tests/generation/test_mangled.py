@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ercsatz.config import Plan, PromptStyle
-from ercsatz.dialogue import Dialogue, Utterance, check_dialogues
+from ercsatz.data.dialogue import Dialogue, Utterance, check_dialogues
 from ercsatz.generation.check import check
 from ercsatz.generation.parse import parse
-from ercsatz.generation.persona import read_background, read_situation
-from ercsatz.generation.reasons import Reason
+from ercsatz.generation.personas import read_background, read_situation
+from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
-from ercsatz.generators.offline import write
+from ercsatz.generators.offline.generator import write
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 SPEAKERS = ("Maya", "Tomas", "Priya")

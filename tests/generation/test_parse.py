@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.dialogue import Utterance
+from ercsatz.data.dialogue import Utterance
 from ercsatz.generation.parse import parse
-from ercsatz.generation.reasons import Reason
+from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
 
 SPEAKERS = ("Maya", "Tomas")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ercsatz.config import PersonaStep, PersonaUnit, Plan
 from ercsatz.errors import UserError
-from ercsatz.generation.persona import Inventories
+from ercsatz.generation.personas import Inventories
 from ercsatz.generation.plan import mode_of, plan
 from ercsatz.resources import resource
 

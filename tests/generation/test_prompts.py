@@ -5,8 +5,8 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, meta
 
 from ercsatz.errors import UserError
-from ercsatz.generation.persona import Persona, Situation
-from ercsatz.generation.prompt import SENTENCES, Templates
+from ercsatz.generation.personas import Persona, Situation
+from ercsatz.llm.prompt import SENTENCES, Templates
 from ercsatz.resources import resource
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")

@@ -15,14 +15,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
-from ercsatz.dialogue import read_jsonl
+from ercsatz.data.dialogue import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
-from ercsatz.generation import make, window
-from ercsatz.generation.output import write_files
+from ercsatz.generation import pipeline
+from ercsatz.generation.dataset.files import write_files
 from ercsatz.generation.run import run
-from ercsatz.generators import offline
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Identity, RefusedError
+from ercsatz.generators.offline import generator as offline
+from ercsatz.llm import endpoint_pool
 from ercsatz.resources import resource
 
 
@@ -130,7 +131,7 @@ def test_changed_code_is_a_changed_setting(config, tmp_path, monkeypatch):
     monkeypatch.setattr(job_module, "code_sha256", other_code)
     with pytest.raises(UserError, match=r"code_sha256: [0-9a-f]{64} there, other now"):
         generate(made)
-    assert {"plan.py", "parse.py", "check.py", "shelf.py", "overlap.py"} <= set(hashed)
+    assert {"plan.py", "parse.py", "check.py", "store.py", "ngrams.py"} <= set(hashed)
 
 
 def test_nothing_kept_is_an_error_and_writes_nothing(config, tmp_path, monkeypatch):
@@ -160,7 +161,7 @@ def test_server_that_breaks_for_good_ends_a_run_for_kept_dialogues(config, tmp_p
             raise FailedError("HTTP 500: out of order")
         return await server.answer(request)
 
-    monkeypatch.setattr(make, "HOPELESS", 30)
+    monkeypatch.setattr(pipeline, "HOPELESS", 30)
     monkeypatch.setattr(job_module, "build", Changed(breaks).build)
     wanted = config(path=str(tmp_path / "d"))
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 100
@@ -176,7 +177,7 @@ def test_refusals_of_a_server_out_of_order_are_not_held_against_the_requests(con
             raise RefusedError(422, "out of order")
         return await server.answer(request)
 
-    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(job_module, "build", Changed(refuses).build)
     made = config(path=str(tmp_path / "d"))
     with pytest.raises(UserError, match="out of order"):
@@ -244,7 +245,7 @@ def test_rejected_answer_is_asked_for_again_with_another_seed(config, tmp_path, 
 
 
 def test_leaked_dialogues_are_left_out_and_reported(config, tmp_path, monkeypatch):
-    real = read_jsonl(resource("benchmarks") / "mini" / "test.jsonl")
+    real = read_jsonl(resource("data/benchmarks") / "mini" / "test.jsonl")
 
     async def plagiarist(server, request):
         if request.index % 6:
@@ -257,7 +258,7 @@ def test_leaked_dialogues_are_left_out_and_reported(config, tmp_path, monkeypatc
     monkeypatch.setattr(job_module, "build", Changed(plagiarist).build)
     monkeypatch.setattr("ercsatz.generation.write.check", lambda *_: None)
     made = config(variant="nat", path=str(tmp_path / "d"))
-    made.benchmark.path, made.benchmark.name = str(resource("benchmarks") / "mini"), "mini"
+    made.benchmark.path, made.benchmark.name = str(resource("data/benchmarks") / "mini"), "mini"
     made.benchmark.files = {name: f"{name}.jsonl" for name in ("train", "validation", "test")}
     generate(made)
     assert not [index for index in kept(tmp_path / "d") if int(index) % 6 == 0]
@@ -332,7 +333,7 @@ def test_refused_requests_are_final_and_on_record(config, tmp_path, monkeypatch)
             raise RefusedError(413, "length limit exceeded")
         return await server.answer(request)
 
-    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(job_module, "build", Changed(choosy).build)
     made = config(path=str(tmp_path / "d"))
     generate(made)
@@ -386,7 +387,7 @@ def test_another_model_is_another_data_set(config, tmp_path, monkeypatch):
 def test_real_files_that_come_later_make_another_data_set(config, tmp_path):
     made = config(path=str(tmp_path / "d"))
     generate(made)
-    made.benchmark.path = str(resource("benchmarks") / "mini")
+    made.benchmark.path = str(resource("data/benchmarks") / "mini")
     made.benchmark.files = {name: f"{name}.jsonl" for name in ("train", "validation", "test")}
     with pytest.raises(UserError, match=r"checks\.leakage\.with: None there"):
         generate(made)
@@ -412,7 +413,7 @@ def test_ctrl_c_while_files_are_written_is_heeded_after_them(config, tmp_path, m
         os.kill(os.getpid(), signal.SIGINT)
         return write_files(*arguments)
 
-    monkeypatch.setattr("ercsatz.generation.make.write_files", slow)
+    monkeypatch.setattr("ercsatz.generation.pipeline.write_files", slow)
     with pytest.raises(KeyboardInterrupt, match="is written"):
         generate(config(path=str(tmp_path / "d")))
     assert len(kept(tmp_path / "d")) > 50

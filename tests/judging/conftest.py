@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from ercsatz.config import ChatTemplate, Generator, Judge, OnUnsupported, Sampling, Tgi
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.judging import Judgement, judge
 
 SERVERS = Path(__file__).resolve().parents[1] / "servers"

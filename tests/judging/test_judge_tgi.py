@@ -15,9 +15,9 @@ from dataclasses import replace
 import pytest
 
 from ercsatz.errors import UserError
-from ercsatz.generation import window
 from ercsatz.judging import run as run_module
 from ercsatz.judging.result import ROW, TURN
+from ercsatz.llm import endpoint_pool
 
 pytest.importorskip("text_generation", reason="needs the extra tgi")
 pytestmark = pytest.mark.tgi
@@ -332,7 +332,7 @@ def test_a_server_that_ignores_the_grammar_is_refused(run, settings, served):
 
 
 def test_failing_requests_lose_nothing(run, settings, served, monkeypatch):
-    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
     with served() as here:
         here.server.faults = 0.3
         result = run(settings(), here.generator(tries=8))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.judging.rubric import VERSION, Rubric, personas_of, show
 
 HOSTILE = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 
 # The nine relations in the order of ATOMIC's files
 COLUMNS = ("oEffect", "oReact", "oWant", "xAttr", "xEffect", "xIntent", "xNeed", "xReact", "xWant")

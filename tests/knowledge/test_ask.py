@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ercsatz.config import Infer, register
-from ercsatz.dialogue import Dialogue, Utterance, write_jsonl
+from ercsatz.data.dialogue import Dialogue, Utterance, write_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generation import window
 from ercsatz.generators.capabilities import TGI
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, RefusedError
 from ercsatz.knowledge import Found, Inference, ask, attach, find, text_hash
 from ercsatz.knowledge.ask import Asker, Unit
 from ercsatz.knowledge.run import run
 from ercsatz.knowledge.sidecar import Entry, paths, read_entries, write_entries
+from ercsatz.llm import endpoint_pool
 from ercsatz.resources import resource
 
 LINES = "xIntent: to say {n}\nxReact: calm; glad\noReact: none"
@@ -209,7 +209,7 @@ def test_requests_without_an_answer_are_asked_again_by_the_same_command(config, 
             raise FailedError("HTTP 500: out of order")
         return good(request)
 
-    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
     serve(failing)
     run(config("generator.tries=2"))
     assert len(read(tmp_path)) == 10

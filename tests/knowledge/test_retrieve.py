@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.embedding import TextEncoder
+from ercsatz.classifiers.encoder.embedding import TextEncoder
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, retrieve
 from ercsatz.knowledge.atomic import Event, read_atomic

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from ercsatz.dialogue import Knowledge, fingerprint
+from ercsatz.data.dialogue import Knowledge, fingerprint
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Found, Inference, Sidecar, attach, find, text_hash
 from ercsatz.knowledge import sidecar as sidecar_module

@@ -68,7 +68,7 @@ def test_a_file_gives_entries_in_our_order(tmp_path, splits):
     ],
 )
 def test_another_file_is_refused_with_its_place(tmp_path, lines, words):
-    from ercsatz.dialogue import Dialogue, Utterance
+    from ercsatz.data.dialogue import Dialogue, Utterance
 
     ours = [
         Dialogue("p", (Utterance("A", "Hello."), Utterance("B", "Bye."))),

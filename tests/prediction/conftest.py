@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import Backbone, Pooling, TinySize
 from tests.classifiers.variants import VARIANTS
 

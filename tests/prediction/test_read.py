@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
 from ercsatz.prediction.read import Given, given_labels, read_dialogues
 

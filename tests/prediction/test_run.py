@@ -8,12 +8,12 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from ercsatz.config import Hardware, Paths, PredictConfig
-from ercsatz.dialogue import Dialogue, Knowledge, Utterance
+from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import Inference
 from ercsatz.knowledge.sidecar import Entry, text_hash, write_entries
-from ercsatz.predict import load_classifier
 from ercsatz.prediction.run import run
+from ercsatz.prediction.saved_classifier import load_classifier
 
 TALK = [[("Ann", "hello"), ("Bo", "go away"), ("Ann", "oh no really")], [("小明", "你好 😀")]]
 
@@ -193,7 +193,7 @@ def test_an_output_that_cannot_be_is_refused(output, told, saved, command, tmp_p
 
 def test_an_error_on_the_way_leaves_the_earlier_output(saved, command, tmp_path, monkeypatch):
     (tmp_path / "out.csv").write_text("earlier")
-    monkeypatch.setattr("ercsatz.training.fit.predict", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("ercsatz.training.trainer.predict", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         command(saved("compm"), as_lines(TALK), output="out.csv")
     assert (tmp_path / "out.csv").read_text() == "earlier"

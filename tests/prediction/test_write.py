@@ -4,9 +4,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from ercsatz.dialogue import Dialogue, Utterance
-from ercsatz.predict import Prediction
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.prediction.progress import progress, words
+from ercsatz.prediction.saved_classifier import Prediction
 from ercsatz.prediction.write import table, to_file
 
 JOY = Prediction("joy", 0.75, {"joy": 0.75, "anger": 0.25})

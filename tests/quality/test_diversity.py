@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU
 
-from ercsatz.dialogue import Dialogue, Utterance
-from ercsatz.overlap import words
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.ngrams import words
 from ercsatz.quality.diversity import (
     Sample,
     common_sample,

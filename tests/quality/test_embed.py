@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
+from ercsatz.data.ngrams import words
 from ercsatz.errors import UserError
-from ercsatz.overlap import words
 from ercsatz.quality.embed import Embedder, lexical, pretrained, remembering
 
 REAL = ["The train is late again.", "Is the train late?", "My sister paints the house.", "My sister is late, you know."]

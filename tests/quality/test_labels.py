@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score
 
-from ercsatz.benchmarks import load
-from ercsatz.benchmarks.fetch import settings
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.benchmarks import load
+from ercsatz.data.benchmarks.fetch import settings
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.quality.embed import lexical
 from ercsatz.quality.labels import _kappa, agreement, as_many, confusion, everything, labelled, learn, trts, tstr
 from ercsatz.quality.probes import embedding_probe, words_probe

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-from ercsatz.benchmarks import load
-from ercsatz.benchmarks.fetch import settings
 from ercsatz.config import Leakage
-from ercsatz.dialogue import Dialogue, Utterance
-from ercsatz.overlap import normalise, words
+from ercsatz.data.benchmarks import load
+from ercsatz.data.benchmarks.fetch import settings
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.ngrams import normalise, words
 from ercsatz.quality.leakage import COLUMNS, NEAR, Leaks, against, clean, copied, leakage
 from ercsatz.quality.measure import Measure
 from ercsatz.resources import resource

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.dialogue import Dialogue, Utterance
-from ercsatz.overlap import words
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.ngrams import words
 from ercsatz.quality.measure import draw_turns, same_words, shuffled, undefined
 
 DIALOGUES = [

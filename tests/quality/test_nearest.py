@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.quality.embed import Embedder, lexical
 from ercsatz.quality.nearest import nearest
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from ercsatz.benchmarks import load
-from ercsatz.benchmarks.fetch import settings as settings_of
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.benchmarks import load
+from ercsatz.data.benchmarks.fetch import settings as settings_of
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.quality.distances import has_mauve
 from ercsatz.quality.embed import lexical
 from ercsatz.quality.measure import shuffled

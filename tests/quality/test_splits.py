@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, kstest
 
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.quality.embed import Embedder
 from ercsatz.quality.splits import _features, same_distribution
 from ercsatz.ranking.adjust import holm

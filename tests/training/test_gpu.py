@@ -8,10 +8,10 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.encoder import open_backbone
+from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import TODKAT, Backbone, CoMPM, EmoOne, Gray, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
-from ercsatz.training.fit import Run, fit, predict
-from ercsatz.training.module import LightningClassifier, Optimisation
+from ercsatz.training.lightning_module import LightningClassifier, Optimisation
+from ercsatz.training.trainer import Run, fit, predict
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 

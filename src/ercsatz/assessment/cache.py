@@ -7,21 +7,21 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ercsatz.assessment.draws import Fit, Sizes
 from ercsatz.assessment.measures import Measured, Say, Splits, measure
 from ercsatz.assessment.record import read_line
-from ercsatz.code import code_sha256
+from ercsatz.assessment.resampling import Fit, Sizes
+from ercsatz.classifiers.encoder.embedding import mean_pooling
 from ercsatz.config import AssessConfig
-from ercsatz.dialogue import Dialogue, atomic_write, fingerprint, read_text
-from ercsatz.embedding import mean_pooling
+from ercsatz.data.dialogue import Dialogue, atomic_write, fingerprint, read_text
 from ercsatz.quality.embed import lexical, pretrained, remembering
-from ercsatz.training.stage import checkpoint_identity
+from ercsatz.training.fingerprint import code_sha256
+from ercsatz.training.stage_cache import checkpoint_identity
 
 LEXICAL = "lexical"
 _CODE = (
-    *("quality", "assessment/measures.py", "assessment/draws.py", "assessment/record.py", "dialogue.py"),
-    *("leaks.py", "overlap.py", "embedding.py", "scores.py", "ranking/adjust.py", "ranking/exact.py"),
-    *("classifiers/encoder.py", "classifiers/sequences.py", "classifiers/stack.py"),
+    *("quality", "assessment/measures.py", "assessment/resampling.py", "assessment/record.py", "data/dialogue.py"),
+    *("data/contamination.py", "data/ngrams.py", "data/metrics.py", "ranking/adjust.py", "ranking/exact.py"),
+    *("classifiers/base.py", "classifiers/segments.py", "classifiers/encoder"),
 )
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "mauve-text")
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from ercsatz import sweep
 from ercsatz.config import Wandb
+from ercsatz.sweeps import callback
 
 
 class AssessmentCallback(Callback):
@@ -21,6 +21,6 @@ class AssessmentCallback(Callback):
 
             since = (folder / "multirun.yaml").stat().st_mtime  # Hydra writes it before the first job
             if not merge(folder, since, cast(Wandb, OmegaConf.to_object(config.wandb))):
-                sweep.Status.code = 1
+                callback.Status.code = 1
         except Exception as error:
-            sweep.report(error, "report")
+            callback.report(error, "report")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ercsatz.dialogue import Dialogue, atomic_write, read_text, write_jsonl
+from ercsatz.data.dialogue import Dialogue, atomic_write, read_text, write_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generation.dataset import CONFIG_FILE, LEAKAGE_FILE
-from ercsatz.pages.text import csv_text
+from ercsatz.generation.dataset.folder import CONFIG_FILE, LEAKAGE_FILE
 from ercsatz.quality.leakage import clean
+from ercsatz.reporting.text import csv_text
 
 _FRONT_MATTER = re.compile(r"---\n(?P<front>.*?)^---\n(?P<rest>.*)", re.DOTALL | re.MULTILINE)
 CARD = "README.md"

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from ercsatz.assessment.describe import FAMILIES, describe
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.verdict import tolerance
-from ercsatz.pages.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
-from ercsatz.pages.text import plain
+from ercsatz.reporting.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
+from ercsatz.reporting.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from ercsatz.assessment.draws import FEWEST, Draws, Fit, Sizes, texts_of
 from ercsatz.assessment.record import Line, key_of, single
+from ercsatz.assessment.resampling import FEWEST, Draws, Fit, Sizes, texts_of
 from ercsatz.config import Leakage
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality.leakage import Leaks, against, copied, leakage
 from ercsatz.quality.measure import Measure, shuffled
 from ercsatz.quality.splits import SplitTests, same_distribution

@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from ercsatz.assessment import failure
-from ercsatz.assessment.gather import SETTINGS
+from ercsatz.assessment.pipeline import SETTINGS
 from ercsatz.assessment.record import FILE, Assessment, read
 from ercsatz.assessment.report import write
 from ercsatz.assessment.terminal import say, show
-from ercsatz.assessment.track import log
+from ercsatz.assessment.wandb_report import log
 from ercsatz.config import Wandb
 
 

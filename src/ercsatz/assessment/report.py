@@ -22,10 +22,10 @@ from ercsatz.assessment.views import (
     sampled,
     worst,
 )  # fmt: skip
-from ercsatz.dialogue import atomic_write
-from ercsatz.pages.figures import SERIES, inline_svg, png
-from ercsatz.pages.shell import render
-from ercsatz.pages.text import csv_text, markdown
+from ercsatz.data.dialogue import atomic_write
+from ercsatz.reporting.figures import SERIES, inline_svg, png
+from ercsatz.reporting.html import render
+from ercsatz.reporting.text import csv_text, markdown
 
 FILES = ("quality.html", "quality.md", "quality.csv", "quality.png", "emotions.png")
 _COLUMNS = (

@@ -10,23 +10,25 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from rich.console import Console
 
-from ercsatz import benchmarks, judging, sweep
+from ercsatz import judging
 from ercsatz.assessment import failure
 from ercsatz.assessment.cache import measured
 from ercsatz.assessment.clean import refuse_existing, write_clean, write_csv
 from ercsatz.assessment.failure import Failure
-from ercsatz.assessment.gather import gather
+from ercsatz.assessment.pipeline import gather
 from ercsatz.assessment.record import FILE
 from ercsatz.assessment.report import FILES, write
 from ercsatz.assessment.terminal import say, show
-from ercsatz.assessment.track import log
-from ercsatz.check import Rule, at_least_1, enforce
+from ercsatz.assessment.wandb_report import log
 from ercsatz.config import AssessConfig, Variant
-from ercsatz.dialogue import SPLITS, Dialogue, check_dialogues, from_json, json_lines
+from ercsatz.data import benchmarks
+from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, from_json, json_lines
 from ercsatz.errors import UserError
-from ercsatz.generation.validate import check_rules
+from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement
 from ercsatz.quality.leakage import COLUMNS
+from ercsatz.sweeps import callback
+from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 FEWEST_HALVES = 3
 OFFENDERS, JUDGEMENTS, TURNS = "offenders.csv", "judgements.csv", "judged_turns.csv"
@@ -57,8 +59,8 @@ def run(config: AssessConfig) -> None:
     except Exception as error:
         if group is None:
             raise
-        Failure(config.data.name, sweep.message(error), undone).write(folder)
-        sweep.report(error, config.data.name)
+        Failure(config.data.name, callback.message(error), undone).write(folder)
+        callback.report(error, config.data.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Ex
     try:
         return ask(), None
     except Exception as error:
-        return judging.unjudged(sweep.message(error).rstrip("."), Funnel(dialogues)), error
+        return judging.unjudged(callback.message(error).rstrip("."), Funnel(dialogues)), error
 
 
 def _rules(config: AssessConfig) -> Iterator[Rule]:

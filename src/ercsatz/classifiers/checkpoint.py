@@ -15,20 +15,20 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ercsatz.classifiers.compm import CoMPM
-from ercsatz.classifiers.emoone import EmoOne
-from ercsatz.classifiers.encoder import Pretrained, reopen
-from ercsatz.classifiers.interface import Classifier
-from ercsatz.classifiers.priors import FUTURE_TEACHER, TOPIC
-from ercsatz.classifiers.todkat import TODKAT
-from ercsatz.classifiers.tokens import REGISTERED
-from ercsatz.classifiers.topic import TopicModel
+from ercsatz.classifiers.base import Classifier
+from ercsatz.classifiers.compm.classifier import CoMPM
+from ercsatz.classifiers.emoone.classifier import EmoOne
+from ercsatz.classifiers.encoder.pretrained import Pretrained, reopen
+from ercsatz.classifiers.encoder.tokenization import REGISTERED
+from ercsatz.classifiers.prerequisites import FUTURE_TEACHER, TOPIC
+from ercsatz.classifiers.todkat.classifier import TODKAT
+from ercsatz.classifiers.todkat.topic import TopicModel
 from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811
 from ercsatz.config import Classifier as ClassifierConfig
 from ercsatz.config import CoMPM as CoMPMConfig
 from ercsatz.config import EmoOne as EmoOneConfig
 from ercsatz.config import Pooling, SpeakerTags
-from ercsatz.dialogue import atomic_write, read_text
+from ercsatz.data.dialogue import atomic_write, read_text
 from ercsatz.errors import UserError
 
 FORMAT = 2

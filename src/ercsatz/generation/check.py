@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ercsatz.config import Plan
-from ercsatz.dialogue import Utterance
-from ercsatz.generation.reasons import Reason
+from ercsatz.data.dialogue import Utterance
+from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Request
 
 MAX_CHARACTERS = 1000  # of an utterance; the longest in MELD and EmoryNLP has 762

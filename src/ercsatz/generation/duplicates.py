@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from datasketch import MinHash
 
-from ercsatz.dialogue import Utterance
+from ercsatz.data.dialogue import Utterance
+from ercsatz.data.ngrams import jaccard, ngrams, words
 from ercsatz.errors import UserError
-from ercsatz.generation.reasons import Reason
-from ercsatz.overlap import jaccard, ngrams, words
+from ercsatz.generation.rejection import Reason
 
 _NGRAM = 3
 _MISSED = 0.001  # the greatest probability that a pair just at the threshold agrees in no band

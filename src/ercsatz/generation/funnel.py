@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from ercsatz.generation.reasons import Reason
+from ercsatz.generation.rejection import Reason
 
 STAGES = ("asked", "answered", "parsed", "accepted", "kept")
 

@@ -7,7 +7,7 @@ dialogues are spoken by the same few people, who get their names after parsing.
 import re
 from collections.abc import Sequence
 
-from ercsatz.dialogue import Utterance
+from ercsatz.data.dialogue import Utterance
 
 PLACEHOLDERS = ("Alex", "Blair", "Casey", "Dana")  # names of women and men alike, and no words of English
 MAX_CHARACTERS = 200  # of an utterance

@@ -4,21 +4,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ercsatz.code import code_sha256
 from ercsatz.config import GenerateConfig, LanguageModel
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
-from ercsatz.generation.persona import Inventories
+from ercsatz.generation.personas import Inventories
 from ercsatz.generation.plan import is_text, mode_of, plan
-from ercsatz.generation.prompt import Templates
 from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators import build
 from ercsatz.generators.interface import Request
+from ercsatz.llm.prompt import Templates
+from ercsatz.training.fingerprint import code_sha256
 
 # The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
 _CODE = (
-    *("check", "duplicates", "guided", "keep", "leakage", "parse"),
-    *("persona", "plan", "prompt", "seeds", "shelf", "write"),
+    *("generation/check", "generation/duplicates", "generation/guided", "generation/filter", "generation/leakage"),
+    *("generation/parse", "generation/personas", "generation/plan", "llm/prompt", "llm/seeds"),
+    *("generation/dataset/store", "generation/write", "data/ngrams"),
 )
 
 
@@ -83,8 +84,7 @@ class Job:
         real = self.reference
         compared = {"with": None if isinstance(real, str) else real.sha256}  # the files may come after the data set
         goals = ("n_dialogues", "n_kept", "n_utterances")
-        here = Path(__file__).parent
-        files = [*(here / f"{module}.py" for module in _CODE), here.parent / "overlap.py"]
+        files = [Path(__file__).parents[1] / f"{module}.py" for module in _CODE]
         requests = self.request_settings()
         return {
             **requests,

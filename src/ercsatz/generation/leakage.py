@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ercsatz.benchmarks import file_name, load
 from ercsatz.config import Benchmark, Leakage
-from ercsatz.dialogue import SPLITS, Utterance, atomic_write
+from ercsatz.data.benchmarks import file_name, load
+from ercsatz.data.contamination import Reference
+from ercsatz.data.dialogue import SPLITS, Utterance, atomic_write
 from ercsatz.errors import UserError
-from ercsatz.generation.reasons import Reason
-from ercsatz.leaks import Reference
+from ercsatz.generation.rejection import Reason
 
 _REAL = ("validation", "test")
 

@@ -9,8 +9,8 @@ All patterns are anchored or single characters, so time is linear in the length 
 import re
 from collections.abc import Sequence
 
-from ercsatz.dialogue import Utterance
-from ercsatz.generation.reasons import Reason
+from ercsatz.data.dialogue import Utterance
+from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
 
 MAX_NAME = 60  # characters before the colon, beyond which a line is prose

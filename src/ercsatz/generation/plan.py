@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ercsatz.config import VARIANTS, GenerateConfig, PersonaStep, PersonaUnit, PromptStyle
 from ercsatz.errors import UserError
-from ercsatz.generation.persona import Inventories, Persona, Situation
-from ercsatz.generation.seeds import derive
+from ercsatz.generation.personas import Inventories, Persona, Situation
+from ercsatz.llm.seeds import derive
 
 PAIR = {"M": "male", "F": "female"}
 # How often two, three and four of the cast talk to each other; roughly what scripted multi-party corpora have.

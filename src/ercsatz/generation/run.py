@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from ercsatz.config import GenerateConfig
-from ercsatz.generation import dataset
+from ercsatz.generation.check_config import validate
+from ercsatz.generation.dataset import folder as dataset
 from ercsatz.generation.dry_run import dry_run
 from ercsatz.generation.job import Job
-from ercsatz.generation.journal import Journal
-from ercsatz.generation.make import make
-from ercsatz.generation.validate import validate
+from ercsatz.generation.pipeline import make
+from ercsatz.llm.journal import Journal
 
 
 def run(config: GenerateConfig) -> None:
@@ -39,6 +39,6 @@ def run(config: GenerateConfig) -> None:
             except asyncio.CancelledError:
                 raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
     if config.push_to_hub is not None:
-        from ercsatz.generation.hub import push
+        from ercsatz.generation.dataset.hub import push
 
         console.print(f"Uploaded to {push(folder, config.push_to_hub)}.", soft_wrap=True, markup=False)

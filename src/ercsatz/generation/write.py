@@ -7,17 +7,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ercsatz.config import GenerateConfig, PersonaStep, PromptStyle
-from ercsatz.dialogue import Dialogue, Utterance
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.generation.check import check
 from ercsatz.generation.guided import PLACEHOLDERS, rename, rename_text
 from ercsatz.generation.parse import parse
-from ercsatz.generation.persona import Persona, Situation, read_background, read_situation
+from ercsatz.generation.personas import Persona, Situation, read_background, read_situation
 from ercsatz.generation.plan import Unit, is_text, mode_of
-from ercsatz.generation.prompt import Templates
-from ercsatz.generation.reasons import Reason
-from ercsatz.generation.seeds import derive
-from ercsatz.generation.window import UnansweredError
+from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, Request, Step
+from ercsatz.llm.endpoint_pool import UnansweredError
+from ercsatz.llm.prompt import Templates
+from ercsatz.llm.seeds import derive
 
 Ask = Callable[[Request], Awaitable[Answer]]
 T = TypeVar("T")

@@ -29,7 +29,7 @@ def build(generator: config.Generator, grammar: str | None = None) -> Generator:
 
             return transformers.build(generator)
         case config.Generator(name="offline"):
-            from ercsatz.generators import offline
+            from ercsatz.generators.offline import generator as offline
 
             return offline.build()
         case _:

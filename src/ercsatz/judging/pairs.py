@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality.measure import shuffled
 
 SLACK_TURNS, SLACK_SHARE = 2, 0.25  # turns by which the lengths of a pair may differ, whichever is more

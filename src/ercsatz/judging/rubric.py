@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ercsatz.dialogue import Dialogue, Utterance
-from ercsatz.generation.asking import templates_sha256
+from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.generation.parse import printable
-from ercsatz.generation.prompt import Templates
+from ercsatz.llm.prompt import Templates
+from ercsatz.llm.runner import templates_sha256
 
 VERSION = 2
 """Of the rubric: of the templates and of the form in which dialogues are shown. One more with every change."""

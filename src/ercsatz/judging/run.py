@@ -12,13 +12,9 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from ercsatz import config
-from ercsatz.check import Rule, at_least_1, enforce
 from ercsatz.config import LanguageModel
-from ercsatz.dialogue import Dialogue, fingerprint
-from ercsatz.generation.asking import HopelessError, Inquiry, Outcome, Tally
-from ercsatz.generation.journal import Journal
-from ercsatz.generation.validate import generator_rules
-from ercsatz.generation.window import Lane, Window
+from ercsatz.data.dialogue import Dialogue, fingerprint
+from ercsatz.generation.check_config import generator_rules
 from ercsatz.generators import build
 from ercsatz.generators.interface import Generator
 from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units
@@ -27,8 +23,12 @@ from ercsatz.judging.read import CRITERIA, FIT, Reason, grammar
 from ercsatz.judging.result import Funnel, Judgement, Record
 from ercsatz.judging.rubric import VERSION, Rubric
 from ercsatz.judging.scores import Scores, agreements, means
+from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.journal import Journal
+from ercsatz.llm.runner import HopelessError, Inquiry, Outcome, Tally
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
+from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 HOPELESS = 100  # judgements, none of them with an answer that can be read, after which there is no use in going on
 NODE = "judge."  # of the configuration

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ercsatz.benchmarks.parsing import csv_rows
+from ercsatz.data.benchmarks.parsing import csv_rows
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS, Inference, inference
 

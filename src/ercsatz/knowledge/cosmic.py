@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
 from ercsatz.knowledge.sidecar import Splits

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ercsatz import embedding
-from ercsatz.embedding import TextEncoder
+from ercsatz.classifiers.encoder import embedding
+from ercsatz.classifiers.encoder.embedding import TextEncoder
+from ercsatz.data.ngrams import words
 from ercsatz.errors import UserError
-from ercsatz.overlap import words
 
 LEXICAL = "lexical"
 _PLACEHOLDERS = {"personx", "persony", "personz"}  # stand in most events and in no utterance

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz.embedding import TextEncoder
+from ercsatz.classifiers.encoder.embedding import TextEncoder
 from ercsatz.knowledge.atomic import Event
 from ercsatz.knowledge.relations import Found
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ercsatz import benchmarks
-from ercsatz.check import Rule, at_least_1, enforce
 from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
-from ercsatz.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
+from ercsatz.data import benchmarks
+from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generation.show import inert
+from ercsatz.generation.browse import inert
 from ercsatz.knowledge.merge import adding
 from ercsatz.knowledge.sidecar import Entry, Splits, paths, read_entries
+from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 
 def run(config: KnowledgeConfig) -> None:
@@ -89,9 +89,9 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
         )
     if config.generator.guided:
         raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
-    from ercsatz.generation.journal import Journal
     from ercsatz.generators import build
     from ercsatz.knowledge.ask import Asker, inquire, settings, units
+    from ercsatz.llm.journal import Journal
 
     splits, path = load_splits(config), _free_of_vectors(config)
     asker, generator = Asker(config), build(config.generator)
@@ -190,6 +190,6 @@ def _rules(config: KnowledgeConfig) -> Iterator[Rule]:
     fits = bool(named) and len(set(named)) == len(named) and set(named) <= set(SPLITS)
     yield "cosmic.splits", named, fits, f"different ones of {', '.join(SPLITS)}"
     if config.source is KnowledgeOrigin.generate:
-        from ercsatz.generation.validate import generator_rules
+        from ercsatz.generation.check_config import generator_rules
 
         yield from generator_rules(config.generator)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ercsatz.dialogue import SPLITS
+from ercsatz.data.dialogue import SPLITS
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
 from ercsatz.knowledge.sidecar import Splits, Texts, text_hash

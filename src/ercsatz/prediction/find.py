@@ -36,7 +36,7 @@ def find_classifier(checkpoint: Path, cache: Path) -> tuple[Path, str]:
 
 
 def _last_stage(folder: Path, cache: Path) -> tuple[Path, str]:
-    from ercsatz.records import collect
+    from ercsatz.sweeps.results import collect
 
     (result, *_) = collect([folder])
     again = shlex.join(["python", "train.py", *result.get("overrides", ())])

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ercsatz.config import PredictConfig
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Sidecar, attach
-from ercsatz.predict import SavedClassifier, load_classifier
 from ercsatz.prediction.find import find_classifier
 from ercsatz.prediction.progress import progress
 from ercsatz.prediction.read import Given, given_labels, read_dialogues
+from ercsatz.prediction.saved_classifier import SavedClassifier, load_classifier
 from ercsatz.prediction.write import SUFFIXES, to_console, to_file
 
 _LOG_WIDTH = 10_000  # nothing folds in a log
@@ -124,7 +124,7 @@ def _summary(
         if gold is not None
     ]
     if pairs:
-        from ercsatz.scores import scores
+        from ercsatz.data.metrics import scores
 
         result = scores([gold for gold, _ in pairs], [label for _, label in pairs], labels)
         told = ", ".join(f"{name} {100 * result[key]:.2f}" for name, key in _SCORES.items())

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ercsatz.benchmarks.parsing import tidy
-from ercsatz.dialogue import Dialogue, atomic_write
+from ercsatz.data.benchmarks.parsing import tidy
+from ercsatz.data.dialogue import Dialogue, atomic_write
 from ercsatz.errors import UserError
-from ercsatz.generation.show import COLOURS, inert
-from ercsatz.predict import Prediction
+from ercsatz.generation.browse import COLOURS, inert
+from ercsatz.prediction.saved_classifier import Prediction
 
 SUFFIXES = (".jsonl", ".csv")
 _NAME_WIDTH = 16  # cells of a speaker's name

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ercsatz.dialogue import Dialogue
-from ercsatz.overlap import ngrams, words
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.ngrams import ngrams, words
 from ercsatz.quality.embed import Embedder
 from ercsatz.quality.measure import Better, Measure, draw_turns, shuffled, undefined
 

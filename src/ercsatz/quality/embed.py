@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz import embedding
-from ercsatz.overlap import words
+from ercsatz.classifiers.encoder import embedding
+from ercsatz.data.ngrams import words
 
 _INSIDE = 1e-3  # of a TF-IDF row of length 1; less of it inside the space is rounding
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.metrics import scores
 from ercsatz.quality.measure import Better, Measure, draw_turns, undefined
 from ercsatz.quality.probes import Predict, Probe
-from ercsatz.scores import scores
 
 Learnt = Mapping[str, Predict | None]
 """By key of the probe; ``None`` where there was nothing to learn from."""

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import pandas as pd
 from scipy.stats import hypergeom
 
-from ercsatz.dialogue import Dialogue
-from ercsatz.leaks import Hit, Reference, Rules
-from ercsatz.overlap import containment, ngrams, normalise
+from ercsatz.data.contamination import Hit, Reference, Rules
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.ngrams import containment, ngrams, normalise
 from ercsatz.quality.measure import Better, Measure, undefined
 from ercsatz.quality.similar import Match, Similar
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ercsatz.dialogue import Dialogue
-from ercsatz.overlap import words
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.ngrams import words
 
 Better = Literal["higher", "lower", "real"]
 

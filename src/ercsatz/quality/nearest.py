@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz.dialogue import Dialogue
-from ercsatz.overlap import words
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.ngrams import words
 from ercsatz.quality.embed import Embedder
 from ercsatz.quality.measure import Better, Measure, draw_turns, undefined
 

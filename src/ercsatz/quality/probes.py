@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ercsatz.overlap import words
+from ercsatz.data.ngrams import words
 from ercsatz.quality.embed import Embedder
 
 Predict = Callable[[Sequence[str]], list[str]]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ercsatz.dialogue import Dialogue
-from ercsatz.overlap import words
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.ngrams import words
 from ercsatz.quality import distances
 from ercsatz.quality.embed import Embedder
 from ercsatz.quality.measure import Better, Measure, Turns, draw_turns, shuffled, undefined

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from ercsatz.dialogue import Dialogue
+from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality import realism
 from ercsatz.quality.embed import Embedder
 from ercsatz.quality.measure import Measure, Turns, draw_turns, shuffled, undefined

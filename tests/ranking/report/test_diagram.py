@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from ercsatz.pages.figures import SERIES, drawing
 from ercsatz.ranking import rank
 from ercsatz.ranking.report import critical_difference_diagram, diagram
 from ercsatz.ranking.report.critical_difference import cliques
+from ercsatz.reporting.figures import SERIES, drawing
 
 
 def largest_groups(alike) -> list[list[int]]:

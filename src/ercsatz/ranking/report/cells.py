@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ercsatz.pages.text import plain
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
+from ercsatz.reporting.text import plain
 
 _TITLES = {"w_f1": "W-F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ercsatz.pages.figures import MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
-from ercsatz.pages.text import plain
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import Group, groups
 from ercsatz.ranking.scores import ScoreTable
+from ercsatz.reporting.figures import MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
+from ercsatz.reporting.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

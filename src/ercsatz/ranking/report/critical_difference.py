@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ercsatz.pages.figures import INK, MUTED, SERIES, drawing, new_figure, text_size
-from ercsatz.pages.text import plain
 from ercsatz.ranking.adjust import adjust_pairs, bonferroni
 from ercsatz.ranking.table import ALPHA, RankResult
+from ercsatz.reporting.figures import INK, MUTED, SERIES, drawing, new_figure, text_size
+from ercsatz.reporting.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

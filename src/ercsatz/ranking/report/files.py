@@ -3,8 +3,7 @@
 import io
 from pathlib import Path
 
-from ercsatz.dialogue import atomic_write
-from ercsatz.pages.figures import png, svg
+from ercsatz.data.dialogue import atomic_write
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.critical_difference import diagram
 from ercsatz.ranking.report.flat import to_csv
@@ -13,6 +12,7 @@ from ercsatz.ranking.report.markdown import to_markdown
 from ercsatz.ranking.report.tex import to_latex
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
+from ercsatz.reporting.figures import png, svg
 
 _ALWAYS = ("ranking.html", "ranking.md")
 _RANKED = ("ranking.csv", "ranking.tex", "ranking.png", "ranking.svg")

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ercsatz.pages.text import csv_text
 from ercsatz.ranking.report.cells import several_seeds
 from ercsatz.ranking.report.compared import CONOVER
 from ercsatz.ranking.table import RankResult
+from ercsatz.reporting.text import csv_text
 
 
 def to_csv(result: RankResult, scale: float = 1.0) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ercsatz.pages.figures import inline_svg
-from ercsatz.pages.shell import render
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import has_baselines, p_text, scaled_title, title
 from ercsatz.ranking.report.charts import label_distributions, learning_curves
@@ -18,6 +16,8 @@ from ercsatz.ranking.report.views import comparison_rows, other_tests, pair_rows
 from ercsatz.ranking.report.words import findings, limits, plural
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
+from ercsatz.reporting.figures import inline_svg
+from ercsatz.reporting.html import render
 
 
 def to_html(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ercsatz.pages.text import markdown
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import ranked_rows, scaled_title, score_cells
 from ercsatz.ranking.report.compared import compared, comparison_cells, percent
@@ -10,6 +9,7 @@ from ercsatz.ranking.report.omnibus import omnibus
 from ercsatz.ranking.report.words import sentences
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
+from ercsatz.reporting.text import markdown
 
 APART = "Trained on synthetic dialogues alone (TSTR where the test set is org); not ranked"
 

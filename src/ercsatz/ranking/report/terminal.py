@@ -4,10 +4,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ercsatz.pages.text import plain
 from ercsatz.ranking.report.cells import ranked_rows, scaled_title, score_cells
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
+from ercsatz.reporting.text import plain
 
 
 def to_rich(result: RankResult, scale: float = 1.0) -> Table:

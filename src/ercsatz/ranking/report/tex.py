@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from ercsatz.pages.text import latex
 from ercsatz.ranking.report.cells import Group, groups, has_baselines, scaled_title, sum_rows
 from ercsatz.ranking.report.compared import compared, comparison_cells, verdicts
 from ercsatz.ranking.report.views import Cell, score_view
 from ercsatz.ranking.report.words import one_benchmark, plural
 from ercsatz.ranking.table import ALPHA, RankResult
+from ercsatz.reporting.text import latex
 
 _PREAMBLE = r"""% Two tables; the document needs \usepackage{booktabs} and no more. Where one is too wide, put its
 % tabular into a \resizebox{\textwidth}{!}{...} (package graphicx), or use table* or a page in landscape.

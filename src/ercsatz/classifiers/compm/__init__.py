@@ -1,0 +1,1 @@
+"""CoMPM (Lee and Lee, NAACL 2022)."""

@@ -1,0 +1,1 @@
+"""EmoOne-RoBERTa (Lee, Interspeech 2022)."""

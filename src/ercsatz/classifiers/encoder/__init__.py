@@ -1,0 +1,1 @@
+"""Pretrained encoders: opening, packing, tokens, features."""

@@ -1,0 +1,1 @@
+"""TODKAT (Zhu et al., ACL 2021)."""

@@ -1,0 +1,1 @@
+"""Corpora: dialogues, their files, the benchmarks, and what two corpora share."""

@@ -1,0 +1,78 @@
+"""The files of a data set, from what was kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ercsatz.config import Benchmark
+from ercsatz.data.dialogue import atomic_write
+from ercsatz.generation.dataset.card import CardFacts, Compared, card
+from ercsatz.generation.dataset.folder import CONFIG_FILE, writing
+from ercsatz.generation.dataset.plot import label_plot
+from ercsatz.generation.dataset.store import SplitSummary
+from ercsatz.generation.filter import Keeper
+from ercsatz.generation.job import Job
+from ercsatz.generation.leakage import LeakageReport
+
+
+def write_files(
+    folder: Path,
+    job: Job,
+    keeper: Keeper,
+    leakage: LeakageReport,
+    settings: Mapping[str, Any],
+    model: str,
+    seed_kept: bool | None,
+) -> dict[str, SplitSummary]:
+    """Write splits, card, picture and settings into a new folder. Equal runs write equal bytes.
+
+    Returns:
+        The splits.
+
+    Raises:
+        UserError: a split would be empty, or the disk is full.
+    """
+    config = job.config
+    labels, published = list(config.benchmark.labels), _label_counts(config.benchmark)
+    splits = keeper.shelf.write_splits(folder, config.split.validation, config.split.test, config.seed)
+    facts = CardFacts(
+        settings=settings,
+        splits=splits,
+        funnel=keeper.funnel,
+        profile=job.generator.profile,
+        model=model,
+        sent=job.generator.sent,
+        dropped=job.generator.dropped,
+        seed_kept=seed_kept,
+        example_prompt=keeper.example_prompt,
+        tokens=keeper.tokens if any(keeper.tokens) else None,
+        benchmark_labels=published,
+        leakage=Compared(leakage.unchecked is None, leakage.left_out, leakage.hits),
+    )
+    made = {label: keeper.shelf.labels[label] for label in labels}
+    stored = {"settings": settings, "model": model, "labels": {"benchmark": published, "data": made}, **_counts(keeper)}
+    drawn = {f"{config.benchmark.title}, train": published, config.data.name: made}
+    with writing(folder):
+        title = f"Utterances by emotion: {config.data.name}"
+        label_plot(folder / "labels.png", labels, {name: of for name, of in drawn.items() if of}, title)
+        for name, text in (("README.md", card(facts)), (CONFIG_FILE, json.dumps(stored, indent=2) + "\n")):
+            with atomic_write(folder / name) as file:
+                file.write(text)
+    return splits
+
+
+def _counts(keeper: Keeper) -> dict[str, Any]:
+    """What became of the requests, and whether all were answered."""
+    funnel = {
+        **keeper.funnel.stages,
+        "not_kept": {reason.name: count for reason, count in keeper.funnel.by_frequency()},
+        "rejected_answers": {reason.name: count for reason, count in keeper.funnel.rejected.most_common()},
+    }
+    return {"complete": keeper.unanswered == 0, "funnel": funnel}
+
+
+def _label_counts(benchmark: Benchmark) -> dict[str, int]:
+    """Utterances by emotion in the real training split, as published; empty where nothing is."""
+    train = benchmark.published.get("train")
+    return dict(train.labels) if train is not None else {}

@@ -1,0 +1,168 @@
+"""The folder of a generated data set: whose it is, and how it appears whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ercsatz.data.dialogue import SPLITS, read_text
+from ercsatz.errors import UserError
+
+CONFIG_FILE = "config.json"
+FILES = (*(f"{name}.{kind}" for name in SPLITS for kind in ("jsonl", "parquet")), "README.md", "labels.png")
+LEAKAGE_FILE = "leakage.jsonl"  # only where there was something to compare with
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two settings of JSON values, a line for each key that does.
+
+    >>> differences({"seed": 0, "plan": {"attempts": 3}}, {"seed": 0, "plan": {"attempts": 1}})
+    ['plan.attempts: 3 there, 1 now']
+    """
+    before, after = (_flatten(json.loads(json.dumps(settings))) for settings in (old, new))
+    return [
+        f"{key}: {before.get(key, '(absent)')} there, {after.get(key, '(absent)')} now"
+        for key in sorted(before.keys() | after.keys())
+        if key not in before or key not in after or before[key] != after[key]
+    ]
+
+
+def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether the folder already is the data set that these settings make.
+
+    Returns:
+        True: it is. False: there is none, or it still lacks answers (``complete`` in its ``config.json`` is false), or
+        ``overwrite`` gives up whatever generated data set is there.
+
+    Raises:
+        UserError: it is another one, or no generated data set at all (which is never replaced).
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    found, complete = _read_config(folder)
+    if overwrite:
+        return False
+    different = differences(found, settings)
+    missing = [f"{name} is missing" for name in FILES if complete and not (folder / name).is_file()]
+    if not different and not missing:
+        return complete
+    what = "was made with other settings" if different else "is not whole"
+    listed = "\n  ".join(different + missing)
+    raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with overwrite=true.")
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before the work whether the data set can be written after it.
+
+    Raises:
+        UserError: the place is no folder or takes no files.
+    """
+    with writing(folder):
+        neighbours = folder.resolve().parent
+        neighbours.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=neighbours).close()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden neighbour to write into, and put it in the place of ``folder`` at the end.
+
+    On any error the neighbour is removed and ``folder`` is as it was. A killed process leaves ``.NAME.new``, which the
+    next one clears away.
+
+    Raises:
+        UserError: it could not be written, or another process is at it.
+    """
+    place = folder.resolve()  # where a link leads, so that the link stays one
+    new = place.with_name(f".{place.name}.new")
+    with _alone(folder, place.with_name(f".{place.name}.lock")):
+        with writing(folder):
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            old = new.with_suffix(".old")
+            if old.exists() and not place.exists():  # a process was killed between the two steps of the exchange
+                old.rename(place)
+        try:
+            yield new
+            with writing(folder):
+                _sync(new)
+                _exchange(new, place)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path, file: Path) -> Iterator[None]:
+    lock = FileLock(file)
+    with writing(folder):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(f"{folder}: another generate.py is writing it. Wait for that one or stop it.") from None
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
+        lock.release()
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says about a failed write (a full disk, say) into a ``UserError``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {folder}: {error.strerror or error}. Nothing was changed. "
+            "Make room or choose another place with paths.data=FOLDER (or the variable ERCSATZ_DATA)."
+        ) from error
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _exchange(new: Path, folder: Path) -> None:
+    """Move ``new`` to ``folder``; what was there before is put back if that fails, and deleted if not."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_config(folder: Path) -> tuple[Mapping[str, Any], bool]:
+    """Settings of a data set, and whether it is complete."""
+    try:
+        match json.loads(read_text(folder / CONFIG_FILE)):
+            case {"settings": dict() as settings, "complete": bool() as complete}:
+                return settings, complete
+    except (json.JSONDecodeError, UserError):
+        pass
+    raise UserError(
+        f"{folder} is there and was not made by generate.py (no readable {CONFIG_FILE}); it is left alone. "
+        "Move it away or choose another place with paths.data=FOLDER."
+    )
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,1 @@
+"""The generator that needs no model: a seeded grammar."""

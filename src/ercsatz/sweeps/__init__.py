@@ -1,0 +1,1 @@
+"""A sweep: its cells, their results, and its ranking."""

@@ -1,0 +1,41 @@
+"""Loggers of a stage: a CSV file always, Weights & Biases unless disabled."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from ercsatz.config import Wandb
+from ercsatz.tracking.wandb_run import RunName, open_run, uploaded_by
+
+
+class _Tracked(WandbLogger):
+    """Lightning's, but training goes on where W&B's process dies: the CSV file has the same numbers."""
+
+    def __init__(self, experiment: Any, folder: Path) -> None:
+        super().__init__(experiment=experiment)
+        self._folder = folder
+        self._lost = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if self._lost:
+            return
+        try:
+            super().log_metrics(metrics, step)
+        except Exception as error:  # whatever it is that a connection to a dead process gives
+            self._lost = True
+            print(f"Weights & Biases is lost ({error!r}); training goes on. Later: {uploaded_by(self._folder)}")
+
+
+@contextmanager
+def stage_loggers(settings: Wandb, run: RunName, config: dict[str, Any], folder: Path) -> Iterator[Sequence[Logger]]:
+    """Open a stage's loggers, and close them when it ends; one run in Weights & Biases a stage (see ``open_run``)."""
+    csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
+    with open_run(settings, run, config, folder) as live:
+        if live is None:
+            yield [csv]
+            return
+        live.define_metric("validation/w_f1", summary="max")
+        yield [csv, _Tracked(live, folder)]

@@ -1,0 +1,128 @@
+"""Dialogues of a split as batches: tokenised, cut, drawn by token budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ercsatz.classifiers.base import Batch
+from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.encoder.feature_cache import with_vectors
+from ercsatz.classifiers.encoder.packing import Tensors
+from ercsatz.classifiers.segments import Segment, TokenBudgetSampler
+from ercsatz.config import Trainer
+from ercsatz.data.dialogue import Dialogue
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much an optimiser step sees.
+
+    Attributes:
+        tokens: encoder tokens, on average.
+        targets: a number of targets in their place, or None.
+    """
+
+    tokens: int
+    targets: int | None = None
+
+
+@dataclass(frozen=True)
+class Step(Tensors):
+    """What one optimiser step sees.
+
+    Attributes:
+        batches: that fit the memory one by one.
+        size: number of targets.
+        counts: ``Batch.counts`` of all of them.
+    """
+
+    batches: tuple[Batch, ...]
+    size: int
+    counts: Tensor
+
+
+class Split(Dataset[Step]):
+    """Dialogues of one split; an index is all of a step, a list of segments."""
+
+    def __init__(
+        self,
+        classifier: ErcClassifier,
+        dialogues: Sequence[Dialogue],
+        size: Size,
+        trainer: Trainer,
+        device: torch.device,
+        cache: Path | None,
+        gray: Sequence[NDArray[Any]] | None = None,
+        every_turn: bool = False,
+    ) -> None:
+        """Tokenise and cut.
+
+        Args:
+            classifier: whose batches they are.
+            dialogues: of the split.
+            size: of a step.
+            trainer: how many tokens fit the memory, and how many processes make batches.
+            device: where a frozen encoder runs.
+            cache: a folder for tokens and for a frozen encoder's vectors; None keeps them in memory.
+            gray: a (turns, labels) array of gray labels a dialogue.
+            every_turn: whether turns without a label are targets, too.
+        """
+        module = classifier.module
+        tokenised = module.tokeniser.tokenise(dialogues, classifier.labels, cache, every_turn)
+        if gray is not None:
+            tokenised = [replace(tokens, gray=own) for tokens, own in zip(tokenised, gray, strict=True)]
+        tokenised = with_vectors(module, tokenised, device, cache)
+        self._cut, self._collate = module.segments, module.collate
+        self._size, self._trainer, self._pinned = size, trainer, device.type == "cuda"
+        # At a budget of one token each target is a segment of its own.
+        budget = size.tokens if size.targets is None else 1
+        self.segments: list[Segment] = self._cut(tokenised, budget)
+
+    @property
+    def targets(self) -> int:
+        """How many turns are classified."""
+        return sum(len(segment.targets) for segment in self.segments)
+
+    def __getitem__(self, indices: list[int]) -> Step:
+        chunks: list[list[Segment]] = [[]]
+        held = 0
+        for part in (part for i in indices for part in self.parts(self.segments[i])):
+            if chunks[-1] and held + part.held > self._trainer.memory_tokens:
+                chunks.append([])
+                held = 0
+            chunks[-1].append(part)
+            held += part.held
+        batches = tuple(self._collate(chunk) for chunk in chunks)
+        size = sum(len(batch.labels) for batch in batches)
+        return Step(batches, size, torch.stack([batch.counts for batch in batches]).sum(0))
+
+    def parts(self, segment: Segment) -> list[Segment]:
+        """A segment, cut as far as its classifier can where it does not fit the memory."""
+        room = self._trainer.memory_tokens
+        if segment.held <= room:
+            return [segment]
+        rest = replace(segment.tokens, targets=segment.targets)
+        return [replace(part, dialogue=segment.dialogue) for part in self._cut([rest], max(1, room - segment.beside))]
+
+    def loader(self, seed: int | None) -> DataLoader[Step]:
+        """Steps of about the budget; shuffled each epoch if a seed is given."""
+        if self._size.targets is None:
+            sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self._size.tokens, seed)
+        else:
+            sampler = TokenBudgetSampler([1] * len(self.segments), self._size.targets, seed)
+        return DataLoader(
+            self,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self._trainer.workers,
+            persistent_workers=self._trainer.workers > 0,
+            pin_memory=self._pinned,
+            # Its own: else each pass draws from the global one, on resuming at another point than otherwise.
+            generator=torch.Generator(),
+        )

@@ -1,0 +1,266 @@
+"""One training run with Lightning: fit, keep the best epoch, resume after an interruption."""
+
+import ctypes
+import logging
+import math
+import platform
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import Logger
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ercsatz.classifiers.checkpoint import ErcClassifier, save_weights
+from ercsatz.config import Trainer
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.errors import UserError
+from ercsatz.training.data_module import Size, Split
+from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
+
+PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
+
+# Lightning's advice and device list, a paragraph a stage; its warnings stay.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning against torch 2.13
+warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # a batch is made in a millisecond
+warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")  # a frozen encoder; fit sets the others
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
+warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
+warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged
+
+
+class BestEpoch(Callback):
+    """Keeps the weights of the best epoch on the validation split, and prints a line an epoch.
+
+    The best is that of the highest W-F1, or of the lowest loss where a classifier is not scored. The file is named by
+    its epoch, and those of earlier epochs go only when the run's state is saved: whenever a run is killed, the state
+    that it goes on from and the weights that belong to it are both there.
+    """
+
+    def __init__(self, folder: Path, title: str, scored: bool) -> None:
+        self._folder, self._title, self._scored = folder, title, scored
+        self.epoch, self.score = 0, float("-inf")
+        self.curve: list[dict[str, Any]] = []
+
+    @property
+    def file(self) -> Path:
+        """The best weights so far."""
+        return self._folder / f"best-{self.epoch}.safetensors"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The best epoch (from 1), its validation figure, and the figures of all epochs."""
+        figure = {"validation_w_f1": self.score} if self._scored else {"validation_loss": -self.score}
+        return {"best_epoch": self.epoch, **figure, "curve": self.curve}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove what no state refers to any more, from the folder and from the memory."""
+        _give_back_memory()
+        for file in self._folder.glob("best-*.safetensors"):
+            if file != self.file:
+                file.unlink()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights if they are the best, and print the line."""
+        metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
+        score = float(metrics["validation/w_f1"]) if self._scored else -float(metrics["validation/loss"])
+        if score > self.score:
+            self.epoch, self.score = epoch, score
+            save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
+        loss = float(metrics["train/loss"])
+        figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
+        known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON
+        self.curve.append({"epoch": epoch, **known})
+        name, now, best = "loss", f"{-score:.3f}", f"{-self.score:.3f}"
+        if self._scored:
+            name, now, best = "W-F1", f"{100 * score:.2f}", f"{100 * self.score:.2f}"
+        print(
+            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {loss:.3f} | "
+            f"validation {name} {now} | best {best} (epoch {self.epoch})",
+            flush=True,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"epoch": self.epoch, "score": self.score, "curve": self.curve}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.epoch, self.score, self.curve = state_dict["epoch"], state_dict["score"], list(state_dict["curve"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """How and where a classifier is trained.
+
+    Attributes:
+        optimisation: how.
+        trainer: where.
+        seed: of shuffling and dropout.
+        folder: for the state of the run.
+        loggers: Lightning's.
+        title: for progress lines.
+        cache: a folder for tokens and frozen vectors, shared with other runs.
+    """
+
+    optimisation: Optimisation
+    trainer: Trainer
+    seed: int
+    folder: Path
+    loggers: Sequence[Logger]
+    title: str
+    cache: Path | None = None
+
+
+def fit(
+    classifier: ErcClassifier,
+    train: Sequence[Dialogue],
+    validation: Sequence[Dialogue],
+    run: Run,
+    gray: Sequence[NDArray[Any]] | None = None,
+) -> dict[str, Any]:
+    """Train a classifier in place and leave it with the weights of its best epoch on the validation split.
+
+    After each epoch the whole state is kept in the run's folder; a run that finds one there goes on from it, and ends
+    with the same weights as one that was never interrupted.
+
+    Args:
+        classifier: to train.
+        train: dialogues to train on.
+        validation: dialogues that decide the best epoch.
+        run: how and where.
+        gray: gray labels of the training dialogues, a (turns, labels) array a dialogue.
+
+    Returns:
+        ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``curve`` (a mapping an epoch:
+        ``epoch``, the training ``loss``, ``w_f1`` or ``validation_loss``; None where it is no number), ``steps``,
+        ``epochs``, and the ``accelerator`` and ``precision`` that it ran with.
+
+    Raises:
+        UserError: the accelerator is not there, or no epoch had a validation loss.
+    """
+    device = resolve_device(run.trainer.accelerator)
+    best = BestEpoch(run.folder, run.title, classifier.module.scored)
+    runner = _runner(run, device, best)
+    steps = _train(runner, classifier, *_splits(classifier, train, validation, run, device, gray), run)
+    if not best.epoch:
+        raise UserError(f"{run.title}: the validation loss was never a number. Lower the learning rate (training.lr).")
+    classifier.module.load_state_dict(load_file(best.file))
+    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    ran = {"steps": steps, "epochs": run.optimisation.epochs, "accelerator": name, "precision": runner.precision}
+    return {**best.result, **ran}
+
+
+def _splits(
+    classifier: ErcClassifier,
+    train: Sequence[Dialogue],
+    validation: Sequence[Dialogue],
+    run: Run,
+    device: torch.device,
+    gray: Sequence[NDArray[Any]] | None,
+) -> tuple[Split, Split]:
+    """The dialogues to train on and those to check on; says so where one of the former is too long for the memory."""
+    size = Size(run.optimisation.batch_tokens, run.optimisation.batch_targets)
+    split = Split(classifier, train, size, run.trainer, device, run.cache, gray)
+    largest = max((part for segment in split.segments for part in split.parts(segment)), key=lambda part: part.held)
+    if largest.held > run.trainer.memory_tokens:
+        print(
+            f"  {run.title} | dialogue {train[largest.dialogue].id!r} has {largest.held:,} tokens that are read at "
+            f"once, more than trainer.memory_tokens={run.trainer.memory_tokens}. Leave it out if the memory is too "
+            "small, or lower classifier.max_tokens.",
+            flush=True,
+        )
+    return split, Split(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
+
+
+def _train(runner: pl.Trainer, classifier: ErcClassifier, split: Split, checks: Split, run: Run) -> int:
+    """Train, or go on; the number of steps in all."""
+    batches, resume = split.loader(run.seed), run.folder / "last.ckpt"
+    run.folder.mkdir(parents=True, exist_ok=True)
+    module = LightningClassifier(classifier, run.optimisation, Lengths(len(batches), split.targets), run.seed)
+    classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
+    if run.trainer.compile:
+        classifier.module.compile(dynamic=True)
+    checkpoint = resume if resume.exists() else None
+    runner.fit(module, batches, checks.loader(None), ckpt_path=checkpoint, weights_only=True)
+    return len(batches) * run.optimisation.epochs
+
+
+def _give_back_memory() -> None:
+    """Hand freed memory back to the system; glibc keeps it in pieces that the next epoch's tensors do not fit."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
+    last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    terminal = sys.stderr.isatty()
+    bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if terminal else []  # each refresh waits for the GPU
+    return pl.Trainer(
+        accelerator=device.type,
+        devices=1,
+        precision=resolve_precision(run.trainer.precision, device),  # type: ignore[arg-type]
+        max_epochs=run.optimisation.epochs,
+        callbacks=[best, last, *bar],
+        logger=list(run.loggers),
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_progress_bar=terminal,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def predict(
+    classifier: ErcClassifier,
+    dialogues: Sequence[Dialogue],
+    trainer: Trainer,
+    cache: Path | None = None,
+    every_turn: bool = False,
+) -> list[tuple[int, int, Tensor]]:
+    """Class probabilities of every labelled turn, or of every turn.
+
+    Returns:
+        (dialogue, turn, probabilities) in the order of the dialogues.
+    """
+    device = resolve_device(trainer.accelerator)
+    module = classifier.module.to(device).eval()
+    split = Split(classifier, dialogues, Size(PREDICTED_TOKENS), trainer, device, cache, every_turn=every_turn)
+    split.segments.sort(key=lambda segment: segment.cost)
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(resolve_precision(trainer.precision, device))
+    result: list[tuple[int, int, Tensor]] = []
+    with torch.inference_mode(), torch.autocast(device.type, half, enabled=half is not None):
+        for step in split.loader(None):
+            for batch in step.batches:
+                probabilities = module(batch.to(device)).float().softmax(dim=1).cpu()
+                result += [(d, t, p) for (d, t), p in zip(batch.places, probabilities, strict=True)]
+    return sorted(result, key=lambda row: row[:2])
+
+
+def resolve_device(accelerator: str) -> torch.device:
+    """The device that ``trainer.accelerator`` means on this machine.
+
+    Raises:
+        UserError: it names one that is not there.
+    """
+    there = [name for name, module in (("cuda", torch.cuda), ("mps", torch.backends.mps)) if module.is_available()]
+    name = {"auto": [*there, "cpu"][0], "gpu": [*there, "gpu"][0]}.get(accelerator, accelerator)
+    if name not in {"cpu", *there}:
+        raise UserError(f"trainer.accelerator={accelerator}: this machine has none. Take auto or cpu.")
+    return torch.device(name)
+
+
+def resolve_precision(wanted: str, device: torch.device) -> str:
+    """The precision that ``trainer.precision`` means on a device."""
+    if wanted != "auto":
+        return wanted
+    return "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"

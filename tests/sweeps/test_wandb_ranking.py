@@ -1,0 +1,143 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+import wandb
+
+from ercsatz.config import Ranking, Wandb, WandbMode
+from ercsatz.errors import UserError
+from ercsatz.sweeps import callback, wandb_ranking
+from ercsatz.sweeps.wandb_ranking import log_ranking
+
+pytestmark = pytest.mark.usefixtures("logged_out")
+
+TABLE = """treatment,rank_sum,baseline,rank_sum_difference,p,p_bonferroni,meld_org,meld_org_rank
+NA,3.0,,,,,65.43,1.0
+nat,4.0,NA,-1.0,0.25,0.5,61.2,2.0
+bal,6.0,NA,,,,,
+"""
+PAGE = "<!doctype html><title>Ranking</title><p>nothing was found</p>\n"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A sweep's folder with its ranking."""
+    (tmp_path / "ranking.csv").write_text(TABLE)
+    (tmp_path / "ranking.html").write_text(PAGE)
+    matplotlib.image.imsave(tmp_path / "ranking.png", np.zeros((8, 16, 3)))
+    return tmp_path
+
+
+@pytest.fixture
+def log(folder) -> Callable[..., None]:
+    def logged(name: str = "runs/a:b#1", mode: str = "auto", **more: Any) -> None:
+        log_ranking(Wandb(WandbMode(mode), "ercsatz", None), name, folder, {"ranking": {"metric": "w_f1"}}, **more)
+
+    return logged
+
+
+def media(folder: Path, kind: str) -> list[Path]:
+    return list((folder / "wandb").glob(f"offline-run-*/files/media/{kind}/*"))
+
+
+def test_the_ranking_is_a_run_of_the_sweeps_group(log, folder, inspect):
+    log()
+    (run,) = (record["run"] for record in inspect(folder) if record["type"] == "run")
+    assert (run["run_group"], run["job_type"], run["project"]) == ("runs/a:b#1", "ranking", "ercsatz")
+    assert run["display_name"] == "runs/a:b#1 ranking"
+    (found,) = inspect(folder, "--summary")
+    assert (found["state"], found["exit_code"], found["config"]["ranking"]) == ("finished", 0, {"metric": "w_f1"})
+
+
+def test_it_holds_the_table_the_picture_the_page_and_the_p_values(log, folder, inspect):
+    log()
+    (table,) = media(folder, "table")
+    assert json.loads(table.read_text()) == {
+        "columns": TABLE.splitlines()[0].split(","),
+        "data": [
+            ["NA", 3.0, None, None, None, None, 65.43, 1.0],
+            ["nat", 4.0, "NA", -1.0, 0.25, 0.5, 61.2, 2.0],
+            ["bal", 6.0, "NA", None, None, None, None, None],
+        ],
+    }
+    (picture,) = media(folder, "images")
+    assert picture.read_bytes() == (folder / "ranking.png").read_bytes()
+    (page,) = media(folder, "html")
+    assert page.read_text() == PAGE
+    (found,) = inspect(folder, "--summary")
+    found = found["summary"]
+    p_values = {name: value for name, value in found.items() if name.startswith("p")}
+    assert p_values == {"p/nat against NA": 0.25, "p_bonferroni/nat against NA": 0.5}
+    assert {"ranking", "diagram", "report"} < found.keys()
+
+
+def test_the_same_sweep_again_replaces_its_run(log, folder, inspect):
+    log()
+    (first,) = (folder / "wandb").glob("offline-run-*")
+    first.rename(first.with_name(first.name.replace("offline-run-2", "offline-run-1")))  # as if it was long ago
+    (folder / "ranking.csv").write_text(TABLE.replace("0.25", "0.125"))
+    log()
+    (found,) = inspect(folder, "--summary")
+    assert found["run_id"] == f"ranking-{first.name[-16:]}"
+    assert found["summary"]["p/nat against NA"] == 0.125
+
+
+def test_another_sweep_has_a_run_of_its_own(log, folder):
+    log("one")
+    log("two")
+    assert len({run.name[-16:] for run in (folder / "wandb").glob("offline-run-*")}) == 2
+
+
+def test_what_an_earlier_sweep_left_is_not_logged(log, folder, inspect):
+    os.utime(folder / "ranking.csv", (1000, 1000))
+    log(since=2000.0)
+    assert not media(folder, "table")
+    assert media(folder, "html")
+    (found,) = inspect(folder, "--summary")
+    assert not [name for name in found["summary"] if name.startswith("p")]
+
+
+def test_disabled_makes_no_run_and_no_folder(log, folder):
+    log(mode="disabled")
+    assert not (folder / "wandb").exists()
+    assert wandb.run is None
+
+
+def test_online_without_a_key_is_an_error_and_nothing_is_asked(log):
+    with pytest.raises(UserError, match="wandb login"):
+        log(mode="online")
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch) -> None:
+    """A sweep that is to be ranked, whose ranking succeeds."""
+    (tmp_path / "multirun.yaml").touch()
+    (tmp_path / "result.json").touch()
+    ranking = Ranking(["classifier"], ["benchmark"], ["finetune"], "w_f1", "org")
+    monkeypatch.setattr(callback.Status, "code", 0)
+    monkeypatch.setattr(
+        callback.Status, "unranked", callback.Sweep("s", tmp_path, ranking, Wandb(WandbMode.online, "p"))
+    )
+    monkeypatch.setattr("ercsatz.sweeps.rank.rank_sweeps", lambda *_: True)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no such\nservice"), OSError(28, "No space left on device")])
+def test_what_goes_wrong_costs_a_line_and_not_the_exit_status(error, finished, tmp_path, monkeypatch, capsys):
+    def fail(*_: Any) -> None:
+        raise error
+
+    if error:
+        monkeypatch.setattr(wandb_ranking, "log_ranking", fail)
+    callback.finish()
+    printed = capsys.readouterr()
+    (line,) = printed.out.splitlines()
+    assert line.startswith("Weights & Biases has not got the ranking: ")
+    assert (str(error).replace("\n", " ") if error else "wandb login") in line
+    assert printed.err == ""
+    assert callback.Status.code == 0
+    assert not (tmp_path / "ranking.error.txt").exists()

@@ -1,0 +1,237 @@
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
+from ercsatz.training import stage_cache as stage_module
+from ercsatz.training.stage_cache import Stage, StageCache, checkpoint_identity, code_version
+
+TRAIN = (
+    Dialogue("1", (Utterance("Ann", "Hi.", "joy"), Utterance("Bo", "Oh.", "neutral")), {"prompt": 1}),
+    Dialogue("2", (Utterance("Ann", "Hm.", "neutral"),)),
+)
+VALIDATION = (Dialogue("1", (Utterance("Bo", "Yes!", "joy"),)),)
+LABELS = ("neutral", "joy")
+SETTINGS = {"optimisation": {"lr": 1e-3, "epochs": 2}, "seed": 0, "classifier": {"name": "compm"}}
+
+
+def stage(train=TRAIN, validation=VALIDATION, labels=LABELS, start=None, name="original", **settings) -> Stage:
+    corpus = Corpus("mini_org", labels, {"train": train, "validation": validation})
+    return Stage(name, "org", corpus, {**SETTINGS, **settings}, start)
+
+
+# The key
+
+RELABELLED = replace(TRAIN[1], utterances=(Utterance("Ann", "Hm.", "joy"),))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        stage(train=TRAIN[::-1]),
+        stage(train=TRAIN[:1]),
+        stage(train=(TRAIN[0], RELABELLED)),
+        stage(validation=TRAIN),
+        stage(labels=LABELS[::-1]),
+        stage(labels=(*LABELS, "fear")),
+        stage(start="0123456789abcdef"),
+        stage(prior="0123456789abcdef"),
+        stage(seed=1),
+        stage(optimisation={"lr": 2e-3, "epochs": 2}),
+        stage(classifier={"name": "compm", "max_tokens": 64}),
+    ],
+)
+def test_the_key_changes_with_what_determines_the_weights(changed):
+    assert changed.key != stage().key
+
+
+def test_the_key_does_not_change_with_provenance_or_the_names_of_things():
+    train = tuple(replace(dialogue, provenance={"prompt": 2, "server": "b"}) for dialogue in TRAIN)
+    same = replace(stage(train=train), corpus=Corpus("renamed", LABELS, {"validation": VALIDATION, "train": train}))
+    assert same.key == stage().key
+    assert stage(train=train, seed=0).key == stage().key
+    assert stage(name="teacher").key == stage().key  # so a teacher is the original stage of the plain classifier
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """A copy of the package's code that ``code_version`` reads."""
+    copied = tmp_path / "ercsatz"
+    shutil.copytree(Path(stage_module.__file__).parents[1], copied, ignore=shutil.ignore_patterns("*.jsonl", "*.pyc"))
+    monkeypatch.setattr(stage_module, "__file__", str(copied / "training" / "stage_cache.py"))
+    return copied
+
+
+def version() -> str:
+    code_version.cache_clear()
+    try:
+        return code_version()
+    finally:
+        code_version.cache_clear()
+
+
+def test_comments_and_layout_do_not_change_the_code_version(package):
+    before = version()
+    for name in ("classifiers/compm/classifier.py", "training/trainer.py"):
+        code = (package / name).read_text()
+        code = code.replace("import torch", "import  torch  # needed", 1)
+        (package / name).write_text(f"# A remark.\n\n{code}\n\n")
+    assert version() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classifiers/compm/classifier.py",
+        "classifiers/encoder/pretrained.py",
+        "training/trainer.py",
+        "training/run_stage.py",
+    ],
+)
+def test_code_that_decides_the_weights_changes_the_code_version(package, name):
+    before = version()
+    with (package / name).open("a") as file:
+        file.write("\nX = 1\n")
+    assert version() != before
+
+
+@pytest.mark.parametrize("name", ["training/job.py", "training/tracking.py", "cli.py"])
+def test_other_code_does_not_change_the_code_version(package, name):
+    before = version()
+    with (package / name).open("a") as file:
+        file.write("\nX = 1\n")
+    assert version() == before
+
+
+def test_a_checkpoint_folder_is_told_by_its_content(tmp_path):
+    def folder(name: str, weights: bytes = b"w", **more: str) -> str:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        for file, text in more.items():
+            (tmp_path / name / f"{file}.json").write_text(text)
+        return str(tmp_path / name)
+
+    one = checkpoint_identity(folder("one", config="{}"))
+    assert one == checkpoint_identity(folder("same", config="{}", stage='{"seconds": 3}'))
+    assert one != checkpoint_identity(folder("other", weights=b"v", config="{}"))
+    assert one != checkpoint_identity(folder("another", config='{"a": 1}'))
+
+
+def test_a_hub_name_is_its_own_identity():
+    assert checkpoint_identity("FacebookAI/roberta-base") == "FacebookAI/roberta-base"
+    assert checkpoint_identity(None) is None
+
+
+# The cache
+
+
+def test_a_stage_is_trained_once(tmp_path):
+    folders = []
+
+    def train(partial: Path) -> dict[str, float]:
+        folders.append(partial)
+        (partial / "weights").write_text("learnt")
+        return {"validation_w_f1": 0.5}
+
+    first, record = StageCache(tmp_path).resolve(stage(), train)
+    assert (record["cached"], record["key"], record["validation_w_f1"]) == (False, stage().key, 0.5)
+    assert record["seconds"] >= 0
+    assert record["description"]["labels"] == list(LABELS)
+    again, cached = StageCache(tmp_path).resolve(stage(), train)
+    assert again == first
+    assert cached == {**record, "cached": True}
+    assert (first / "weights").read_text() == "learnt"
+    StageCache(tmp_path).resolve(stage(seed=1), train)
+    assert len(folders) == 2
+    assert not list(tmp_path.glob("stages/*.partial"))
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_stage_is_not_done_and_its_folder_is_handed_back(tmp_path, interruption):
+    def interrupted(partial: Path) -> dict[str, float]:
+        (partial / "last.ckpt").write_text("epoch 2")
+        raise interruption
+
+    with pytest.raises(interruption):
+        StageCache(tmp_path).resolve(stage(), interrupted)
+    assert not (tmp_path / "stages" / stage().key).exists()
+
+    def resumed(partial: Path) -> dict[str, str]:
+        return {"from": (partial / "last.ckpt").read_text()}
+
+    folder, record = StageCache(tmp_path).resolve(stage(), resumed)
+    assert (record["from"], record["cached"]) == ("epoch 2", False)
+    assert (folder / "stage.json").is_file()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
+from ercsatz.training.stage_cache import Stage, StageCache
+
+folder = Path(sys.argv[1])
+split = (Dialogue("1", (Utterance("Ann", "Hi.", "joy"),)),)
+stage = Stage("original", "org", Corpus("c", ("joy",), {"train": split, "validation": split}), {})
+
+def train(partial):
+    with (folder / "trained").open("a") as file:
+        file.write("once\\n")
+    (partial / "left").touch(exist_ok=True)
+    (folder / "started").touch()
+    time.sleep(float(sys.argv[2]))
+    return {}
+
+print("cached:", StageCache(folder).resolve(stage, train)[1]["cached"])
+"""
+
+
+def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-u", "-c", HOLDER, str(folder), str(seconds)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_process_waits_and_does_not_train_again(tmp_path, wait_for):
+    first = start(tmp_path, 1.5)
+    wait_for(tmp_path / "started")
+    second = start(tmp_path, 0)
+    assert first.communicate(timeout=60)[0] == "cached: False\n"
+    waiting, result = second.communicate(timeout=60)[0].splitlines()
+    assert "waiting for another process" in waiting
+    assert result == "cached: True"
+    assert (tmp_path / "trained").read_text() == "once\n"
+
+
+def test_a_killed_process_frees_its_stage(tmp_path, wait_for):
+    killed = start(tmp_path, 600)
+    wait_for(tmp_path / "started")
+    waiting = start(tmp_path, 0)
+    assert waiting.stdout is not None
+    assert "waiting for another process" in waiting.stdout.readline()
+    killed.kill()
+    killed.communicate()
+    assert waiting.communicate(timeout=60)[0] == "cached: False\n"
+    assert (tmp_path / "trained").read_text() == "once\nonce\n"
+    (done,) = (folder for folder in (tmp_path / "stages").iterdir() if folder.is_dir())
+    assert (done / "left").exists()
+    assert (done / "stage.json").is_file()
+
+
+# Predictions
+
+
+def test_predictions_are_computed_once_a_test_split(tmp_path):
+    calls = []
+    cache, folder = StageCache(tmp_path), tmp_path / "stages" / "abc"
+
+    def predict(answer: str):
+        return lambda: calls.append(answer) or [{"predicted": answer, "text": "a\u2028b"}]
+
+    assert cache.predictions(folder, TRAIN, predict("joy"))[0]["predicted"] == "joy"
+    assert cache.predictions(folder, TRAIN, predict("other")) == [{"predicted": "joy", "text": "a\u2028b"}]
+    assert cache.predictions(folder, VALIDATION, predict("fear"))[0]["predicted"] == "fear"
+    assert calls == ["joy", "fear"]
