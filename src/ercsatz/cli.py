@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -15,6 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import config
+from ercsatz.config import registry
+from ercsatz.errors import UserError
 from ercsatz.resources import resource
 from ercsatz.sweeps import callback
 
@@ -28,32 +29,32 @@ _OPEN = tuple(
 
 def train() -> None:
     """Pretrain, fine-tune, test and rank: ``python train.py -m classifier=compm data=meld_bal,meld_nat``."""
-    _run(_train)
+    _run("train", _train)
 
 
 def generate() -> None:
     """Write a synthetic data set: ``python generate.py data=meld_bal``."""
-    _run(_generate)
+    _run("generate", _generate)
 
 
 def assess() -> None:
     """Say how good a synthetic data set is: ``python assess.py data=meld_bal``."""
-    _run(_assess)
+    _run("assess", _assess)
 
 
 def rank() -> None:
     """Rank finished sweeps or a table of scores: ``python rank.py scores=FILE.csv``."""
-    _run(_rank)
+    _run("rank", _rank)
 
 
 def knowledge() -> None:
     """Find commonsense about utterances: ``python knowledge.py data=meld_org retrieve.atomic=FILE.csv``."""
-    _run(_knowledge)
+    _run("knowledge", _knowledge)
 
 
 def predict() -> None:
     """Predict the emotions of your own dialogues: ``python predict.py checkpoint=FOLDER dialogues=FILE``."""
-    _run(_predict)
+    _run("predict", _predict)
 
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
@@ -89,6 +90,7 @@ def _predict(cfg: DictConfig) -> None:
 def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
     """Import what a command runs, now that it is needed, and give it the typed configuration; report what it raises."""
     try:
+        callback.open_composed_folders()
         settings = callback.to_object(cfg)
         getattr(import_module(module), function)(settings)
     except Exception as error:
@@ -121,17 +123,17 @@ def _show() -> None:
     sys.exit(browse.main(sys.argv[1:]))
 
 
-def _run(task: Callable[[], None]) -> None:
+def _run(command: str, task: Callable[[], None]) -> None:
     """Run a Hydra application and exit with the status that its jobs and its ranking deserve."""
-    folders = [Path(CONF), *_config_folders(sys.argv[1:])]
-    if unknown := _undeclared(sys.argv[1:], folders):
-        print(
-            f"error: {unknown} adds a key that does not exist. Keys are changed without '+'; "
-            f"{Path(sys.argv[0]).name} --cfg job prints them all.",
-            file=sys.stderr,
-        )
+    arguments = sys.argv[1:]
+    registry.open_folders(registry.given_folders(arguments))
+    try:
+        _refuse_undeclared(arguments)
+        registry.check_overrides(arguments, command)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    config.register(folders)
+    config.register(registry.config_folders())
     OmegaConf.register_new_resolver("cell", callback.cell_name, replace=True)
     try:
         task()
@@ -143,25 +145,23 @@ def _run(task: Callable[[], None]) -> None:
     sys.exit(callback.Status.code)
 
 
-def _config_folders(arguments: Sequence[str]) -> list[Path]:
-    """Folders given with --config-dir or -cd, whose benchmarks get their data sets too."""
-    flags = ("--config-dir", "-cd")
-    given = [following for argument, following in pairwise(arguments) if argument in flags]
-    given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
-    return [Path(folder) for folder in given]
+def _refuse_undeclared(arguments: Sequence[str]) -> None:
+    """Refuse a ``+key=value`` whose key is neither Hydra's nor a config group; Hydra itself would take any.
 
-
-def _undeclared(arguments: Sequence[str], folders: Sequence[Path]) -> str | None:
-    """The first ``+key=value`` whose key is neither Hydra's nor a config group; Hydra itself would take any."""
+    Raises:
+        UserError: names it.
+    """
     for argument in arguments:
         if not argument.startswith("+"):
             continue
         key = argument.lstrip("+").partition("=")[0].partition("@")[0]
         if key.startswith(_OPEN) or re.split("[./]", key)[0] == "hydra":
             continue
-        if not any((folder / key).is_dir() for folder in folders):
-            return argument
-    return None
+        if not any((folder / key).is_dir() for folder in registry.config_folders()):
+            raise UserError(
+                f"{argument} adds a key that does not exist. Keys are changed without '+'; "
+                f"{Path(sys.argv[0]).name} --cfg job prints them all."
+            )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ercsatz.config.assess import Assess, AssessConfig
@@ -35,6 +38,7 @@ from ercsatz.config.generation import (
 from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
 from ercsatz.config.predict import PredictConfig
+from ercsatz.config.registry import installed_folders
 from ercsatz.config.training import (
     TODKAT,
     Backbone,
@@ -149,10 +153,20 @@ def register(config_folders: Iterable[Path]) -> None:
         store.store(group="classifier", name=f"{classifier.__name__.lower()}_schema", node=classifier)
     for generator in (Tgi, OpenAI, Transformers):
         store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
+    Plugins.instance().register(InstalledParts)
     for folder in config_folders:
         for file in sorted((folder / "benchmark").glob("*.yaml")):
             for variant in VARIANTS:
                 store.store(group="data", name=f"{file.stem}_{variant}", node=_data_option(file.stem, variant))
+
+
+class InstalledParts(SearchPathPlugin):
+    """Hydra finds the YAMLs of installed packages that have an entry point ``ercsatz.conf``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Look there last."""
+        for folder in installed_folders():
+            search_path.append("ercsatz.conf", f"file://{folder}")
 
 
 def _data_option(benchmark: str, variant: str) -> dict[str, Any]:

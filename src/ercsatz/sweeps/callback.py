@@ -19,6 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz.config import Ranking, Wandb
+from ercsatz.config.registry import open_folders
 from ercsatz.errors import UserError
 from ercsatz.training.check_config import check
 
@@ -51,6 +52,7 @@ def run_cell(cfg: DictConfig) -> None:
     from ercsatz.sweeps.result_file import write_result
 
     hydra = HydraConfig.get()
+    open_composed_folders()
     folder = Path(hydra.runtime.output_dir)
     overrides = list(hydra.overrides.task)
     record: dict[str, Any] = {"overrides": overrides}
@@ -66,6 +68,12 @@ def run_cell(cfg: DictConfig) -> None:
         failure = {"error": message(error), "traceback": traceback.format_exc()}
         write_result(folder, {"status": "failed", **record, **failure})
         report(error, " ".join(overrides))
+
+
+def open_composed_folders() -> None:
+    """Look for parts where Hydra found this job's YAMLs: a worker process has not seen the command line."""
+    sources = HydraConfig.get().runtime.config_sources
+    open_folders(Path(source.path) for source in sources if source.schema == "file")
 
 
 def to_object(cfg: DictConfig) -> Any:

@@ -1,0 +1,211 @@
+"""Parts by name: one YAML in a config group, whose ``_target_`` is the class of the part's options.
+
+The one mechanism for classifiers, backbones, generators, losses, loggers, callbacks, readers and measures, the shipped
+ones and anybody's own. Own ones are found where Hydra finds their YAML: in a folder given with ``--config-dir`` or
+``hydra.searchpath``, or in an installed package that names its folder of YAMLs as an entry point of the group
+``ercsatz.conf``. Python files that lie in such a folder can be imported, so ``_target_: mine.MineConfig`` is the class
+``MineConfig`` of ``mine.py`` beside the groups.
+
+Imports nothing heavy: it is there before ``--help`` is answered.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from ercsatz.errors import UserError
+from ercsatz.resources import resource
+
+T = TypeVar("T")
+ENTRY_POINTS = "ercsatz.conf"
+_given: list[Path] = []  # config folders beside the shipped one, in the order they were given
+
+
+def open_folders(folders: Iterable[Path]) -> None:
+    """Look for parts in more config folders; Python files in them can be imported from now on."""
+    for folder in map(Path.absolute, folders):
+        if folder not in _given and folder != resource("conf"):
+            _given.append(folder)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: a file of a user's never hides a library
+
+
+def config_folders() -> list[Path]:
+    """Every config folder that is looked through: given ones, installed packages', the shipped one."""
+    return [*_given, *installed_folders(), resource("conf")]
+
+
+@cache
+def installed_folders() -> tuple[Path, ...]:
+    """Folders of YAMLs that installed packages bring: entry points of the group ``ercsatz.conf``, each a package."""
+    specs = (find_spec(point.value) for point in entry_points(group=ENTRY_POINTS))
+    return tuple(Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ())
+
+
+def given_folders(arguments: Sequence[str]) -> list[Path]:
+    """Folders that a command line gives: ``--config-dir``, ``-cd``, and ``hydra.searchpath=[...]``."""
+    flags = ("--config-dir", "-cd")
+    given = [following for argument, following in pairwise(arguments) if argument in flags]
+    given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key.lstrip("+") == "hydra.searchpath":
+            given += [entry.strip(" '\"").removeprefix("file://") for entry in value.strip("[]").split(",")]
+    return [Path(folder) for folder in given if folder and "://" not in folder]
+
+
+def choices(group: str) -> dict[str, Path]:
+    """The YAMLs of a config group by name; of two of one name, the one that Hydra takes."""
+    files = [file for folder in config_folders() for file in sorted((folder / group).glob("*.yaml"))]
+    return {file.stem: file for file in reversed(files)}
+
+
+def options_class(name: str, group: str) -> Any:
+    """The class that a YAML of a group names as its ``_target_``; None where there is no such YAML or it names none.
+
+    Raises:
+        UserError: its class cannot be imported.
+    """
+    file = choices(group).get(name)
+    target = _read(file).get("_target_") if file else None
+    return None if target is None else load(str(target), f"{file}: _target_")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else {}
+
+
+def check_overrides(arguments: Sequence[str], command: str) -> None:
+    """Refuse ``GROUP.OPTION=VALUE`` where a chosen part has no such option or no such value of it, before Hydra starts.
+
+    Args:
+        arguments: of the command line.
+        command: whose configuration says what is chosen where the command line does not: ``train``, ...
+
+    Raises:
+        UserError: names the option and lists the right ones.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    given = [argument for argument in arguments if "=" in argument and not argument.startswith(("-", "+", "~"))]
+    try:
+        overrides = OverridesParser.create().parse_overrides(given)
+    except HydraException:
+        return  # Hydra says what is wrong
+    values = {str(override.key_or_group): _values(override) for override in overrides}
+    for key, wanted in values.items():
+        group, _, option = key.partition(".")
+        if not option or not (resource("conf") / group).is_dir():
+            continue
+        for name in values.get(group) or _default(command, group):
+            schema = options_class(str(name), group)
+            for value in wanted if schema else ():
+                _check_option(schema, option, value, group)
+
+
+def _values(override: Any) -> list[Any]:
+    if override.is_sweep_override():
+        return list(override.sweep_iterator()) if override.is_choice_sweep() else []
+    return [override.value()]
+
+
+def _default(command: str, group: str) -> list[str]:
+    """What a command's own configuration chooses of a group."""
+    entries = _read(resource("conf") / f"{command}.yaml").get("defaults", [])
+    return [str(entry[group]) for entry in entries if isinstance(entry, dict) and group in entry]
+
+
+def _check_option(schema: type, option: str, value: Any, group: str) -> None:
+    names = option.split(".")
+    if isinstance(value, str) and "${" in value:
+        return
+    for name in reversed(names):
+        value = {name: value}
+    merge(schema, value, group)
+
+
+def load(path: str, where: str) -> Any:
+    """What a dotted path names: ``package.module.Name``.
+
+    Args:
+        path: the dotted path.
+        where: the key that gave it, for messages.
+
+    Raises:
+        UserError: the module cannot be imported, or has no such name.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{where}={path}: cannot be imported ({error}). It must be MODULE.NAME, of a Python file in a folder given "
+            "with --config-dir, or of an installed package."
+        ) from None
+
+
+def part(node: Any, base: type[T], key: str) -> T:
+    """The typed options of a part, made from what Hydra composed.
+
+    Args:
+        node: a mapping with ``_target_`` and the options; an object of ``base`` comes back as it is.
+        base: what the class must derive from.
+        key: the configuration's key, for messages.
+
+    Raises:
+        UserError: the class is not of this kind, or an option is unknown or has the wrong type.
+    """
+    if not isinstance(node, Mapping):
+        return node  # type: ignore[no-any-return]
+    target = node.get("_target_")
+    if target is None:
+        raise UserError(f"{key}: its YAML has no _target_. It must name the class of the options, a {base.__name__}.")
+    found = load(str(target), f"{key}._target_")
+    if not (isinstance(found, type) and issubclass(found, base) and is_dataclass(found)):
+        raise UserError(f"{key}._target_={target}: must be a dataclass that derives from {base.__name__}.")
+    return typed({name: value for name, value in node.items() if name != "_target_"}, found, key)
+
+
+def typed(options: Mapping[str, Any], schema: type[T], key: str) -> T:
+    """Options as an object of their dataclass.
+
+    Raises:
+        UserError: an option is unknown (the message lists the right ones), is missing or has the wrong type.
+    """
+    merged = merge(schema, options, key)
+    try:
+        made: Any = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{key}: {reason}. Give it a value: {key}.{error.full_key}=VALUE") from None
+    return made  # type: ignore[no-any-return]
+
+
+def merge(schema: type, options: Mapping[str, Any], key: str) -> DictConfig:
+    """Options in the structure of their dataclass.
+
+    Raises:
+        UserError: an option is unknown or has the wrong type.
+    """
+    try:
+        return OmegaConf.merge(OmegaConf.structured(schema), dict(options))  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        known = ", ".join(field.name for field in fields(schema))
+        raise UserError(f"{key}.{error.full_key}: there is no such option. There are: {known}.") from None
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{key}.{error.full_key}: {reason}. Give it another value.") from None
