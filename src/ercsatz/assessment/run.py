@@ -21,6 +21,7 @@ from ercsatz.assessment.report import FILES, write
 from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import AssessConfig, Variant
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, from_json, json_lines
 from ercsatz.errors import UserError
@@ -28,7 +29,6 @@ from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement
 from ercsatz.quality.leakage import COLUMNS
 from ercsatz.sweeps import callback
-from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 FEWEST_HALVES = 3
 OFFENDERS, JUDGEMENTS, TURNS = "offenders.csv", "judgements.csv", "judged_turns.csv"

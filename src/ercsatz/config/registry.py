@@ -16,6 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from inspect import Parameter, signature
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -158,13 +159,14 @@ def load(path: str, where: str) -> Any:
         ) from None
 
 
-def part(node: Any, base: type[T], key: str) -> T:
+def part(node: Any, base: type[T], key: str, default: type[T] | None = None) -> T:
     """The typed options of a part, made from what Hydra composed.
 
     Args:
         node: a mapping with ``_target_`` and the options; an object of ``base`` comes back as it is.
         base: what the class must derive from.
         key: the configuration's key, for messages.
+        default: the class where the mapping names none.
 
     Raises:
         UserError: the class is not of this kind, or an option is unknown or has the wrong type.
@@ -172,12 +174,35 @@ def part(node: Any, base: type[T], key: str) -> T:
     if not isinstance(node, Mapping):
         return node  # type: ignore[no-any-return]
     target = node.get("_target_")
+    if target is None and default is not None:
+        return typed(node, default, key)
     if target is None:
         raise UserError(f"{key}: its YAML has no _target_. It must name the class of the options, a {base.__name__}.")
     found = load(str(target), f"{key}._target_")
     if not (isinstance(found, type) and issubclass(found, base) and is_dataclass(found)):
         raise UserError(f"{key}._target_={target}: must be a dataclass that derives from {base.__name__}.")
-    return typed({name: value for name, value in node.items() if name != "_target_"}, found, key)
+    schema: type[T] = found
+    return typed({name: value for name, value in node.items() if name != "_target_"}, schema, key)
+
+
+def instantiate(node: Mapping[str, Any], key: str) -> Any:
+    """An object of the class that a part's YAML names as ``_target_``, made with its options as keyword arguments.
+
+    Raises:
+        UserError: the class cannot be imported, or does not take the options; the message says which it takes.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{key}: must have a _target_, the class to make, and its arguments.")
+    found = load(str(node["_target_"]), f"{key}._target_")
+    given = {name: value for name, value in node.items() if name != "_target_"}
+    takes = signature(found).parameters
+    unknown = [name for name in given if name not in takes]
+    if unknown and not any(parameter.kind == Parameter.VAR_KEYWORD for parameter in takes.values()):
+        raise UserError(f"{key}.{unknown[0]}: {node['_target_']} takes no such argument. There are: {', '.join(takes)}.")
+    try:
+        return found(**given)
+    except Exception as error:
+        raise UserError(f"{key}: {node['_target_']} could not be made ({type(error).__name__}: {error}).") from error
 
 
 def typed(options: Mapping[str, Any], schema: type[T], key: str) -> T:

@@ -20,12 +20,12 @@ from ercsatz.config import (
     Split,
     Transformers,
 )
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse, printable
 from ercsatz.generation.plan import mode_of
 from ercsatz.generators.interface import Answer, FinishReason
-from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 # A turn as the prompt asks for it, and as the tolerant reading has to take it
 _TURNS = ("{name}: Hello there. ({number})", "{name}: Hello there. [{number}]")

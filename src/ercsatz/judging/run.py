@@ -13,6 +13,7 @@ from rich.panel import Panel
 
 from ercsatz import config
 from ercsatz.config import LanguageModel
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Dialogue, fingerprint
 from ercsatz.generation.check_config import generator_rules
 from ercsatz.generators import build
@@ -28,7 +29,6 @@ from ercsatz.llm.journal import Journal
 from ercsatz.llm.runner import HopelessError, Inquiry, Outcome, Tally
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
-from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 HOPELESS = 100  # judgements, none of them with an answer that can be read, after which there is no use in going on
 NODE = "judge."  # of the configuration

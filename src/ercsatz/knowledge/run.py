@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation.browse import inert
 from ercsatz.knowledge.merge import adding
 from ercsatz.knowledge.sidecar import Entry, Splits, paths, read_entries
-from ercsatz.training.check_config import Rule, at_least_1, enforce
 
 
 def run(config: KnowledgeConfig) -> None:

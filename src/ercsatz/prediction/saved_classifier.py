@@ -133,13 +133,12 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
     from ercsatz.classifiers import checkpoint
     from ercsatz.classifiers.prerequisites import TOPIC
     from ercsatz.config import Trainer
-    from ercsatz.training.check_config import ACCELERATORS, PRECISIONS, enforce
+    from ercsatz.config.rules import enforce, one_of
+    from ercsatz.training.check_config import ACCELERATORS, PRECISIONS
     from ercsatz.training.trainer import resolve_device
 
     given = {"accelerator": (accelerator, ACCELERATORS), "precision": (precision, PRECISIONS)}
-    enforce(
-        (f"trainer.{key}", value, value in known, f"one of {', '.join(known)}") for key, (value, known) in given.items()
-    )
+    enforce(one_of(f"trainer.{key}", value, known) for key, (value, known) in given.items())
     resolve_device(accelerator)
     try:
         classifier = checkpoint.load(folder)

@@ -1,20 +1,16 @@
 """Values that have the right type and still make no sense."""
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ercsatz.config import TODKAT, Backbone, Classifier, CoMPM, EmoOne, Gray, Phase, Ranking, TrainConfig, Training
+from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 MEMORY_KEY = "classifier.memory_backbone"
-
-Rule = tuple[str, object, bool, str]
-"""Key, value, whether it holds, what the value must be."""
-
 
 def check(cfg: TrainConfig) -> None:
     """Refuse values that make no sense, before anything is read or trained.
@@ -29,8 +25,8 @@ def check(cfg: TrainConfig) -> None:
     rules = [("seed", cfg.seed, 0 <= cfg.seed < 2**32, "from 0 to 4294967295"), *_training_rules(cfg.training)]
     tokens = cfg.classifier.max_tokens
     rules.append(("classifier.max_tokens", tokens, tokens >= 2, "2 or more: one for the class token"))
-    rules += [_one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]
-    rules += [_one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
+    rules += [one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]
+    rules += [one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
     rules.append(at_least_1("trainer.memory_tokens", cfg.trainer.memory_tokens))
     rules.append(("trainer.workers", cfg.trainer.workers, cfg.trainer.workers >= 0, "0 or more"))
     if cfg.training.checkpoint is not None and cfg.phase != Phase.finetune:
@@ -111,22 +107,6 @@ def _is_pairs(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, list) and len(v) == 2 for v in value)
 
 
-def enforce(rules: Iterable[Rule]) -> None:
-    """Refuse the first value that does not hold; of an iterator, the rules after it are not worked out.
-
-    Raises:
-        UserError: names the key and what it must be.
-    """
-    for key, value, holds, wanted in rules:
-        if not holds:
-            raise UserError(f"{key}={value}: must be {wanted}.")
-
-
-def at_least_1(key: str, value: int) -> Rule:
-    """The rule that a number is positive."""
-    return key, value, value >= 1, "1 or more"
-
-
 def _training_rules(training: Training) -> list[Rule]:
     stages = ("original", "pretrain", "finetune", "topic")
     nodes = {"training": training, **{f"training.{n}": getattr(training, n) for n in stages}}
@@ -140,7 +120,3 @@ def _training_rules(training: Training) -> list[Rule]:
         at_least_1("training.batch_tokens", training.batch_tokens),
         at_least_1("training.batch_targets", 1 if training.batch_targets is None else training.batch_targets),
     ]
-
-
-def _one_of(key: str, value: str, known: Sequence[str]) -> Rule:
-    return key, value, value in known, f"one of {', '.join(known)}"
