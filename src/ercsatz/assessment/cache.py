@@ -1,29 +1,25 @@
 """What was measured once is not measured again."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ercsatz.assessment.measures import Measured, Say, Splits, measure
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
+from ercsatz.artifacts.keys import checkpoint_identity
+from ercsatz.assessment.measures import VERSION, Measured, Say, Splits, measure
 from ercsatz.assessment.record import read_line
 from ercsatz.assessment.resampling import Fit, Sizes
 from ercsatz.classifiers.encoder.embedding import mean_pooling
 from ercsatz.config import AssessConfig
 from ercsatz.data.dialogue import Dialogue, atomic_write, fingerprint, read_text
 from ercsatz.quality.embed import lexical, pretrained, remembering
-from ercsatz.training.fingerprint import code_sha256
-from ercsatz.training.stage_cache import checkpoint_identity
 
 LEXICAL = "lexical"
-_CODE = (
-    *("quality", "assessment/measures.py", "assessment/resampling.py", "assessment/record.py", "data/dialogue.py"),
-    *("data/contamination.py", "data/ngrams.py", "data/metrics.py", "ranking/adjust.py", "ranking/exact.py"),
-    *("classifiers/base.py", "classifiers/segments.py", "classifiers/encoder"),
-)
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "mauve-text")
+_FILE = "measured.json"
 
 
 def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measured:
@@ -34,19 +30,23 @@ def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measu
     Raises:
         UserError: the embedder cannot be opened.
     """
-    path = Path(config.paths.cache) / "assessments" / f"{_key(config, real, own)}.json"
-    if path.is_file():
+    remembered = _artifact(config, real, own)
+    entry = Artifacts(Path(config.paths.cache)).get(remembered, partial(_measure, config, real, own, say))
+    if entry.cached:
         say("measured before")
-        return _renamed(_read(path), config.assess.embedder)
-    sizes, labels = _sizes(config), list(config.benchmark.labels)
-    found = measure(real, own, labels, _fit(config), config.checks.leakage, sizes, say)
-    with atomic_write(path) as file:
+    return _renamed(_read(entry.path / _FILE), config.assess.embedder)
+
+
+def _measure(config: AssessConfig, real: Splits, own: Splits, say: Say, folder: Path) -> None:
+    labels = list(config.benchmark.labels)
+    found = measure(real, own, labels, _fit(config), config.checks.leakage, _sizes(config), say)
+    with atomic_write(folder / _FILE) as file:
         json.dump(asdict(found), file, ensure_ascii=False, allow_nan=False)
-    return found
 
 
-def _key(config: AssessConfig, real: Splits, own: Splits) -> str:
+def _artifact(config: AssessConfig, real: Splits, own: Splits) -> Artifact:
     description = {
+        "version": VERSION,
         "real": _fingerprints(real),
         "own": _fingerprints(own),
         "embedder": checkpoint_identity(config.assess.embedder),
@@ -54,16 +54,8 @@ def _key(config: AssessConfig, real: Splits, own: Splits) -> str:
         "rules": asdict(config.checks.leakage),
         "sizes": asdict(_sizes(config)),
         "packages": {name: _installed(name) for name in _PACKAGES},
-        "code": code_sha256(code_files()),
     }
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def code_files() -> list[Path]:
-    """The modules that decide figures, the leaves of what ``measure`` imports among them."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package / place for place in _CODE]
-    return [file for place in places for file in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
+    return Artifact(Kind.assessments, description, f"{config.data.name}, embedder {config.assess.embedder}")
 
 
 def _installed(package: str) -> str | None:

@@ -1,13 +1,20 @@
 """What makes vectors of texts for the retriever: word counts, or any pretrained encoder."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
+from ercsatz.artifacts.keys import checkpoint_identity
 from ercsatz.classifiers.encoder import embedding
 from ercsatz.classifiers.encoder.embedding import TextEncoder
 from ercsatz.data.ngrams import words
 from ercsatz.errors import UserError
 
 LEXICAL = "lexical"
+VERSION = 1  # raise it when a checkpoint gives other vectors of the same texts: here or in classifiers/encoder
 _PLACEHOLDERS = {"personx", "persony", "personz"}  # stand in most events and in no utterance
 
 
@@ -36,6 +43,30 @@ def pretrained(checkpoint: str) -> TextEncoder:
         UserError: the checkpoint cannot be opened.
     """
     return embedding.pretrained(checkpoint, "retrieve.encoder")
+
+
+def event_vectors(events: Sequence[str], encoder: TextEncoder, checkpoint: str, cache: Path) -> Any:
+    """Vectors of events by a pretrained encoder, a row an event: computed once, kept, and memory-mapped.
+
+    Args:
+        events: of a knowledge base.
+        encoder: ``pretrained`` of the checkpoint.
+        checkpoint: hub name or folder.
+        cache: ``paths.cache``.
+    """
+    import numpy as np
+
+    description = {
+        "version": VERSION,
+        "encoder": checkpoint_identity(checkpoint),
+        "events": hashlib.sha256(json.dumps(events).encode()).hexdigest(),
+    }
+    artifact = Artifact(Kind.knowledge, description, f"{len(events):,} events, {encoder.name}")
+    entry = Artifacts(cache).get(artifact, lambda folder: np.save(folder / _FILE, encoder.encode(events)))
+    return np.load(entry.path / _FILE, mmap_mode="r")
+
+
+_FILE = "events.npy"
 
 
 def _content(text: str) -> list[str]:

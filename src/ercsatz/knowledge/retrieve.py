@@ -22,11 +22,13 @@ class Retriever:
         events: the knowledge base.
         encoder: of events and utterances.
         top: how many events are wanted for an utterance.
+        vectors: the encoder's of the events, a row each; None: they are made now.
     """
 
-    def __init__(self, events: Sequence[Event], encoder: TextEncoder, top: int) -> None:
+    def __init__(self, events: Sequence[Event], encoder: TextEncoder, top: int, vectors: Any = None) -> None:
         self._events, self._encoder, self._top = events, encoder, top
-        vectors = encoder.encode([event.text for event in events])
+        if vectors is None:
+            vectors = encoder.encode([event.text for event in events])
         self._blocks = [(start, vectors[start : start + EVENTS].T) for start in range(0, len(events), EVENTS)]
 
     def search(self, texts: Sequence[str]) -> Iterator[tuple[Found, ...]]:

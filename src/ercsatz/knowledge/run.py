@@ -64,15 +64,16 @@ def _retrieve(config: KnowledgeConfig, console: Console) -> None:
     if chosen.atomic is None:
         raise UserError("retrieve.atomic has no value. Give a CSV file of ATOMIC's format: retrieve.atomic=FILE")
     splits, events = load_splits(config), read_atomic(Path(chosen.atomic))
-    if chosen.encoder == encoders.LEXICAL:
-        encoder = encoders.lexical([event.text for event in events])
-    else:
-        encoder = encoders.pretrained(chosen.encoder)
+    texts = [event.text for event in events]
+    lexical = chosen.encoder == encoders.LEXICAL
+    encoder = encoders.lexical(texts) if lexical else encoders.pretrained(chosen.encoder)
     by = f"{encoder.name}, top {chosen.top} of {Path(chosen.atomic).name}"
     _say(console, f"{len(events):,} events with phrases in {chosen.atomic}; compared by {encoder.name}.")
     path, _ = paths(Path(config.paths.data), config.data.name)
     with adding(path, splits, "retrieved", by, config.overwrite) as put:
-        retriever = Retriever(events, encoder, chosen.top)
+        cache = Path(config.paths.cache)
+        vectors = None if lexical else encoders.event_vectors(texts, encoder, chosen.encoder, cache)
+        retriever = Retriever(events, encoder, chosen.top, vectors)
         for split, dialogues in splits.items():
             found = retriever.search([turn.text for dialogue in dialogues for turn in dialogue.utterances])
             for dialogue in dialogues:

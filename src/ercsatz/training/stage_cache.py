@@ -1,17 +1,15 @@
 """A stage is computed once: its key, its folder in the cache, and its scores."""
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind, State
+from ercsatz.artifacts.keys import checkpoint_identity as checkpoint_identity
 from ercsatz.data.dialogue import Corpus, Dialogue, atomic_write, fingerprint, json_lines, read_text, write_json_lines
 from ercsatz.training.fingerprint import code_sha256
 
@@ -59,10 +57,17 @@ class Stage:
             **self.settings,
         }
 
-    @cached_property
+    @property
     def key(self) -> str:
         """16 hex digits that name the stage in the cache."""
-        return hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()[:16]
+        return self.artifact.key
+
+    @cached_property
+    def artifact(self) -> Artifact:
+        """The stage in the artifact cache; what its loggers write is no part of it."""
+        named = (self.settings.get("classifier", {}).get("name"), self.name, "seed", self.settings.get("seed"))
+        owner = " ".join(str(word) for word in (self.corpus.name, *named))
+        return Artifact(Kind.stages, self.description, owner, logs=("logs", "wandb"))
 
 
 @cache
@@ -74,80 +79,44 @@ def code_version() -> str:
     return code_sha256(files)[:16]
 
 
-def checkpoint_identity(checkpoint: str | None) -> str | None:
-    """What tells one set of weights from another: the content's SHA-256 for a folder, else the hub name."""
-    if checkpoint is None or not Path(checkpoint).is_dir():
-        return checkpoint
-    digest = hashlib.sha256()
-    for file in sorted(Path(checkpoint).glob("*")):
-        if file.suffix in {".json", ".safetensors", ".txt", ".model"} and file.name != "stage.json":
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class StageCache:
-    """Finished stages below one folder, ``<folder>/stages/<key>``.
-
-    A stage is trained in ``<key>.partial``, which is renamed when it is done; whoever holds ``<key>.lock`` may write.
-    The operating system frees the lock of a killed process.
-    """
+    """Finished stages, ``<folder>/stages/<key>``, and their predictions, in the artifact cache."""
 
     folder: Path
 
     def has(self, stage: Stage) -> bool:
         """Whether a stage is there."""
-        return self._is_done(self._stages / stage.key)
+        return self.state(stage) is State.cached
+
+    def state(self, stage: Stage) -> State:
+        """Whether a stage is there, or trained elsewhere at the moment."""
+        return Artifacts(self.folder).state(stage.artifact)
 
     def resolve(self, stage: Stage, train: Callable[[Path], Mapping[str, Any]]) -> tuple[Path, dict[str, Any]]:
         """The folder and record of a stage; ``train`` is called with a folder to write into if it is not there yet.
 
-        ``record["cached"]`` says whether it was. Another process that is at the same stage is waited for.
+        ``record["cached"]`` says whether it was. Another process that is at the same stage is waited for; what a killed
+        one left is in the folder.
         """
-        key = stage.key
-        done, partial = self._stages / key, self._stages / f"{key}.partial"
-        with self._locked(key):
-            cached = self._is_done(done)
-            if not cached:
-                partial.mkdir(parents=True, exist_ok=True)
-                started = time.time()
-                record = {**train(partial), "seconds": round(time.time() - started, 1)}
-                with atomic_write(partial / "stage.json") as file:
-                    json.dump({"key": key, **record, "description": stage.description}, file, indent=2)
-                partial.rename(done)
-        return done, {**json.loads(read_text(done / "stage.json")), "cached": cached}
+
+        def make(folder: Path) -> None:
+            started = time.time()
+            record = {**train(folder), "seconds": round(time.time() - started, 1)}
+            with atomic_write(folder / _RECORD) as file:
+                json.dump({"key": stage.key, **record, "description": stage.description}, file, indent=2)
+
+        entry = Artifacts(self.folder).get(stage.artifact, make)
+        return entry.path, {**json.loads(read_text(entry.path / _RECORD)), "cached": entry.cached}
 
     def predictions(
         self, folder: Path, dialogues: Sequence[Dialogue], predict: Callable[[], list[dict[str, Any]]]
     ) -> list[dict[str, Any]]:
-        """A stage's predictions on a test split, computed by ``predict`` if they are not in its folder yet."""
-        name = fingerprint(dialogues)[:16]
-        path = folder / "predictions" / f"{name}.jsonl"
-        with self._locked(f"{folder.name}-{name}"):
-            if not path.is_file():
-                write_json_lines(path, predict())
-        return [row for _, row in json_lines(path)]
+        """A stage's predictions on some dialogues, computed by ``predict`` if they are not there yet."""
+        description = {"stage": folder.name, "dialogues": fingerprint(dialogues)}
+        artifact = Artifact(Kind.predictions, description, f"stage {folder.name} on {len(dialogues):,} dialogues")
+        entry = Artifacts(self.folder).get(artifact, lambda place: write_json_lines(place / _PREDICTIONS, predict()))
+        return [row for _, row in json_lines(entry.path / _PREDICTIONS)]
 
-    @property
-    def _stages(self) -> Path:
-        return self.folder / "stages"
 
-    @staticmethod
-    def _is_done(folder: Path) -> bool:
-        return (folder / "stage.json").is_file()
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        self._stages.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._stages / f"{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"  waiting for another process that is at {name}", flush=True)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+_RECORD, _PREDICTIONS = "stage.json", "predictions.jsonl"

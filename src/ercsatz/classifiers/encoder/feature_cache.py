@@ -2,21 +2,22 @@
 
 import hashlib
 import itertools
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
 from ercsatz.classifiers.base import Classifier
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.encoder.pretrained import Encoder
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue
-from ercsatz.training.fingerprint import code_sha256
 
+VERSION = 1  # raise it when the same weights and tokens give other vectors: here, in pretrained.py or in packing.py
 BATCH_TOKENS = 8192
 
 
@@ -38,7 +39,7 @@ def with_vectors(
     flat = [sequence for own in sequences for sequence in own]
     if not flat:
         return list(dialogues)
-    table = _kept(encoder, flat, device, cache / "vectors") if cache else _encode(encoder, flat, device)
+    table = _kept(encoder, flat, device, cache) if cache else _encode(encoder, flat, device)
     ends = np.cumsum([len(own) for own in sequences])
     return [
         replace(dialogue, vectors=table[end - len(own) : end])
@@ -46,16 +47,17 @@ def with_vectors(
     ]
 
 
-def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, folder: Path) -> NDArray[np.float32]:
-    file = folder / f"{_key(encoder, sequences)}.npy"
-    if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        table = _encode(encoder, sequences, device)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{file.stem}.") as partial:
-            np.save(Path(partial) / file.name, table)
-            (Path(partial) / file.name).replace(file)
-    mapped: NDArray[np.float32] = np.load(file, mmap_mode="r")
+def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, cache: Path) -> NDArray[np.float32]:
+    folder = Artifacts(cache).get(_artifact(encoder, sequences), partial(_write, encoder, sequences, device)).path
+    mapped: NDArray[np.float32] = np.load(folder / _FILE, mmap_mode="r")
     return mapped
+
+
+def _write(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, folder: Path) -> None:
+    np.save(folder / _FILE, _encode(encoder, sequences, device))
+
+
+_FILE = "vectors.npy"
 
 
 def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) -> NDArray[np.float32]:
@@ -74,16 +76,18 @@ def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) ->
     return table[[place[sequence.tobytes()] for sequence in sequences]]
 
 
-def _key(encoder: Encoder, sequences: Sequence[Ids]) -> str:
-    code = [
-        Path(__file__).with_name(name)
-        for name in ("pretrained.py", "packing.py", "packed_layers.py", "feature_cache.py")
-    ]
-    digest = hashlib.sha256(f"{code_sha256(code)} {encoder.pooling.value}".encode())
+def _artifact(encoder: Encoder, sequences: Sequence[Ids]) -> Artifact:
+    weights, read = hashlib.sha256(), hashlib.sha256()
     for name, tensor in encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().data)
+        weights.update(name.encode())
+        weights.update(tensor.cpu().contiguous().numpy().data)
     for sequence in sequences:
-        digest.update(len(sequence).to_bytes(4, "little"))
-        digest.update(sequence.tobytes())
-    return digest.hexdigest()[:32]
+        read.update(len(sequence).to_bytes(4, "little"))
+        read.update(sequence.tobytes())
+    description = {
+        "version": VERSION,
+        "pooling": encoder.pooling.value,
+        "weights": weights.hexdigest(),
+        "sequences": read.hexdigest(),
+    }
+    return Artifact(Kind.vectors, description, f"{len(sequences):,} sequences, frozen encoder of width {encoder.width}")

@@ -3,20 +3,20 @@
 import hashlib
 import itertools
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
 from ercsatz.config import SpeakerTags
 from ercsatz.data.dialogue import Dialogue, fingerprint
-from ercsatz.training.fingerprint import code_sha256
 
+VERSION = 1  # raise it when the same dialogues and tokenizer give other tokens
 Ids = NDArray[np.int32]
 
 
@@ -169,37 +169,28 @@ class Tokeniser:
         ]
 
     def _cached(self, dialogues: Sequence[Dialogue], cache: Path) -> dict[str, Pieces]:
-        folder = cache / "tokens" / self._key(dialogues)
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-            try:
-                for name, pieces in self._pieces(dialogues).items():
-                    np.save(partial / f"{name}.ids.npy", pieces.ids)
-                    np.save(partial / f"{name}.bounds.npy", pieces.bounds)
-                _rename(partial, folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+        folder = Artifacts(cache).get(self._artifact(dialogues), partial(self._write, dialogues)).path
         return {
             name: Pieces(_load(folder / f"{name}.ids.npy"), _load(folder / f"{name}.bounds.npy"))
             for name in ("tagged", "turns", "statements")
         }
 
-    def _key(self, dialogues: Sequence[Dialogue]) -> str:
-        tokenizers = [_description(tokenizer) for tokenizer in (self.tokenizer, self.turn_tokenizer)]
-        text = json.dumps([code_sha256([Path(__file__)]), *tokenizers, self.tags.value, fingerprint(dialogues)])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def _write(self, dialogues: Sequence[Dialogue], folder: Path) -> None:
+        for name, pieces in self._pieces(dialogues).items():
+            np.save(folder / f"{name}.ids.npy", pieces.ids)
+            np.save(folder / f"{name}.bounds.npy", pieces.bounds)
+
+    def _artifact(self, dialogues: Sequence[Dialogue]) -> Artifact:
+        description = {
+            "version": VERSION,
+            "tokenizers": [_sha256(tokenizer) for tokenizer in (self.tokenizer, self.turn_tokenizer)],
+            "tags": self.tags.value,
+            "dialogues": fingerprint(dialogues),
+        }
+        return Artifact(Kind.tokens, description, f"{len(dialogues):,} dialogues, {type(self.tokenizer).__name__}")
 
 
 REGISTERED = 32  # speaker tags that are one token each with speaker_tags=tokens; no dialogue of a benchmark has ten
-
-
-def _rename(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster, with the same content
-            raise
 
 
 def _load(file: Path) -> Any:
@@ -210,10 +201,10 @@ def _load(file: Path) -> Any:
 _HEADER = 128  # bytes of a .npy file without an element
 
 
-def _description(tokenizer: Any) -> dict[str, Any]:
-    """Everything that determines a tokenizer's answers here; truncation and padding change with its last call."""
+def _sha256(tokenizer: Any) -> str:
+    """Of everything that determines a tokenizer's answers here; truncation and padding change with its last call."""
     described: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return described | {"truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(described | {"truncation": None, "padding": None}).encode()).hexdigest()
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -1,0 +1,140 @@
+"""``manifest.json``: what an artifact is, and the checksums that say whether it is whole.
+
+It has ``kind``, ``key``, ``owner`` (what the artifact belongs to, for people), ``created``, the ``description`` that
+the key was made from, ``files`` (sha256 and size by name), and the ``sha256`` of all that, in canonical JSON.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """Of one file; ``size`` in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is; ``created`` is in UTC (ISO 8601)."""
+
+    kind: str
+    key: str
+    owner: str
+    created: str
+    description: Mapping[str, Any]
+    files: Mapping[str, Checksum]
+
+
+class DamagedError(Exception):
+    """An artifact is not whole; the message names the file."""
+
+
+def checksums(folder: Path, logs: Collection[str]) -> dict[str, Checksum]:
+    """Checksums of all files below a folder, by their name in it, but of what is in the folders ``logs``."""
+    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): Checksum(_sha256(path), path.stat().st_size)
+        for name, path in files.items()
+        if name.parts[0] not in logs and name.as_posix() != NAME
+    }
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest, and see to it that all below the folder is on the disk."""
+    facts = asdict(manifest)
+    text = json.dumps({**facts, "sha256": _own_sha256(facts)}, indent=2)
+    (folder / NAME).write_text(text, encoding="utf-8")
+    for path in (*folder.rglob("*"), folder):
+        if path.is_file() or path.is_dir():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's list of names is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of an artifact, whose files are not looked at.
+
+    Raises:
+        DamagedError: it is missing, torn, or about another artifact than the folder's names say.
+    """
+    try:
+        facts = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if facts.pop("sha256") != _own_sha256(facts):
+            raise DamagedError(f"{NAME} was changed")
+        files = {name: Checksum(**found) for name, found in facts.pop("files").items()}
+        manifest = Manifest(**facts, files=files)
+    except OSError as error:
+        raise DamagedError(f"{NAME}: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise DamagedError(f"{NAME} is torn") from None
+    if (manifest.kind, manifest.key) != (folder.parent.name, folder.name):
+        raise DamagedError(f"{NAME} is about another artifact")
+    return manifest
+
+
+def verify(folder: Path) -> None:
+    """Check every file of an artifact once in this process.
+
+    Raises:
+        DamagedError: one is missing or was changed.
+    """
+    manifest = read(folder)
+    seen = (folder.absolute(), manifest.created, _own_sha256(asdict(manifest)))
+    if seen in _VERIFIED:
+        return
+    for name, checksum in manifest.files.items():
+        try:
+            whole = (folder / name).stat().st_size == checksum.size and _sha256(folder / name) == checksum.sha256
+        except OSError as error:
+            raise DamagedError(f"{name}: {error.strerror}") from None
+        if not whole:
+            raise DamagedError(f"{name} was changed")
+    _VERIFIED.add(seen)
+
+
+_VERIFIED: set[tuple[Path, str, str]] = set()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; what vanishes meanwhile has none."""
+    return sum(found for found, _ in _stats(path))
+
+
+def last_written(path: Path) -> float:
+    """When a file, or anything below a folder, was last written: seconds since 1970; 0 if it vanished."""
+    return max((modified for _, modified in _stats(path)), default=0.0)
+
+
+def _stats(path: Path) -> Iterator[tuple[int, float]]:
+    for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        try:
+            found = each.lstat()
+        except OSError:
+            continue
+        yield (0 if each.is_dir() else found.st_size), found.st_mtime
+
+
+def _own_sha256(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
