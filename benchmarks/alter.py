@@ -23,7 +23,9 @@ from pathlib import Path
 from models import on_meld
 
 from ercsatz.data.benchmarks import load
-from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, atomic_write, write_jsonl
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
+from ercsatz.data.files import write_jsonl
+from ercsatz.data.text_files import atomic_write
 
 NAME = "meldhalf"
 HELD_OUT = 0.1  # of a data set, for its validation and for its test split

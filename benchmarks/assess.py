@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ercsatz.data.dialogue import SPLITS, atomic_write
+from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.text_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = 2

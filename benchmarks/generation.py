@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOTS = 64

@@ -25,7 +25,7 @@ import transformers as library
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from ercsatz.config import ChatTemplate, PromptStyle
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.generators.interface import Answer, Request
 from ercsatz.generators.transformers import LocalServer
 from ercsatz.generators.transformers_model import Model, dtype_name

@@ -24,7 +24,8 @@ from ercsatz.classifiers.encoder.packing import Sequences
 from ercsatz.classifiers.encoder.pretrained import Encoder
 from ercsatz.classifiers.todkat.topic import TopicEncoder
 from ercsatz.config import TrainConfig, register
-from ercsatz.data.dialogue import Dialogue, atomic_write
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.text_files import atomic_write
 from ercsatz.resources import resource
 from ercsatz.training.cell import optimisation
 from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation

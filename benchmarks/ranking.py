@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.ranking import exact_pairs, friedman_test, midranks, pairwise_exact_p, rank
 from ercsatz.ranking.friedman import _null
 

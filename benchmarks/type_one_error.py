@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.ranking import (
     ALPHA,
     bonferroni,

@@ -23,7 +23,8 @@ from ercsatz.assessment.resampling import Sizes
 from ercsatz.assessment.verdict import Word, verdict
 from ercsatz.config import AssessConfig, register
 from ercsatz.data.benchmarks import load
-from ercsatz.data.dialogue import Dialogue, atomic_write
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.text_files import atomic_write
 from ercsatz.quality.embed import Embedder, lexical, remembering
 from ercsatz.quality.measure import shuffled
 from ercsatz.resources import resource

@@ -8,7 +8,8 @@ from ercsatz.assessment.measures import Measured, measure
 from ercsatz.assessment.record import Assessment, Line
 from ercsatz.assessment.resampling import Sizes
 from ercsatz.config import Leakage
-from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, read_jsonl
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
+from ercsatz.data.files import read_jsonl
 from ercsatz.quality.embed import lexical
 
 MINI = Path(__file__).resolve().parents[2] / "src" / "ercsatz" / "data" / "benchmarks" / "mini"

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from ercsatz.assessment.clean import refuse_existing, write_clean
-from ercsatz.data.dialogue import SPLITS, read_jsonl, write_jsonl
+from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.files import read_jsonl, write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.quality.leakage import COLUMNS
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.data.dialogue import Dialogue, Utterance, write_jsonl
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.files import write_jsonl
 from ercsatz.generation.browse import main
 
 NASTY = "\x1b[31mred\x1b]0;title\x07 \x9b2J [bold]b[/bold] :smile: a\nb\r\tc \u202eback\u2028 \ud800 \x7f"

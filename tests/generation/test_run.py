@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
-from ercsatz.data.dialogue import read_jsonl
+from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
 from ercsatz.generation import pipeline

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ercsatz.config import Infer, register
-from ercsatz.data.dialogue import Dialogue, Utterance, write_jsonl
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generators.capabilities import TGI
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, RefusedError

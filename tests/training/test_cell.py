@@ -14,7 +14,8 @@ from ercsatz import config
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import CoMPM, TrainConfig
-from ercsatz.data.dialogue import SPLITS, read_jsonl, write_jsonl
+from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.files import read_jsonl, write_jsonl
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
 from ercsatz.resources import resource

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from ercsatz import config
 from ercsatz.config import TODKAT, KnowledgeSources, TrainConfig
-from ercsatz.data.dialogue import SPLITS, write_jsonl
+from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, sidecar
 from ercsatz.knowledge.sidecar import Entry, paths, write_entries

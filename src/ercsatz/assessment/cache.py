@@ -14,7 +14,8 @@ from ercsatz.assessment.record import read_line
 from ercsatz.assessment.resampling import Fit, Sizes
 from ercsatz.classifiers.encoder.embedding import mean_pooling
 from ercsatz.config import AssessConfig
-from ercsatz.data.dialogue import Dialogue, atomic_write, fingerprint, read_text
+from ercsatz.data.dialogue import Dialogue, fingerprint
+from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.quality.embed import lexical, pretrained, remembering
 
 LEXICAL = "lexical"

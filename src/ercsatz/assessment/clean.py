@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ercsatz.data.dialogue import Dialogue, atomic_write, read_text, write_jsonl
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.files import write_jsonl
+from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import CONFIG_FILE, LEAKAGE_FILE
 from ercsatz.quality.leakage import clean

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ercsatz.data.dialogue import atomic_write, read_text
+from ercsatz.data.text_files import atomic_write, read_text
 
 FILE = "failure.json"
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.dialogue import atomic_write, read_text
+from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.errors import UserError
 from ercsatz.quality.measure import Better, Measure
 

@@ -22,7 +22,7 @@ from ercsatz.assessment.views import (
     sampled,
     worst,
 )  # fmt: skip
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.reporting.figures import SERIES, inline_svg, png
 from ercsatz.reporting.html import render
 from ercsatz.reporting.text import csv_text, markdown

@@ -23,7 +23,9 @@ from ercsatz.assessment.wandb_report import log
 from ercsatz.config import AssessConfig, Variant
 from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data import benchmarks
-from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, from_json, json_lines
+from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues
+from ercsatz.data.files import from_json
+from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement

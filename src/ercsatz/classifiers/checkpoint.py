@@ -28,7 +28,7 @@ from ercsatz.config import Classifier as ClassifierConfig
 from ercsatz.config import CoMPM as CoMPMConfig
 from ercsatz.config import EmoOne as EmoOneConfig
 from ercsatz.config import Pooling, SpeakerTags
-from ercsatz.data.dialogue import atomic_write, read_text
+from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.errors import UserError
 
 FORMAT = 2

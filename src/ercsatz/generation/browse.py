@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.control import Control
 from rich.text import Text
 
-from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, from_json, json_lines
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
+from ercsatz.data.files import from_json
+from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
 
 COLOURS = {

@@ -12,7 +12,8 @@ from typing import Self
 from ercsatz.config import Benchmark, Leakage
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.data.contamination import Reference
-from ercsatz.data.dialogue import SPLITS, Utterance, atomic_write
+from ercsatz.data.dialogue import SPLITS, Utterance
+from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.generation.rejection import Reason
 

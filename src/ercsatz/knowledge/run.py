@@ -13,7 +13,8 @@ from rich.console import Console
 from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
 from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data import benchmarks
-from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, read_jsonl
+from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
+from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation.browse import inert
 from ercsatz.knowledge.merge import adding

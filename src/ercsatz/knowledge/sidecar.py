@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ercsatz.data.dialogue import SPLITS, Dialogue, Knowledge, atomic_write, json_lines
+from ercsatz.data.dialogue import SPLITS, Dialogue, Knowledge
+from ercsatz.data.text_files import atomic_write, json_lines
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Found, Inference, found_statements, statements
 

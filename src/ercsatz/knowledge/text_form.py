@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ercsatz.data.dialogue import Dialogue, read_text
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Inference, inference
 from ercsatz.knowledge.sidecar import Entry

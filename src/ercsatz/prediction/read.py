@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.data.benchmarks.parsing import csv_rows, grouped
-from ercsatz.data.dialogue import Dialogue, Utterance, from_json, json_lines, read_text
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.files import from_json
+from ercsatz.data.text_files import json_lines, read_text
 from ercsatz.errors import UserError
 from ercsatz.prediction.saved_classifier import check_texts
 
@@ -19,7 +21,7 @@ _COLUMNS = ("dialogue", "speaker", "text")
 def read_dialogues(path: Path) -> tuple[Dialogue, ...]:
     """Read dialogues; the file's suffix says which form it has.
 
-    - ``.jsonl``: as ``ercsatz.data.dialogue`` describes, but ``emotion`` may be left out.
+    - ``.jsonl``: as ``ercsatz.data.files`` describes, but ``emotion`` may be left out.
     - ``.csv``, ``.tsv``: a header, then an utterance a row; columns dialogue, speaker, text and, if there is one,
       emotion. Others are passed over.
     - ``.txt``: ``Speaker: text`` a line, a blank line between dialogues, which are numbered from 1.

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ercsatz.data.benchmarks.parsing import tidy
-from ercsatz.data.dialogue import Dialogue, atomic_write
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.generation.browse import COLOURS, inert
 from ercsatz.prediction.saved_classifier import Prediction

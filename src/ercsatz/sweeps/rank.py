@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ercsatz import ranking
 from ercsatz.config import VARIANTS, Missing, RankConfig, Ranking
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.ranking import metrics, report
 from ercsatz.ranking.report import Background

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 
 SCHEMA = 1
 _PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core", "scikit-learn")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ercsatz.config import VARIANTS, Ranking, Repeats
-from ercsatz.data.dialogue import read_text
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.sweeps.callback import NOT_A_SETTING
 from ercsatz.sweeps.result_file import SCHEMA

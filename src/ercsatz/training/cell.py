@@ -23,8 +23,10 @@ from ercsatz.config import (
     Variant,
 )
 from ercsatz.data import benchmarks
-from ercsatz.data.dialogue import Corpus, Dialogue, fingerprint, label_counts, read_jsonl, read_text, write_json_lines
+from ercsatz.data.dialogue import Corpus, Dialogue, fingerprint, label_counts
+from ercsatz.data.files import read_jsonl
 from ercsatz.data.metrics import scores
+from ercsatz.data.text_files import read_text, write_json_lines
 from ercsatz.errors import UserError
 from ercsatz.sweeps.result_file import versions
 from ercsatz.training.corpora import Data, with_knowledge, without_knowledge

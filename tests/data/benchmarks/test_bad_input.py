@@ -6,7 +6,8 @@ from omegaconf import MISSING, OmegaConf
 
 from ercsatz.config import Counts, Download
 from ercsatz.data.benchmarks import find, load
-from ercsatz.data.dialogue import Dialogue, Utterance, to_json
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.files import to_json
 from ercsatz.errors import UserError
 
 HEADER = "Dialogue_ID,Speaker,Utterance,Emotion\n"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, label_counts, read_jsonl, to_json
+from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance, label_counts
+from ercsatz.data.files import read_jsonl, to_json
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import new_folder
 from ercsatz.generation.dataset.store import Shelf, assign

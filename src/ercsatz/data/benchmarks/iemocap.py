@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from ercsatz.data.benchmarks.parsing import Source
-from ercsatz.data.dialogue import Dialogue, Utterance, read_text
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 
 # Everything else in these files is comments, the annotators' single votes, or remarks that open with "M:" or "F:".

@@ -1,7 +1,8 @@
-"""Our own form, which ``ercsatz.data.dialogue`` describes: of ``mini`` and of generated data."""
+"""Our own form, which ``ercsatz.data.files`` describes: of ``mini`` and of generated data."""
 
 from ercsatz.data.benchmarks.parsing import Source
-from ercsatz.data.dialogue import Dialogue, Utterance, read_jsonl
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.files import read_jsonl
 
 
 def read(source: Source) -> list[Dialogue]:

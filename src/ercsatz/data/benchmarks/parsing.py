@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.dialogue import SENTIMENTS, Dialogue, Utterance, read_text
+from ercsatz.data.dialogue import SENTIMENTS, Dialogue, Utterance
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 
 _KINDS = {

@@ -1,7 +1,8 @@
 """Tab-separated text, as CoMPM and EmoOne release their data: a line an utterance, a blank line between dialogues."""
 
 from ercsatz.data.benchmarks.parsing import Source
-from ercsatz.data.dialogue import Dialogue, Utterance, read_text
+from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 
 

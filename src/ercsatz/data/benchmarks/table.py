@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.data.benchmarks.parsing import Source, csv_rows, json_value
-from ercsatz.data.dialogue import Dialogue, json_lines
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
 
 _COLUMNS = ("dialogue", "speaker", "text", "emotion", "sentiment", "order")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.config import Benchmark
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.generation.dataset.card import CardFacts, Compared, card
 from ercsatz.generation.dataset.folder import CONFIG_FILE, writing
 from ercsatz.generation.dataset.plot import label_plot

@@ -11,7 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ercsatz.data.dialogue import SPLITS, read_text
+from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 
 CONFIG_FILE = "config.json"

@@ -15,7 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ercsatz.data.dialogue import read_text
+from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import CONFIG_FILE
 

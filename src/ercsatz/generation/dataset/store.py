@@ -18,7 +18,8 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ercsatz.data.dialogue import SPLITS, Dialogue, to_json
+from ercsatz.data.dialogue import SPLITS, Dialogue
+from ercsatz.data.files import to_json
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import writing
 from ercsatz.llm.seeds import derive

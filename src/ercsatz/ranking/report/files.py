@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from ercsatz.data.dialogue import atomic_write
+from ercsatz.data.text_files import atomic_write
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.critical_difference import diagram
 from ercsatz.ranking.report.flat import to_csv
