@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from inspect import Parameter, signature
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -181,7 +181,7 @@ def part(node: Any, base: type[T], key: str, default: type[T] | None = None) -> 
     found = load(str(target), f"{key}._target_")
     if not (isinstance(found, type) and issubclass(found, base) and is_dataclass(found)):
         raise UserError(f"{key}._target_={target}: must be a dataclass that derives from {base.__name__}.")
-    schema: type[T] = found
+    schema = cast("type[T]", found)
     return typed({name: value for name, value in node.items() if name != "_target_"}, schema, key)
 
 
@@ -198,7 +198,8 @@ def instantiate(node: Mapping[str, Any], key: str) -> Any:
     takes = signature(found).parameters
     unknown = [name for name in given if name not in takes]
     if unknown and not any(parameter.kind == Parameter.VAR_KEYWORD for parameter in takes.values()):
-        raise UserError(f"{key}.{unknown[0]}: {node['_target_']} takes no such argument. There are: {', '.join(takes)}.")
+        known = ", ".join(takes)
+        raise UserError(f"{key}.{unknown[0]}: {node['_target_']} takes no such argument. There are: {known}.")
     try:
         return found(**given)
     except Exception as error:
