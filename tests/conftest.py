@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,38 @@ def shared() -> Callable[[str], Path]:
         return folder / name
 
     return find
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Path], None]:
+    """Wait until a file is there."""
+
+    def wait(file: Path) -> None:
+        for _ in range(1200):
+            if file.exists():
+                return
+            time.sleep(0.05)
+        pytest.fail(f"no {file} after 60 seconds")
+
+    return wait
+
+
+@pytest.fixture
+def damaged() -> Callable[[Path], Iterator[str]]:
+    """Changes one byte in each file below a folder, one after the other; gives the name of each that was changed."""
+    from ercsatz.artifacts import manifest
+
+    def each(folder: Path) -> Iterator[str]:
+        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        for name in names:
+            content = bytearray((folder / name).read_bytes())
+            content[len(content) // 2] ^= 1
+            (folder / name).write_bytes(content)
+            manifest._VERIFIED.clear()  # as another process would begin
+            yield name
+        assert names
+
+    return each
 
 
 class Terminal:

@@ -1,4 +1,5 @@
-"""The commands: ``ercsatz train | generate | assess | rank | knowledge | predict | fetch | show``, also as scripts.
+"""The commands: ``ercsatz train | generate | assess | rank | knowledge | predict | fetch | show |
+cache``, also as scripts.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -102,7 +103,7 @@ def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
 def main() -> None:
     """The console command: the first argument names what to do, the rest is Hydra's."""
     commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "assess": assess}
-    commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show}
+    commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show, "cache": _cache}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in commands:
         print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)
@@ -121,6 +122,12 @@ def _show() -> None:
     from ercsatz.generation import browse
 
     sys.exit(browse.main(sys.argv[1:]))
+
+
+def _cache() -> None:
+    from ercsatz.artifacts import command
+
+    sys.exit(command.main(sys.argv[1:]))
 
 
 def _run(command: str, task: Callable[[], None]) -> None:

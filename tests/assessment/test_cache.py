@@ -1,5 +1,3 @@
-import ast
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,29 +5,6 @@ import pytest
 from ercsatz.assessment import cache
 from ercsatz.config import AssessConfig
 from ercsatz.quality.embed import Embedder
-
-PACKAGE = Path(cache.__file__).parents[1]
-DECIDE_NOTHING = ("__init__.py", "errors.py", "fingerprint.py")
-
-
-def imported(file):
-    """The modules of the package that a module imports."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ercsatz"):
-            for name in (node.module, *(f"{node.module}.{each.name}" for each in node.names)):
-                path = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
-                if path.is_file() and path.name not in DECIDE_NOTHING:
-                    yield path
-
-
-def test_all_code_that_decides_figures_is_in_the_key():
-    files = cache.code_files()
-    missing = {str(path.relative_to(PACKAGE)) for file in files for path in imported(file)} - {
-        str(path.relative_to(PACKAGE)) for path in files
-    }
-    assert not missing
-    names = {path.name for path in files}
-    assert {"pretrained.py", "packing.py", "dialogue.py", "measures.py", "nearest.py"} <= names
 
 
 @pytest.fixture
@@ -74,3 +49,17 @@ def test_another_version_of_a_package_measures_anew(counted, monkeypatch, packag
     monkeypatch.setattr(cache, "version", lambda name: "99" if name == package else version(name))
     counted.run("lexical")
     assert len(counted.calls) == 2
+
+
+def test_another_version_measures_anew(counted, monkeypatch):
+    counted.run("lexical")
+    monkeypatch.setattr(cache, "VERSION", 2)
+    counted.run("lexical")
+    assert len(counted.calls) == 2
+
+
+def test_damaged_figures_are_measured_again(counted, tmp_path, damaged):
+    first = counted.run("lexical")
+    for _ in damaged(tmp_path / "cache" / "assessments"):
+        assert counted.run("lexical") == first
+    assert len(counted.calls) == 3

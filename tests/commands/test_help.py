@@ -47,11 +47,11 @@ def test_console_command_without_a_name_says_how_it_is_used(tmp_path, environmen
     for arguments, status in (((), 2), (("nope",), 2), (("--help",), 0)):
         done = run_console(tmp_path, environment, *arguments)
         assert done.returncode == status
-        assert done.stderr.startswith("usage: ercsatz {train,generate,rank,assess,knowledge,predict,fetch,show}")
+        assert done.stderr.startswith("usage: ercsatz {train,generate,rank,assess,knowledge,predict,fetch,show,cache}")
 
 
 @console
-@pytest.mark.parametrize("name", ["train", "generate", "rank", "knowledge", "predict", "fetch", "show"])
+@pytest.mark.parametrize("name", ["train", "generate", "rank", "knowledge", "predict", "fetch", "show", "cache"])
 def test_console_command_answers_help_from_any_folder(tmp_path, environment, name):
     done = run_console(tmp_path, environment, name, "--help")
     assert done.returncode == 0, done.stderr

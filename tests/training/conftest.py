@@ -1,7 +1,5 @@
 import random
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -36,17 +34,3 @@ def make_dialogues() -> Callable[..., tuple[Dialogue, ...]]:
         )
 
     return make
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Path], None]:
-    """Wait until a file is there."""
-
-    def wait(file: Path) -> None:
-        for _ in range(400):
-            if file.exists():
-                return
-            time.sleep(0.05)
-        pytest.fail(f"no {file} after 20 seconds")
-
-    return wait

@@ -1,11 +1,11 @@
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ercsatz.artifacts.cache import State
+from ercsatz.artifacts.inventory import items
 from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
 from ercsatz.training import stage_cache as stage_module
 from ercsatz.training.stage_cache import Stage, StageCache, checkpoint_identity, code_version
@@ -168,57 +168,29 @@ def test_an_interrupted_stage_is_not_done_and_its_folder_is_handed_back(tmp_path
     assert (folder / "stage.json").is_file()
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
-from ercsatz.training.stage_cache import Stage, StageCache
-
-folder = Path(sys.argv[1])
-split = (Dialogue("1", (Utterance("Ann", "Hi.", "joy"),)),)
-stage = Stage("original", "org", Corpus("c", ("joy",), {"train": split, "validation": split}), {})
-
-def train(partial):
-    with (folder / "trained").open("a") as file:
-        file.write("once\\n")
-    (partial / "left").touch(exist_ok=True)
-    (folder / "started").touch()
-    time.sleep(float(sys.argv[2]))
-    return {}
-
-print("cached:", StageCache(folder).resolve(stage, train)[1]["cached"])
-"""
+def test_the_state_is_told_and_who_it_belongs_to(tmp_path):
+    cache = StageCache(tmp_path)
+    assert (cache.state(stage()), cache.has(stage())) == (State.missing, False)
+    cache.resolve(stage(), lambda partial: {"half_done": cache.state(stage()), "there": cache.has(stage())})
+    assert (cache.state(stage()), cache.has(stage())) == (State.cached, True)
+    assert cache.resolve(stage(), lambda _: pytest.fail("trained again"))[1]["half_done"] == "running elsewhere"
+    assert [item.owner for item in items(tmp_path)] == ["mini_org compm original seed 0"]
 
 
-def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-u", "-c", HOLDER, str(folder), str(seconds)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+def test_a_damaged_stage_is_trained_again_and_its_logs_may_change(tmp_path, damaged):
+    def train(partial: Path) -> dict[str, float]:
+        for name in ("classifier.json", "weights", "logs/version_0/metrics.csv", "wandb/run/a.log"):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_text(f"content of {name}")
+        return {"validation_w_f1": 0.5}
 
-
-def test_a_second_process_waits_and_does_not_train_again(tmp_path, wait_for):
-    first = start(tmp_path, 1.5)
-    wait_for(tmp_path / "started")
-    second = start(tmp_path, 0)
-    assert first.communicate(timeout=60)[0] == "cached: False\n"
-    waiting, result = second.communicate(timeout=60)[0].splitlines()
-    assert "waiting for another process" in waiting
-    assert result == "cached: True"
-    assert (tmp_path / "trained").read_text() == "once\n"
-
-
-def test_a_killed_process_frees_its_stage(tmp_path, wait_for):
-    killed = start(tmp_path, 600)
-    wait_for(tmp_path / "started")
-    waiting = start(tmp_path, 0)
-    assert waiting.stdout is not None
-    assert "waiting for another process" in waiting.stdout.readline()
-    killed.kill()
-    killed.communicate()
-    assert waiting.communicate(timeout=60)[0] == "cached: False\n"
-    assert (tmp_path / "trained").read_text() == "once\nonce\n"
-    (done,) = (folder for folder in (tmp_path / "stages").iterdir() if folder.is_dir())
-    assert (done / "left").exists()
-    assert (done / "stage.json").is_file()
+    cache = StageCache(tmp_path)
+    folder, record = cache.resolve(stage(), train)
+    for name in damaged(folder):
+        again, same = cache.resolve(stage(), train)
+        assert same["cached"] == name.startswith(("logs", "wandb"))
+        assert {**same, "cached": False, "seconds": 0} == {**record, "seconds": 0}
+        assert (again / "weights").read_text() == "content of weights"
 
 
 # Predictions
@@ -235,3 +207,11 @@ def test_predictions_are_computed_once_a_test_split(tmp_path):
     assert cache.predictions(folder, TRAIN, predict("other")) == [{"predicted": "joy", "text": "a\u2028b"}]
     assert cache.predictions(folder, VALIDATION, predict("fear"))[0]["predicted"] == "fear"
     assert calls == ["joy", "fear"]
+
+
+def test_damaged_predictions_are_computed_again(tmp_path, damaged):
+    rows = [{"predicted": "joy", "probabilities": [0.25, 0.75]}]
+    cache, folder = StageCache(tmp_path), tmp_path / "stages" / "abc"
+    cache.predictions(folder, TRAIN, lambda: rows)
+    for _ in damaged(tmp_path / "predictions"):
+        assert cache.predictions(folder, TRAIN, lambda: rows) == rows

@@ -84,7 +84,7 @@ class Artifacts:
     """Artifacts below one folder (``paths.cache``).
 
     An artifact is made in ``<key>.partial``, which is renamed when it is whole; whoever holds ``<key>.lock`` may write.
-    The operating system frees the lock of a killed process. Reading takes no lock.
+    The operating system frees the lock of a killed process.
     """
 
     folder: Path
@@ -106,19 +106,20 @@ class Artifacts:
         if not _writable(self.folder, place.parent):
             return self._without_writing(artifact, make)
         with _told(self.folder):
-            marks.mark(self.folder, artifact.kind, artifact.key)  # first: from here on, nobody prunes it
+            marks.mark(self.folder, artifact.kind, artifact.key)
             place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists() and damage(place) is None:
+        with locked(place):  # whoever prunes and did not see the mark is done then
+            if not place.exists():
+                return _made(artifact, place, make)
+        if damage(place) is None:  # without the lock: it may take seconds, and others may read as well
             return _used(place)
         with locked(place):
+            if (found := damage(place)) is None:  # another process was faster
+                return _used(place)
             if place.exists():
-                if (found := damage(place)) is None:
-                    return _used(place)
                 _LOG.warning("%s is damaged (%s): made again", place, found)
                 discard(place)
-            with _told(self.folder, errno.ENOSPC, errno.EDQUOT):
-                _make(artifact, place, make)
-        return Entry(place, cached=False)
+            return _made(artifact, place, make)
 
     def state(self, artifact: Artifact) -> State:
         """Whether an artifact is there, whole or not, or made elsewhere at the moment; touches nothing."""
@@ -145,14 +146,16 @@ class Artifacts:
         return Artifacts(Path(_scratch().name)).get(artifact, make)
 
 
-def _make(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> None:
+def _made(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> Entry:
     partial = place.with_name(f"{place.name}.partial")
-    partial.mkdir(exist_ok=True)
-    make(partial)
     facts = (artifact.kind.value, artifact.key, artifact.owner, datetime.now(UTC).isoformat(), artifact.description)
-    manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
-    partial.rename(place)
-    manifest.sync(place.parent)
+    with _told(place.parent, errno.ENOSPC, errno.EDQUOT):
+        partial.mkdir(exist_ok=True)
+        make(partial)
+        manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
+        partial.rename(place)
+        manifest.sync(place.parent)
+    return Entry(place, cached=False)
 
 
 @cache
@@ -232,9 +235,9 @@ def _used(place: Path) -> Entry:
 
 
 def _writable(*folders: Path) -> bool:
-    """Whether folders, or where they would be made, can be written."""
+    """Whether folders, or where they would be made, can be written; a file in their place is an error later on."""
     nearest = (next(folder for folder in (each, *each.parents) if folder.exists()) for each in folders)
-    return all(os.access(folder, os.W_OK | os.X_OK) for folder in nearest)
+    return all(os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir() for folder in nearest)
 
 
 @contextmanager
@@ -243,7 +246,7 @@ def _told(folder: Path, *reasons: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if reasons and error.errno not in reasons:
+        if isinstance(error, Timeout) or (reasons and error.errno not in reasons):
             raise
         raise UserError(
             f"Cannot write to {folder}: {error.strerror or error}. Make room, or give another cache: paths.cache=FOLDER"

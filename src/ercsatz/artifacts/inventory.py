@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ercsatz.artifacts import manifest, marks
-from ercsatz.artifacts.cache import Kind, delete, locked
+from ercsatz.artifacts.cache import Kind, discard, locked
 from ercsatz.artifacts.manifest import DamagedError
 
 UNFINISHED = "unfinished"
@@ -70,11 +70,10 @@ def prune(cache: Path, older_than: timedelta | None, keep_under: int | None) -> 
     for item in there:
         too_old = older_than is not None and now - item.used > older_than.total_seconds()
         if too_old or (keep_under is not None and total > keep_under):
-            if _remove(cache, item):
-                removed.append(item)
-                total -= item.size
-            else:
-                kept.append(item)
+            done = _remove(cache, item)
+            total -= 0 if done is False else item.size
+            if done is not None:
+                (removed if done else kept).append(item)
     return Pruned(removed, kept)
 
 
@@ -102,19 +101,16 @@ def _owner(path: Path) -> str:
         return f"damaged ({damaged})"
 
 
-def _remove(cache: Path, item: Item) -> bool:
-    """Remove an item, unless a process is making or using it."""
-    place = item.path.with_name(item.key.removesuffix(".partial").removesuffix(".discarded"))
-    name, gone = (item.kind, place.name), place.with_name(f"{place.name}.discarded")
-    with suppress(Timeout), locked(place, wait=False):
-        if item.path == place and name in marks.in_use(cache):
-            return False
-        if item.path.exists() and item.path != gone:
-            delete(gone)
-            item.path.rename(gone)
-            if item.path == place and name in marks.in_use(cache):  # a process that looked for it before it went
-                gone.rename(place)
+def _remove(cache: Path, item: Item) -> bool | None:
+    """Remove an item: whether it was, or None if there is none any more; not if a process is making or using it."""
+    place = item.path.with_name(item.key.removesuffix(".discarded").removesuffix(".partial"))
+    try:
+        with locked(place, wait=False):
+            if item.path == place and (item.kind, item.key) in marks.in_use(cache):
                 return False
-        delete(gone)
-        return True
-    return False
+            if not item.path.exists():
+                return None
+            discard(item.path)
+            return True
+    except Timeout:
+        return False

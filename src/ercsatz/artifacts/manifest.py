@@ -7,7 +7,9 @@ the key was made from, ``files`` (sha256 and size by name), and the ``sha256`` o
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,12 +125,11 @@ def last_written(path: Path) -> float:
 
 
 def _stats(path: Path) -> Iterator[tuple[int, float]]:
-    for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        try:
+    below = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    for each in (path, *below):
+        with suppress(OSError):
             found = each.lstat()
-        except OSError:
-            continue
-        yield (0 if each.is_dir() else found.st_size), found.st_mtime
+            yield (0 if stat.S_ISDIR(found.st_mode) else found.st_size), found.st_mtime
 
 
 def _own_sha256(facts: Mapping[str, Any]) -> str:

@@ -52,7 +52,21 @@ def test_kept_vectors_are_mapped_and_not_computed_again(frozen, tokenised, tmp_p
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.vectors, other.vectors)
         assert isinstance(other.vectors, np.memmap)
-    assert [file.suffix for file in (tmp_path / "vectors").iterdir()] == [".npy"]
+
+
+def test_damaged_vectors_are_computed_again(frozen, tokenised, tmp_path, damaged):
+    fresh = with_vectors(frozen, tokenised, CPU, None)
+    with_vectors(frozen, tokenised, CPU, tmp_path)
+    for _ in damaged(tmp_path / "vectors"):
+        for one, other in zip(fresh, with_vectors(frozen, tokenised, CPU, tmp_path), strict=True):
+            np.testing.assert_array_equal(one.vectors, other.vectors)
+
+
+def test_another_version_has_another_place(frozen, tokenised, tmp_path, monkeypatch):
+    with_vectors(frozen, tokenised, CPU, tmp_path)
+    monkeypatch.setattr(feature_cache, "VERSION", 2)
+    with_vectors(frozen, tokenised, CPU, tmp_path)
+    assert len(list((tmp_path / "vectors").iterdir())) == 2
 
 
 def test_other_weights_or_texts_have_another_file(frozen, tokenised, tmp_path):

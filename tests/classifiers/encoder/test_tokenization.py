@@ -178,8 +178,17 @@ def test_what_a_tokenizer_was_called_with_last_does_not_move_the_cache(tmp_path)
     assert len(list((tmp_path / "tokens").iterdir())) == 1
 
 
-def test_other_code_has_another_place_in_the_cache(tmp_path, monkeypatch):
+def test_another_version_has_another_place_in_the_cache(tmp_path, monkeypatch):
     real().tokenise([DIALOGUE], LABELS, tmp_path)
-    monkeypatch.setattr("ercsatz.classifiers.encoder.tokenization.code_sha256", lambda _: "changed")
+    monkeypatch.setattr("ercsatz.classifiers.encoder.tokenization.VERSION", 2)
     real().tokenise([DIALOGUE], LABELS, tmp_path)
     assert len(list((tmp_path / "tokens").iterdir())) == 2
+
+
+def test_damaged_tokens_are_made_again(tmp_path, damaged):
+    (fresh,) = real().tokenise([DIALOGUE], LABELS, None)
+    real().tokenise([DIALOGUE], LABELS, tmp_path)
+    for _ in damaged(tmp_path / "tokens"):
+        (again,) = real().tokenise([DIALOGUE], LABELS, tmp_path)
+        for name in ("tagged", "turns", "statements"):
+            assert list(map(list, getattr(again, name))) == list(map(list, getattr(fresh, name)))
