@@ -12,6 +12,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 MEMORY_KEY = "classifier.memory_backbone"
 
+
 def check(cfg: TrainConfig) -> None:
     """Refuse values that make no sense, before anything is read or trained.
 
