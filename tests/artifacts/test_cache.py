@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -384,3 +385,60 @@ def test_readers_and_a_pruner_never_see_half_an_artifact(tmp_path):
         assert b"damaged" not in error
         made += int(out)
     assert made >= removed >= 3
+
+
+MANY = """
+import sys
+from pathlib import Path
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
+
+def make(folder):
+    for number in range(3):
+        (folder / str(number)).write_bytes(bytes(100_000))
+
+for n in range(int(sys.argv[2])):
+    Artifacts(Path(sys.argv[1])).get(Artifact(Kind.vectors, {"n": n}, str(n)), make)
+    print(n, flush=True)
+"""
+
+
+def test_whenever_a_writer_is_killed_what_is_there_is_whole(tmp_path):
+    for delay in (0.0, 0.003, 0.011, 0.024):
+        writer = subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path), "1000"], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(delay)
+        writer.kill()
+        writer.communicate()
+        whole = [path for path in (tmp_path / "vectors").iterdir() if not path.suffix]
+        assert whole
+        for path in whole:
+            manifest.verify(path)
+            assert content(path) == {str(number): bytes(100_000) for number in range(3)}
+    done = subprocess.run([sys.executable, "-c", MANY, str(tmp_path), str(len(whole) + 2)], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not list((tmp_path / "vectors").glob("*.*"))
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from ercsatz.artifacts import marks
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
+
+def get(n):
+    Artifacts(Path(sys.argv[1])).get(Artifact(Kind.vectors, {"n": n}, ""), lambda folder: None)
+    return len(marks.in_use(Path(sys.argv[1])))
+
+get(1)
+if os.fork() == 0:
+    sys.exit(get(2) != 2)
+assert os.wait()[1] == 0
+print(len(marks.in_use(Path(sys.argv[1]))))
+"""
+
+
+def test_a_forked_process_has_a_mark_of_its_own(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+    assert not marks.in_use(tmp_path)
