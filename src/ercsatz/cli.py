@@ -137,10 +137,10 @@ def _run(command: str, task: Callable[[], None]) -> None:
     try:
         _refuse_undeclared(arguments)
         registry.check_overrides(arguments, command)
+        config.register(registry.config_folders())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    config.register(registry.config_folders())
     OmegaConf.register_new_resolver("cell", callback.cell_name, replace=True)
     try:
         task()

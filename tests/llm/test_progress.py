@@ -78,7 +78,8 @@ def test_panel_shows_every_count(clock):
 
 def test_dialogues_kept_are_shown_against_the_goal_of_each_emotion(clock):
     targets = Counter(neutral=143, joy=70)
-    lines = draw(clock, busy(clock, target_goal=143, kept_targets=targets))
+    goals = dict.fromkeys(("neutral", "joy", "fear"), 143)
+    lines = draw(clock, busy(clock, target_goals=goals, kept_targets=targets))
     neutral, joy, fear = (next(line for line in lines if f" {label}" in line) for label in ("neutral", "joy", "fear"))
     assert "143 of 143" in neutral
     assert " 70 of 143" in joy

@@ -20,8 +20,8 @@ from ercsatz.assessment.record import FILE
 from ercsatz.assessment.report import FILES, write
 from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.wandb_report import log
-from ercsatz.config import AssessConfig, Variant
-from ercsatz.config.rules import Rule, at_least_1, enforce
+from ercsatz.config import ORG, AssessConfig, synthetic_data, variants
+from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues
 from ercsatz.data.files import from_json
@@ -102,10 +102,10 @@ def _check(config: AssessConfig) -> None:
     """Refuse what makes no sense before anything is read or measured."""
     enforce(_rules(config))
     judging.check(config.judge, config.generator)
-    if config.data.variant is Variant.org:
+    if config.data.variant == ORG:
         raise UserError(
             f"data={config.data.name} is the benchmark itself, the mark that every report has beside synthetic data. "
-            f"Take data={config.benchmark.name}_nat, _bal or _per."
+            f"Take {synthetic_data(config.benchmark.name)}."
         )
     if config.assess.fix:
         refuse_existing(Path(config.data.path), _option(config))
@@ -120,6 +120,7 @@ def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Ex
 
 
 def _rules(config: AssessConfig) -> Iterator[Rule]:
+    yield one_of("data.variant", config.data.variant, variants())
     chosen = config.assess
     halves = chosen.halves  # of fewer nobody can tell what is chance
     yield "assess.halves", halves, halves >= FEWEST_HALVES, f"{FEWEST_HALVES} or more"
@@ -155,7 +156,7 @@ def _synthetic(config: AssessConfig) -> dict[str, tuple[Dialogue, ...]]:
 
 def _option(config: AssessConfig) -> str:
     """Of ``data=``: the name alone would leave it at its default."""
-    return f"{config.benchmark.name}_{config.data.variant.value}"
+    return f"{config.benchmark.name}_{config.data.variant}"
 
 
 def _fix(config: AssessConfig, done: _Done) -> str:

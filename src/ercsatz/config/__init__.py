@@ -14,7 +14,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ercsatz.config.assess import Assess, AssessConfig
-from ercsatz.config.corpus import VARIANTS, Benchmark, Counts, Data, Download, Paths, PromptStyle, Variant
+from ercsatz.config.corpus import Benchmark, Counts, Data, Download, Paths, PromptStyle
 from ercsatz.config.generation import (
     ChatTemplate,
     Checks,
@@ -37,8 +37,9 @@ from ercsatz.config.generation import (
 )
 from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
+from ercsatz.config.mode import ORG, ModeConfig, modes, prompts_folder, synthetic_data, variant_order, variants
 from ercsatz.config.predict import PredictConfig
-from ercsatz.config.registry import installed_folders
+from ercsatz.config.registry import choices, installed_folders
 from ercsatz.config.training import (
     TODKAT,
     Backbone,
@@ -67,8 +68,8 @@ from ercsatz.config.training import (
 )
 
 __all__ = [
+    "ORG",
     "TODKAT",
-    "VARIANTS",
     "Assess",
     "AssessConfig",
     "Backbone",
@@ -97,6 +98,7 @@ __all__ = [
     "Leakage",
     "Memory",
     "Missing",
+    "ModeConfig",
     "OnUnsupported",
     "OpenAI",
     "Paths",
@@ -125,21 +127,29 @@ __all__ = [
     "Trainer",
     "Training",
     "Transformers",
-    "Variant",
     "Wandb",
     "WandbMode",
+    "modes",
+    "prompts_folder",
     "register",
+    "synthetic_data",
+    "variant_order",
+    "variants",
 ]
 
 
 def register(config_folders: Iterable[Path]) -> None:
-    """Store the schemas, and a ``data`` option ``<benchmark>_<variant>`` for every benchmark YAML in the folders.
+    """Store the schemas, and a ``data`` option ``<benchmark>_<variant>`` for every benchmark and mode in the folders.
 
     Also the resolver ``${ercsatz_package:}``, the folder of the installed package.
 
     Args:
-        config_folders: the shipped ``conf`` and any folder given with ``--config-dir``.
+        config_folders: the shipped ``conf`` and those with parts of the user's, in Hydra's order.
+
+    Raises:
+        UserError: the YAML of a mode is wrong.
     """
+    folders = list(config_folders)
     OmegaConf.register_new_resolver("ercsatz_package", lambda: str(Path(__file__).parents[1]), replace=True)
     store = ConfigStore.instance()
     # Hydra copies its repository for each of the hundred config groups that --help looks through, and with it all that
@@ -154,10 +164,10 @@ def register(config_folders: Iterable[Path]) -> None:
     for generator in (Tgi, OpenAI, Transformers):
         store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
     Plugins.instance().register(InstalledParts)
-    for folder in config_folders:
-        for file in sorted((folder / "benchmark").glob("*.yaml")):
-            for variant in VARIANTS:
-                store.store(group="data", name=f"{file.stem}_{variant}", node=_data_option(file.stem, variant))
+    written_in = {ORG: None, **modes(folders)}
+    for benchmark in choices("benchmark", folders):
+        for variant, mode in written_in.items():
+            store.store(group="data", name=f"{benchmark}_{variant}", node=_data_option(benchmark, variant, mode))
 
 
 class InstalledParts(SearchPathPlugin):
@@ -169,9 +179,12 @@ class InstalledParts(SearchPathPlugin):
             search_path.append("ercsatz.conf", f"file://{folder}")
 
 
-def _data_option(benchmark: str, variant: str) -> dict[str, Any]:
+def _data_option(benchmark: str, variant: str, mode: str | None) -> dict[str, Any]:
+    composed = [{"/benchmark@_global_.benchmark": benchmark}]
+    if mode is not None:
+        composed.append({"/mode@_global_.mode": mode})
     return {
-        "defaults": [{"/benchmark@_global_.benchmark": benchmark}, "_self_"],
+        "defaults": [*composed, "_self_"],
         "name": f"{benchmark}_{variant}",
         "variant": variant,
         "path": "${paths.data}/${data.name}",

@@ -7,6 +7,7 @@ from omegaconf import MISSING
 from ercsatz.config.corpus import Benchmark, Data, Paths
 from ercsatz.config.generation import Checks, Generator
 from ercsatz.config.judge import Judge
+from ercsatz.config.mode import ModeConfig
 from ercsatz.config.training import Wandb
 
 
@@ -35,6 +36,7 @@ class AssessConfig:
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
+    mode: ModeConfig | None = None
     checks: Checks = field(default_factory=Checks)
     judge: Judge = field(default_factory=Judge)
     generator: Generator = field(default_factory=Generator)

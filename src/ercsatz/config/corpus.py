@@ -6,17 +6,6 @@ from typing import Any
 
 from omegaconf import MISSING
 
-VARIANTS = {"org": None, "nat": "natural", "bal": "balanced", "per": "persona"}
-
-
-class Variant(StrEnum):
-    """Where training dialogues come from: the benchmark itself, or a synthetic mode."""
-
-    org = "org"
-    nat = "nat"
-    bal = "bal"
-    per = "per"
-
 
 class PromptStyle(StrEnum):
     """Who speaks in generated dialogues: the benchmark's named cast, or an unnamed male and female speaker."""
@@ -80,8 +69,8 @@ class Benchmark:
 
 @dataclass
 class Data:
-    """A benchmark and a variant."""
+    """A benchmark and a variant: ``org``, the benchmark itself, or the short name of the mode it was written in."""
 
     name: str = MISSING
-    variant: Variant = MISSING
+    variant: str = MISSING
     path: str = MISSING

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.mode import ModeConfig
 
 
 class OnUnsupported(StrEnum):
@@ -140,7 +141,7 @@ class Plan:
 
 @dataclass
 class Persona:
-    """Where the steps of a persona come from, in persona mode only. ``base`` cannot be written by the model."""
+    """Where the steps of a persona come from, in modes with personas. ``base`` cannot be written by the model."""
 
     unit: PersonaUnit = PersonaUnit.dialogue
     base: PersonaStep = MISSING
@@ -186,6 +187,7 @@ class GenerateConfig:
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
+    mode: ModeConfig | None = None
     generator: Generator = field(default_factory=Generator)
     plan: Plan = field(default_factory=Plan)
     persona: Persona = field(default_factory=Persona)

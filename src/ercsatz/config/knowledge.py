@@ -7,6 +7,7 @@ from omegaconf import MISSING
 
 from ercsatz.config.corpus import Benchmark, Data, Paths
 from ercsatz.config.generation import Generator
+from ercsatz.config.mode import ModeConfig
 
 
 class KnowledgeOrigin(StrEnum):
@@ -72,6 +73,7 @@ class KnowledgeConfig:
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
+    mode: ModeConfig | None = None
     generator: Generator = field(default_factory=Generator)
     seed: int = MISSING
     prompts: str | None = None

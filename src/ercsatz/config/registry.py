@@ -65,9 +65,15 @@ def given_folders(arguments: Sequence[str]) -> list[Path]:
     return [Path(folder) for folder in given if folder and "://" not in folder]
 
 
-def choices(group: str) -> dict[str, Path]:
-    """The YAMLs of a config group by name; of two of one name, the one that Hydra takes."""
-    files = [file for folder in config_folders() for file in sorted((folder / group).glob("*.yaml"))]
+def choices(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path]:
+    """The YAMLs of a config group by name; of two of one name, the one that Hydra takes.
+
+    Args:
+        group: the config group.
+        folders: config folders, in Hydra's order; all that are looked through unless given.
+    """
+    looked_through = config_folders() if folders is None else folders
+    files = [file for folder in looked_through for file in sorted((folder / group).glob("*.yaml"))]
     return {file.stem: file for file in reversed(files)}
 
 
@@ -78,11 +84,12 @@ def options_class(name: str, group: str) -> Any:
         UserError: its class cannot be imported.
     """
     file = choices(group).get(name)
-    target = _read(file).get("_target_") if file else None
+    target = read(file).get("_target_") if file else None
     return None if target is None else load(str(target), f"{file}: _target_")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """The keys of a YAML as they stand there; none where it holds no mapping."""
     import yaml
 
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -126,7 +133,7 @@ def _values(override: Any) -> list[Any]:
 
 def _default(command: str, group: str) -> list[str]:
     """What a command's own configuration chooses of a group."""
-    entries = _read(resource("conf") / f"{command}.yaml").get("defaults", [])
+    entries = read(resource("conf") / f"{command}.yaml").get("defaults", [])
     return [str(entry[group]) for entry in entries if isinstance(entry, dict) and group in entry]
 
 

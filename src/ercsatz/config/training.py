@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from ercsatz.config.corpus import Benchmark, Data, Paths, Variant
+from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.mode import ModeConfig
 
 
 class Phase(StrEnum):
@@ -253,10 +254,11 @@ class TrainConfig:
     sweep: str = MISSING
     seed: int = MISSING
     phase: Phase = Phase.tstr
-    test_sets: list[Variant] | None = None
+    test_sets: list[str] | None = None
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
+    mode: ModeConfig | None = None
     classifier: Classifier = field(default_factory=Classifier)
     backbone: Backbone = field(default_factory=Backbone)
     training: Training = field(default_factory=Training)

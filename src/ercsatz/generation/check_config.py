@@ -20,11 +20,11 @@ from ercsatz.config import (
     Split,
     Transformers,
 )
-from ercsatz.config.rules import Rule, at_least_1, enforce
+from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse, printable
-from ercsatz.generation.plan import mode_of
+from ercsatz.generation.plan import mode_of, targets_of
 from ercsatz.generators.interface import Answer, FinishReason
 
 # A turn as the prompt asks for it, and as the tolerant reading has to take it
@@ -63,7 +63,8 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
     yield from _split_rules(config.split, config.plan)
     yield from _label_rules(config.benchmark.labels)
     yield from _speaker_rules(config.benchmark)
-    if mode_of(config) == "persona":
+    yield from _mode_rules(config)
+    if mode_of(config).personas:
         yield from _gender_rules(config.benchmark)
     base = config.persona.base
     yield "persona.base", base, base is not PersonaStep.write, "sample or off: base personas come from the inventories"
@@ -130,6 +131,11 @@ def _speaker_rules(benchmark: Benchmark) -> Iterator[Rule]:
         yield f"benchmark.speakers[{place}]", repr(name), carried, wanted
     pair = benchmark.style is not PromptStyle.pair or list(speakers) == ["M", "F"]
     yield "benchmark.speakers", list(speakers), pair, "[M, F], as benchmark.style is pair"
+
+
+def _mode_rules(config: GenerateConfig) -> Iterator[Rule]:
+    yield one_of("data.variant", config.data.variant, [mode_of(config).short])
+    targets_of(config)  # refuses wrong ones
 
 
 def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:

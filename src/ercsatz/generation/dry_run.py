@@ -64,7 +64,7 @@ def _estimate(console: Console, config: GenerateConfig, requests: list[Request])
         console.print(f"Goes on until {goal or config.plan.n_utterances} {goal_of}; for each {what}, ", end="")
         n = 1
     steps = [s for s in (config.persona.background, config.persona.situation) if s is PersonaStep.write]
-    chain = " (persona steps included)" if mode_of(config) == "persona" and steps else ""
+    chain = " (persona steps included)" if mode_of(config).personas and steps else ""
     console.print(
         f"{n * a_unit:,.0f} requests{chain} for {n:,} {what}{'s' * (n > 1)}; about {n * prompt:,.0f} prompt tokens "
         f"and {n * answer:,.0f} new ones ({CHARACTERS} characters to a token; what is asked for again not counted)."

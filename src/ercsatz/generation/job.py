@@ -4,15 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ercsatz.config import GenerateConfig, LanguageModel
+from ercsatz.config import GenerateConfig, LanguageModel, prompts_folder
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
 from ercsatz.generation.personas import Inventories
-from ercsatz.generation.plan import is_text, mode_of, plan
+from ercsatz.generation.plan import is_text, mode_of, plan, targets_of
 from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators import build
 from ercsatz.generators.interface import Request
 from ercsatz.llm.prompt import Templates
+from ercsatz.resources import resource
 from ercsatz.training.fingerprint import code_sha256
 
 # The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
@@ -36,10 +37,14 @@ class Job:
     def __init__(self, config: GenerateConfig) -> None:
         self.config = config
         mode, shape = mode_of(config), config.plan
-        self.templates = Templates(mode, Path(config.prompts) if config.prompts is not None else None)
-        folder = self.templates.folder / "persona" / "inventory"
+        if config.prompts is None:
+            folder = prompts_folder(mode)
+            self.templates = Templates(folder.name, folder.parent, resource("prompts"))
+        else:  # a copy of all prompts, which uses none but its own
+            folder = Path(config.prompts, Path(mode.prompts).name)
+            self.templates = Templates(folder.name, folder.parent)
         self.reference = load_reference(config.benchmark, config.checks.leakage)
-        self.inventories = Inventories(folder) if mode == "persona" else None
+        self.inventories = Inventories(folder / "inventory") if mode.personas else None
         self.grammar = None
         if isinstance(config.generator, LanguageModel) and config.generator.guided:
             turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
@@ -59,10 +64,11 @@ class Job:
 
     def request_settings(self) -> dict[str, Any]:
         """All that the requests depend on, and nothing else; the model that answers comes on top."""
-        config, benchmark = self.config, self.config.benchmark
+        config, benchmark, mode = self.config, self.config.benchmark, mode_of(self.config)
         settings = {
             "data": config.data.name,
-            "mode": mode_of(config),
+            "mode": mode.name,
+            "targets": list(targets_of(config)),
             "benchmark": {
                 "labels": list(benchmark.labels),
                 "speakers": list(benchmark.speakers),

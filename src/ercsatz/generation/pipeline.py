@@ -18,7 +18,7 @@ from ercsatz.generation.filter import Keeper
 from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import Job
 from ercsatz.generation.leakage import LeakageReport
-from ercsatz.generation.plan import Unit, mode_of, plan
+from ercsatz.generation.plan import Unit, plan, targets_of
 from ercsatz.generation.write import Outcome
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
@@ -89,8 +89,8 @@ def _state(config: GenerateConfig) -> State:
     }
     goal_of, goal = next((name, goal) for name, goal in goals.items() if goal is not None)
     labels = tuple(config.benchmark.labels)
-    wanted = mode_of(config) != "natural" and plan.n_utterances is None
-    return State(goal, goal_of, labels, target_goal=math.ceil(goal / len(labels)) if wanted else None)
+    targets = targets_of(config) if plan.n_utterances is None else ()
+    return State(goal, goal_of, labels, target_goals={target: math.ceil(goal / len(targets)) for target in targets})
 
 
 async def _ready(job: Job, journal: Journal, window: Window) -> None:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ercsatz.config import VARIANTS, GenerateConfig, PersonaStep, PersonaUnit, PromptStyle
+from ercsatz.config import GenerateConfig, ModeConfig, PersonaStep, PersonaUnit, PromptStyle, synthetic_data
 from ercsatz.errors import UserError
 from ercsatz.generation.personas import Inventories, Persona, Situation
 from ercsatz.llm.seeds import derive
@@ -22,10 +22,10 @@ class Unit:
     Attributes:
         index: its place, from 0.
         speakers: who may speak.
-        target: the emotion that has to occur; ``None`` in natural mode.
+        target: the emotion that has to occur; ``None`` where the mode has no targets.
         n_turns: how many utterances the prompt asks for.
-        personas: in persona mode one for each speaker, with what the inventories give.
-        situation: in persona mode, what the inventories give.
+        personas: one for each speaker where the mode has personas, with what the inventories give.
+        situation: where the mode has personas, what the inventories give.
     """
 
     index: int
@@ -36,35 +36,51 @@ class Unit:
     situation: Situation | None = None
 
 
-def mode_of(config: GenerateConfig) -> str:
-    """The mode that the chosen data is written in: ``natural``, ``balanced`` or ``persona``.
+def mode_of(config: GenerateConfig) -> ModeConfig:
+    """The mode that the chosen data is written in.
 
     Raises:
         UserError: the variant is the benchmark itself.
     """
-    mode = VARIANTS[config.data.variant]
-    if mode is None:
-        benchmark = config.benchmark.name
+    if config.mode is None:
         raise UserError(
             f"data={config.data.name} is the benchmark itself, so there is nothing to generate. "
-            f"Choose data={benchmark}_nat, data={benchmark}_bal or data={benchmark}_per."
+            f"Choose {synthetic_data(config.benchmark.name)}."
         )
-    return mode
+    return config.mode
+
+
+def targets_of(config: GenerateConfig) -> tuple[str, ...]:
+    """The emotions that requests ask for in turn; empty where the mode asks for none.
+
+    Raises:
+        UserError: ``mode.targets`` is not what it must be.
+    """
+    targets, labels = mode_of(config).targets, config.benchmark.labels
+    if targets is None:
+        return ()
+    if targets == "all":
+        return tuple(labels)
+    if isinstance(targets, list) and targets and set(targets) <= set(labels) and len(set(targets)) == len(targets):
+        return tuple(targets)
+    raise UserError(
+        f"mode.targets={targets}: must be all, null, or a list of different labels of the benchmark, some of "
+        f"{', '.join(labels)}."
+    )
 
 
 def is_text(config: GenerateConfig) -> bool:
     """Whether single texts of single speakers are written, not dialogues."""
-    return mode_of(config) == "persona" and config.persona.unit is PersonaUnit.text
+    return mode_of(config).personas and config.persona.unit is PersonaUnit.text
 
 
 def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Unit]:
     """The units of a run, in order; without an end unless ``plan.n_dialogues`` is given.
 
     A unit depends on the configuration, the seed and its own index, not on how many there are: a longer run has all
-    units of a shorter one. In balanced and persona mode the target goes round the labels in their order. Inventories
-    are for persona mode.
+    units of a shorter one. The mode's targets take turns in their order. Inventories are for a mode with personas.
     """
-    mode, labels = mode_of(config), config.benchmark.labels
+    targets = targets_of(config)
     n = config.plan.n_dialogues
     for index in itertools.count() if n is None else range(n):
         rng = random.Random(derive(config.seed, config.data.name, index, "plan"))
@@ -72,7 +88,7 @@ def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Un
         n_turns = 1
         if not is_text(config):
             n_turns = rng.randint(max(config.plan.min_turns, len(speakers)), config.plan.max_turns)
-        unit = Unit(index, speakers, None if mode == "natural" else labels[index % len(labels)], n_turns)
+        unit = Unit(index, speakers, targets[index % len(targets)] if targets else None, n_turns)
         yield unit if inventories is None else _with_personas(unit, config, inventories)
 
 

@@ -73,7 +73,7 @@ class Writer:
         """All steps of a unit, one after the other."""
         outcome = Outcome(unit, personas=unit.personas, situation=unit.situation)
         try:
-            if self._mode == "persona":
+            if self._mode.personas:
                 await self._write_persona(outcome, ask)
             request = partial(self.dialogue_request, outcome)
             outcome.result = await self._attempts(outcome, ask, request, self._judge(outcome))
@@ -112,11 +112,11 @@ class Writer:
             "attempt": request.attempt,
             "generator": generator,
             "model": model,
-            "mode": self._mode,
+            "mode": self._mode.name,
             "target": unit.target,
             "prompt_sha256": request.prompt_sha256,
         }
-        if self._mode == "persona":
+        if self._mode.personas:
             provenance["personas"] = [asdict(persona) for persona in outcome.personas]
             provenance["situation"] = None if outcome.situation is None else self._told(outcome.situation, unit)
         return Dialogue(f"{unit.index:06d}", outcome.result, provenance)
@@ -201,7 +201,7 @@ class Writer:
             index=unit.index,
             seed=derive(self._config.seed, self._config.data.name, unit.index, *name, attempt),
             prompt=prompt,
-            mode=self._mode,
+            mode=self._mode.name,
             style=self._config.benchmark.style,
             speakers=tuple(speakers),
             labels=tuple(self._config.benchmark.labels),

@@ -25,7 +25,7 @@ class Request:
         index: place of the dialogue in the plan, from 0.
         seed: for the generator's own sampling, 0 to 2**63 - 1.
         prompt: the whole prompt, for generators that read it.
-        mode: ``natural``, ``balanced`` or ``persona``.
+        mode: name of the mode, or what else asks.
         style: who speaks.
         speakers: who may speak in this dialogue, at least two (one for a single text); one for a background.
         labels: all labels; in the answer a label stands as its place in this tuple, from 1.

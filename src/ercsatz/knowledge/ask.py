@@ -48,7 +48,7 @@ class Asker:
 
     def __init__(self, config: KnowledgeConfig) -> None:
         self._config = config
-        self._templates = Templates("knowledge", Path(config.prompts) if config.prompts is not None else None)
+        self._templates = Templates("knowledge", *([] if config.prompts is None else [Path(config.prompts)]))
         self.sha256 = templates_sha256(self._templates.folder / "knowledge")
 
     def request(self, unit: Unit, attempt: int) -> Request:

@@ -10,8 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ercsatz.config import KnowledgeConfig, KnowledgeOrigin, LanguageModel, Variant
-from ercsatz.config.rules import Rule, at_least_1, enforce
+from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, LanguageModel, variants
+from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
@@ -47,7 +47,7 @@ def load_splits(config: KnowledgeConfig) -> Splits:
     Raises:
         UserError: they are missing or wrong.
     """
-    if config.data.variant is Variant.org:
+    if config.data.variant == ORG:
         return benchmarks.load(config.benchmark).splits
     folder, name = Path(config.data.path), config.data.name
     if not folder.is_dir():
@@ -185,6 +185,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _rules(config: KnowledgeConfig) -> Iterator[Rule]:
+    yield one_of("data.variant", config.data.variant, variants())
     yield at_least_1("retrieve.top", config.retrieve.top)
     yield "generate.turns", config.generate.turns, config.generate.turns >= 0, "0 or more"
     yield at_least_1("generate.attempts", config.generate.attempts)

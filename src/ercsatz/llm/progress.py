@@ -84,7 +84,7 @@ class State:
         utterances: in kept dialogues.
         kept_labels: utterances in kept dialogues by emotion.
         kept_targets: kept dialogues by the emotion that was asked for.
-        target_goal: how many of these are wanted of each; ``None``: no emotion is asked for, or none is counted.
+        target_goals: how many of these are wanted, by emotion; empty: no emotion is asked for, or none is counted.
         retries: failed requests by kind.
         rejected: answers by why they could not be used.
         prompt_tokens: of answered requests, where servers count them.
@@ -110,7 +110,7 @@ class State:
     utterances: int = 0
     kept_labels: Counter[str] = field(default_factory=Counter)
     kept_targets: Counter[str] = field(default_factory=Counter)
-    target_goal: int | None = None
+    target_goals: Mapping[str, int] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)
     rejected: Counter[Reason] = field(default_factory=Counter)
     prompt_tokens: int = 0
@@ -310,21 +310,22 @@ def _labels(state: State, width: int, height: int) -> Iterator[Text]:
 
     Utterances, as parts of the most frequent label's; where an emotion was asked for, also dialogues, against the goal.
     """
-    rows = [(label, state.kept_labels[label], state.kept_targets[label], 1) for label in state.labels]
+    goals = state.target_goals
+    rows = [(label, state.kept_labels[label], state.kept_targets[label], goals.get(label, 0)) for label in state.labels]
     room = max(height, 2)
     if len(rows) > room:
         rest = rows[room - 1 :]
-        utterances, dialogues = sum(row[1] for row in rest), sum(row[2] for row in rest)
-        rows[room - 1 :] = [(f"{len(rest)} others", utterances, dialogues, len(rest))]
+        utterances, dialogues, goal = (sum(column) for column in list(zip(*rest, strict=True))[1:])
+        rows[room - 1 :] = [(f"{len(rest)} others", utterances, dialogues, goal)]
     most = max(count for _, count, _, _ in rows)
     name_width = min(max(cell_len(name) for name, *_ in rows), LABEL_WIDTH)
     digits = len(f"{most:,}")
-    for name, count, dialogues, labels in rows:
+    goal_width = 2 * len(f"{max(goal for *_, goal in rows):,}") + 4
+    for name, count, dialogues, goal in rows:
         start, share = f"{set_cell_size(name, name_width)} {count:>{digits},} ", count / most if most else 0.0
-        if state.target_goal is not None:
-            goal = labels * state.target_goal
-            start += f"{f'{dialogues:,} of {goal:,}':>{2 * len(f'{goal:,}') + 4}} "
-            share = min(dialogues / goal, 1.0)
+        if goals:
+            start += f"{f'{dialogues:,} of {goal:,}' if goal else '':>{goal_width}} "
+            share = min(dialogues / goal, 1.0) if goal else 0.0
         yield Text.assemble(start, (_bar(share, width - cell_len(start)), "cyan"))
 
 

@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.meta import find_referenced_templates
 
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
@@ -13,16 +14,20 @@ SENTENCES = ("task", "labels", "structure")
 
 
 class Templates:
-    """The templates of one mode.
+    """The templates of one folder, which may include and extend those of others: ``natural/task.j2``.
+
+    Args:
+        name: of the folder, for a mode that of its templates.
+        places: where this folder and others are looked for, in this order; the shipped ``prompts`` unless given.
 
     Attributes:
-        folder: holds the modes; the shipped ``prompts`` unless the user has named another.
+        folder: the first of the places.
     """
 
-    def __init__(self, mode: str, folder: Path | None = None) -> None:
-        self.folder = folder or resource("prompts")
-        self._mode = mode
-        loader = FileSystemLoader(self.folder)
+    def __init__(self, name: str, *places: Path) -> None:
+        self._places = places or (resource("prompts"),)
+        self.folder, self._name = self._places[0], name
+        loader = FileSystemLoader(self._places)
         self._environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)
 
     def prompt(self, **variables: Any) -> str:
@@ -34,12 +39,12 @@ class Templates:
         return " ".join(self.sentence(name, **variables) for name in SENTENCES)
 
     def sentence(self, name: str, **variables: Any) -> str:
-        """One template of the mode.
+        """One template.
 
         Raises:
             UserError: it is missing, damaged, or uses an unknown variable.
         """
-        file = f"{self._mode}/{name}.j2"
+        file = f"{self._name}/{name}.j2"
         try:
             return self._environment.get_template(file).render(**variables).strip()
         except Exception as error:  # a template can do what it likes
@@ -47,9 +52,32 @@ class Templates:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 (hex) of all templates from which the mode's prompts are rendered, those of ``natural`` included."""
+        """SHA-256 (hex) of all templates in the folder, and in every folder that they use a template of.
+
+        Raises:
+            UserError: one is damaged.
+        """
         digest = hashlib.sha256()
-        for part in sorted({"natural", self._mode}):
-            for file in sorted((self.folder / part).glob("*.j2")):
-                digest.update(f"{part}/{file.name}".encode() + b"\0" + file.read_bytes() + b"\0")
+        for name, file in sorted(self._files().items()):
+            digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()
+
+    def _files(self) -> dict[str, Path]:
+        """By name, each where it is found first."""
+        files: dict[str, Path] = {}
+        folders = [self._name]
+        for folder in folders:  # which becomes longer
+            places = [place / folder for place in reversed(self._places)]
+            found = {f"{folder}/{file.name}": file for place in places for file in place.glob("*.j2")}
+            used = {name.rpartition("/")[0] for file in found.values() for name in self._used(file)}
+            folders += sorted(used - {*folders})
+            files |= found
+        return files
+
+    def _used(self, file: Path) -> list[str]:
+        """The templates that one includes, imports or extends by a name that is written in it."""
+        try:
+            parsed = self._environment.parse(file.read_text(encoding="utf-8"))
+        except (TemplateError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: {type(error).__name__}: {error}") from error
+        return [name for name in find_referenced_templates(parsed) if name is not None]

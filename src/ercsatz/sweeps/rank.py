@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ercsatz import ranking
-from ercsatz.config import VARIANTS, Missing, RankConfig, Ranking
+from ercsatz.config import Missing, RankConfig, Ranking, variants
 from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.ranking import metrics, report
@@ -70,7 +70,7 @@ def rank_command(cfg: RankConfig) -> None:
 def _rank_file(name: str, settings: Ranking, output: Path | None) -> None:
     given = ranking.Columns(tuple(settings.treatment), tuple(settings.block), settings.metric, settings.seed)
     # A variant is the baseline of our own tables, whose rows may well be named by variants.
-    baseline = None if settings.baseline in VARIANTS else settings.baseline
+    baseline = None if settings.baseline in variants() else settings.baseline
     found = ranking.read_records(Path(name), given, baseline)
     settings = replace(
         settings, treatment=list(found.treatment), block=list(found.block), metric=found.metric, seed=found.seed

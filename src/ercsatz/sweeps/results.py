@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ercsatz.config import VARIANTS, Ranking, Repeats
+from ercsatz.config import Ranking, Repeats, variant_order
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.sweeps.callback import NOT_A_SETTING
@@ -59,8 +59,7 @@ def records(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     The index is the folder that a row is from, also in the column ``source``.
     """
     rows = [row for result in results for row in _rows(result)]
-    order = [*VARIANTS, None]
-    rows.sort(key=lambda row: (row["classifier"] or "", order.index(row["variant"]), order.index(row["test_set"])))
+    rows.sort(key=lambda row: (row["classifier"] or "", variant_order(row["variant"]), variant_order(row["test_set"])))
     long = pd.DataFrame(rows).astype(dict.fromkeys(_SCORES, float))
     settings = list({key: None for result in results for key in _settings(result)})
     long = long.fillna(dict.fromkeys(settings, _DEFAULT))

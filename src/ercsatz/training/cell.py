@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ercsatz.classifiers.prerequisites import Prior, essential, prior
 from ercsatz.config import (
+    ORG,
     TODKAT,
     Classifier,
     CoMPM,
@@ -20,7 +21,7 @@ from ercsatz.config import (
     Phase,
     StageOverrides,
     TrainConfig,
-    Variant,
+    variants,
 )
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import Corpus, Dialogue, fingerprint, label_counts
@@ -89,7 +90,7 @@ def identity(cfg: TrainConfig, overrides: Sequence[str]) -> dict[str, Any]:
             "classifier": cfg.classifier.name,
             "data": cfg.data.name,
             "benchmark": cfg.benchmark.name,
-            "variant": cfg.data.variant.value,
+            "variant": cfg.data.variant,
             "backbone": cfg.backbone.name,
             "phase": cfg.phase.value,
         },
@@ -106,43 +107,43 @@ def load_data(cfg: TrainConfig) -> Data:
         UserError: something is missing or wrong.
     """
     variant = cfg.data.variant
-    if variant == Variant.org and cfg.phase in {Phase.pretrain, Phase.finetune}:
+    if variant == ORG and cfg.phase in {Phase.pretrain, Phase.finetune}:
         raise UserError(
             f"phase={cfg.phase.value} needs synthetic data, but data={cfg.data.name} is the benchmark itself. "
             f"Take data={cfg.benchmark.name}_nat or _bal, or phase=original."
         )
     real = benchmarks.load(cfg.benchmark)
-    synthetic = None if variant == Variant.org else read_synthetic(cfg, variant, ("train", "validation", "test"))
+    synthetic = None if variant == ORG else read_synthetic(cfg, variant, ("train", "validation", "test"))
     test_sets = _test_sets(cfg, real)
     hashes = {name: fingerprint(dialogues) for name, dialogues in test_sets.items()}
     return Data(real, synthetic, test_sets, hashes)
 
 
-def read_synthetic(cfg: TrainConfig, variant: Variant, splits: Sequence[str]) -> Corpus:
+def read_synthetic(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> Corpus:
     """Read splits of a benchmark's generated variant, from beside the job's own data.
 
     Raises:
         UserError: it was not generated yet, or a file is wrong.
     """
-    name = f"{cfg.benchmark.name}_{variant.value}"
+    name = f"{cfg.benchmark.name}_{variant}"
     folder = _folder(cfg, variant)
     if not folder.is_dir():
         raise UserError(f"There is no data set {name} in {folder}. Make it with: python generate.py data={name}")
     return Corpus(name, tuple(cfg.benchmark.labels), {split: read_jsonl(folder / f"{split}.jsonl") for split in splits})
 
 
-def _folder(cfg: TrainConfig, variant: Variant) -> Path:
+def _folder(cfg: TrainConfig, variant: str) -> Path:
     if variant == cfg.data.variant:
         return Path(cfg.data.path)
-    return Path(cfg.paths.data) / f"{cfg.benchmark.name}_{variant.value}"
+    return Path(cfg.paths.data) / f"{cfg.benchmark.name}_{variant}"
 
 
 def _test_sets(cfg: TrainConfig, real: Corpus) -> dict[str, tuple[Dialogue, ...]]:
     chosen = cfg.test_sets
     if chosen is None:
-        chosen = [v for v in Variant if v == Variant.org or _folder(cfg, v).is_dir()]
+        chosen = [v for v in variants() if v == ORG or _folder(cfg, v).is_dir()]
     return {
-        variant.value: (real if variant == Variant.org else read_synthetic(cfg, variant, ("test",))).split("test")
+        variant: (real if variant == ORG else read_synthetic(cfg, variant, ("test",))).split("test")
         for variant in chosen
     }
 
@@ -298,7 +299,7 @@ class Job:
         }
 
     def _variant(self, name: str) -> str:
-        return "org" if name == "original" else self.cfg.data.variant.value
+        return "org" if name == "original" else self.cfg.data.variant
 
     def _title(self, name: str, variant: str) -> str:
         return f"{self.cfg.classifier.name} {self.cfg.benchmark.name}_{variant} seed {self.cfg.seed} | {name}"

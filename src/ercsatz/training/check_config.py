@@ -3,7 +3,19 @@
 import math
 from typing import Any
 
-from ercsatz.config import TODKAT, Backbone, Classifier, CoMPM, EmoOne, Gray, Phase, Ranking, TrainConfig, Training
+from ercsatz.config import (
+    TODKAT,
+    Backbone,
+    Classifier,
+    CoMPM,
+    EmoOne,
+    Gray,
+    Phase,
+    Ranking,
+    TrainConfig,
+    Training,
+    variants,
+)
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
@@ -24,6 +36,8 @@ def check(cfg: TrainConfig) -> None:
     if cfg.test_sets == []:
         raise UserError("test_sets=[]: a job needs one at least, or null for all that are there.")
     rules = [("seed", cfg.seed, 0 <= cfg.seed < 2**32, "from 0 to 4294967295"), *_training_rules(cfg.training)]
+    rules += [one_of("data.variant", cfg.data.variant, variants())]
+    rules += [one_of("test_sets", variant, variants()) for variant in cfg.test_sets or ()]
     tokens = cfg.classifier.max_tokens
     rules.append(("classifier.max_tokens", tokens, tokens >= 2, "2 or more: one for the class token"))
     rules += [one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]

@@ -43,6 +43,7 @@ def facts(name="meld_bal", title="MELD", labels=("joy", "anger"), prompt="Write 
             settings={
                 "data": name,
                 "mode": "balanced",
+                "targets": list(labels),
                 "benchmark": {"title": title, "labels": list(labels)},
                 "generator": {"name": "tgi", **own},
                 "turns": [5, 14],
@@ -66,6 +67,7 @@ def facts(name="meld_bal", title="MELD", labels=("joy", "anger"), prompt="Write 
             sent={"temperature": 0.7, "top_k": 10000},
             dropped={"typical_p": 0.995},
             seed_kept=True,
+            shipped_prompts=True,
             example_prompt=prompt,
             tokens=(1_234_567, 7_654_321),
             benchmark_labels={labels[0]: 1743, labels[1]: 1109},

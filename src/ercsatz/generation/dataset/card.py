@@ -51,6 +51,7 @@ class CardFacts:
         sent: the sampling parameters of every request.
         dropped: those that were asked for and not honoured.
         seed_kept: whether the server kept the seed; ``None``: it was not tried out.
+        shipped_prompts: whether the templates are those that ercsatz ships.
         example_prompt: of one request, as it was.
         tokens: in prompts and in answers; ``None``: not counted.
         benchmark_labels: published counts of the benchmark's train split; empty: not published.
@@ -65,6 +66,7 @@ class CardFacts:
     sent: Mapping[str, object]
     dropped: Mapping[str, object]
     seed_kept: bool | None
+    shipped_prompts: bool
     example_prompt: str
     tokens: tuple[int, int] | None
     benchmark_labels: Mapping[str, int]
@@ -141,8 +143,9 @@ def _provenance(facts: CardFacts) -> str:
         "split": f"by dialogue, after the fact: validation {split['validation']:g}, test {split['test']:g}, "
         "each with its share of every target emotion",
     }
+    reconstructed = "reconstruct those of Kaplan, Carneiro and Wermter (2025), whose wording is not public"
     note = (
-        "The prompts reconstruct those of Kaplan, Carneiro and Wermter (2025), whose wording is not public. "
+        f"The prompts {reconstructed if facts.shipped_prompts else 'are not those that ercsatz ships'}. "
         "All settings are in `config.json`; every dialogue has the index, seed, attempt, target and prompt hash it "
         "came from.\n"
     )
@@ -253,10 +256,12 @@ def _limits(facts: CardFacts) -> str:
     ]
     if not facts.leakage.checked:
         limits.append("It may hold text of the real test set, which would make scores on that too good.")
-    if facts.settings["mode"] != "natural":
+    if targets := facts.settings["targets"]:
+        whole = len(targets) == len(facts.settings["benchmark"]["labels"])
+        each = "Every label" if whole else f"Each of {inert(', '.join(targets))}"
         limits.append(
-            "Every label was the target of equally many requests, give or take one; dialogues kept and utterances are "
-            "not equal."
+            f"{each} was the target of equally many requests, give or take one; dialogues kept and utterances are not "
+            "equal."
         )
     return "".join(f"- {limit}\n" for limit in limits)
 
