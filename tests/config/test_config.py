@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import cli, config
-from ercsatz.config import VARIANTS, Phase, Schedule
+from ercsatz.config import Phase, Schedule, modes, variants
 from ercsatz.resources import resource
 
 CONF = resource("conf")
@@ -30,6 +30,7 @@ GROUPS = {
     "ranking": "train",
     "generator": "generate",
     "plan": "generate",
+    "mode": "generate",
     "persona": "generate",
     "checks": "generate",
     "judge": "assess",
@@ -57,7 +58,7 @@ def check_typed(node: DictConfig, where: str) -> None:
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-@pytest.mark.parametrize("data", [f"{b}_{v}" for b in BENCHMARKS for v in VARIANTS])
+@pytest.mark.parametrize("data", [f"{b}_{v}" for b in BENCHMARKS for v in variants()])
 def test_every_data_set_composes_with_every_classifier(data, classifier):
     cfg = compose("train", [f"data={data}", f"classifier={classifier}"])
     benchmark, _, variant = data.rpartition("_")
@@ -81,7 +82,9 @@ def test_every_group_is_tested_here():
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in options(group)])
 def test_every_option_is_typed(group, option):
-    choice = f"data={option}_org" if group == "benchmark" else f"{group}={option}"
+    shorts = {name: short for short, name in modes().items()}
+    own = {"benchmark": f"data={option}_org", "mode": f"data=mini_{shorts.get(option)}"}
+    choice = own.get(group, f"{group}={option}")
     check_typed(compose(GROUPS[group], [choice])[group], group)
 
 
@@ -124,7 +127,6 @@ def refusal(command: str, *overrides: str) -> str:
         ("classifier.layers=2", "classifier.layers"),
         ("seed=abc", "seed"),
         ("phase=pretraining", "phase"),
-        ("test_sets=[real]", "test_sets"),
         ("backbone.lr=fast", "backbone.lr"),
         ("backbone.pooling=last", "backbone.pooling"),
         ("wandb.mode=maybe", "wandb.mode"),
@@ -171,7 +173,7 @@ def own_benchmark(**changes: Any) -> str:
 def test_a_benchmark_of_the_users_own_gets_its_data_sets(tmp_path):
     search = write_option(tmp_path, "benchmark/own", own_benchmark(name="own", labels=["calm", "cross"]))
     config.register([CONF, tmp_path])
-    for variant in VARIANTS:
+    for variant in variants():
         cfg = compose("train", [f"data=own_{variant}", search])
         assert (cfg.benchmark.name, cfg.data.name, cfg.data.variant) == ("own", f"own_{variant}", variant)
         assert cfg.benchmark.labels == ["calm", "cross"]

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+from omegaconf import OmegaConf
 
 from ercsatz.config import (
     Benchmark,
@@ -9,13 +10,15 @@ from ercsatz.config import (
     GenerateConfig,
     Generator,
     Leakage,
+    ModeConfig,
     Paths,
     Persona,
     PersonaStep,
     Plan,
     PromptStyle,
     Split,
-    Variant,
+    modes,
+    registry,
 )
 
 BENCHMARKS = {
@@ -25,6 +28,15 @@ BENCHMARKS = {
     "emorynlp_small": (["neutral", "joyful", "scared", "mad", "peaceful", "powerful", "sad"], PromptStyle.cast),
     "iemocap": (["happy", "sad", "neutral", "angry", "excited", "frustrated"], PromptStyle.pair),
 }
+
+
+def mode_of_variant(variant: str) -> ModeConfig | None:
+    """As its YAML has it; none for the benchmark itself."""
+    names = modes()
+    if variant not in names:
+        return None
+    file = registry.choices("mode")[names[variant]]
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModeConfig), OmegaConf.load(file)))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +59,8 @@ def config() -> Callable[..., GenerateConfig]:
                 licence="none",
                 obtain="unused",
             ),
-            data=Data(name=f"{benchmark}_{variant}", variant=Variant(variant), path=path),
+            data=Data(name=f"{benchmark}_{variant}", variant=variant, path=path),
+            mode=mode_of_variant(variant),
             generator=Generator(name="offline", window=3),
             plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14, attempts=3),
             persona=Persona(base=PersonaStep.sample, background=PersonaStep.write, situation=PersonaStep.write),
