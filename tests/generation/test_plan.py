@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ercsatz.config import PersonaStep, PersonaUnit, Plan
 from ercsatz.errors import UserError
 from ercsatz.generation.personas import Inventories
-from ercsatz.generation.plan import mode_of, plan
+from ercsatz.generation.plan import mode_of, plan, targets_of
 from ercsatz.resources import resource
 
 INVENTORIES = Inventories(resource("prompts") / "persona" / "inventory")
@@ -36,6 +36,22 @@ def test_plan_for_a_number_of_kept_dialogues_goes_on_and_on(config):
 def test_target_goes_round_all_labels_equally(config, variant):
     targets = Counter(unit.target for unit in planned(config(variant=variant, n_dialogues=70)))
     assert targets == dict.fromkeys(config().benchmark.labels, 10)
+
+
+def test_a_list_of_targets_goes_round_in_its_order(config):
+    few = config(variant="bal", n_dialogues=7)
+    few.mode = replace(few.mode, targets=["sadness", "joy", "anger"])
+    assert [unit.target for unit in planned(few)] == ["sadness", "joy", "anger"] * 2 + ["sadness"]
+    assert targets_of(config(variant="nat")) == ()
+    assert targets_of(config(variant="bal")) == tuple(config().benchmark.labels)
+
+
+@pytest.mark.parametrize("targets", [[], ["glee"], ["joy", "joy"], "joy", 3, [["joy"]]])
+def test_targets_that_are_none_are_refused(config, targets):
+    wrong = config(variant="bal")
+    wrong.mode = replace(wrong.mode, targets=targets)
+    with pytest.raises(UserError, match=r"mode\.targets=.*: must be all, null, or a list of different labels"):
+        targets_of(wrong)
 
 
 def test_natural_plan_has_no_targets(config):

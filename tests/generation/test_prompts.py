@@ -1,5 +1,7 @@
 import itertools
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, meta
@@ -171,3 +173,44 @@ def test_unknown_variable_is_an_error_that_names_the_file(tmp_path):
         (tmp_path / "natural" / f"{name}.j2").write_text("{{ weather }}", encoding="utf-8")
     with pytest.raises(UserError, match=r"task\.j2.*weather"):
         Templates("natural", tmp_path).prompt(**variables())
+
+
+@pytest.mark.parametrize(("mode", "parts"), [("natural", 1), ("balanced", 2), ("persona", 2)])
+def test_sum_covers_the_folder_and_those_that_it_uses(tmp_path, mode, parts):
+    copy = Path(shutil.copytree(resource("prompts"), tmp_path / "copy"))
+    before = Templates(mode).sha256
+    assert Templates(mode, copy).sha256 == before
+    changed = set()
+    for file in copy.glob("*/*.j2"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + " ", encoding="utf-8")
+        if Templates(mode, copy).sha256 != before:
+            changed.add(file.parent.name)
+        file.write_text(text, encoding="utf-8")
+    assert changed == {mode, "natural"}
+    assert len(changed) == parts
+
+
+def own_templates(folder, **texts):
+    (folder / "mine").mkdir()
+    for name, text in texts.items():
+        (folder / "mine" / f"{name}.j2").write_text(text, encoding="utf-8")
+    return Templates("mine", folder, resource("prompts"))
+
+
+def test_own_templates_use_the_shipped_ones(tmp_path):
+    include = {name: f'{{% include "natural/{name}.j2" %}}' for name in ("labels", "structure")}
+    templates = own_templates(tmp_path, task="Quarrel about {{ target }}.", **include)
+    _, rest = prompt("natural").split(". ", 1)
+    assert templates.prompt(**variables()) == f"Quarrel about anger. {rest}"
+    before = templates.sha256
+    (tmp_path / "natural").mkdir()
+    (tmp_path / "natural" / "labels.j2").write_text("Label it.", encoding="utf-8")
+    assert Templates("mine", tmp_path, resource("prompts")).sha256 != before, "the own one comes first"
+    assert Templates("mine", tmp_path, resource("prompts")).sentence("labels", **variables()) == "Label it."
+
+
+def test_a_damaged_template_is_named(tmp_path):
+    templates = own_templates(tmp_path, task="{% if %}")
+    with pytest.raises(UserError, match=r"mine/task\.j2: TemplateSyntaxError"):
+        templates.sha256  # noqa: B018 - a property

@@ -86,6 +86,8 @@ def test_dialogues_kept_are_shown_against_the_goal_of_each_emotion(clock):
     assert " 0 of 143" in fear
     assert abs(neutral.count("\u2501") - 2 * joy.count("\u2501")) <= 2
     assert fear.count("\u2501") == 0
+    (anger,) = (line for line in lines if " anger" in line)
+    assert " of " not in anger, "nobody asks for it"
 
 
 def test_bars_are_as_long_as_their_counts(clock):

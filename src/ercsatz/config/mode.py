@@ -101,7 +101,7 @@ def _short(name: str, file: Path) -> str:
     registry.merge(ModeConfig, options, f"{file}: mode")
     given, short = options.get("name"), options.get("short")
     if given != name:
-        raise UserError(f"{file}: name: {given} must be the file's own. Write name: {name}")
+        raise UserError(f"{file}: name: {_shown(given)} must be the file's own. Write name: {name}")
     if not isinstance(short, str) or not re.fullmatch("[A-Za-z0-9][A-Za-z0-9-]*", short) or short == ORG:
         raise UserError(
             f"{file}: short: {_shown(short)} must be letters, digits and dashes, without an underscore, and not {ORG}, "

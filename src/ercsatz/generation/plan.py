@@ -61,7 +61,7 @@ def targets_of(config: GenerateConfig) -> tuple[str, ...]:
         return ()
     if targets == "all":
         return tuple(labels)
-    if isinstance(targets, list) and targets and set(targets) <= set(labels) and len(set(targets)) == len(targets):
+    if isinstance(targets, list) and targets and all(t in labels and targets.count(t) == 1 for t in targets):
         return tuple(targets)
     raise UserError(
         f"mode.targets={targets}: must be all, null, or a list of different labels of the benchmark, some of "

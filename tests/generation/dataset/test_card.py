@@ -237,3 +237,22 @@ def test_folder_with_this_card_loads_with_datasets(tmp_path, monkeypatch):
     assert row["utterances"] == [{"speaker": t.speaker, "text": t.text, "emotion": t.emotion} for t in turns]
     assert row["provenance"]["seed"] == 2**63 - 1
     assert row["provenance"]["personas"] == [persona]
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"),
+    [
+        ([], None),
+        (["neutral", "anger"], "Every label was the target of equally many requests"),
+        (["anger"], "Each of anger was the target of equally many requests"),
+    ],
+)
+def test_the_card_says_which_emotions_were_asked_for(targets, told):
+    one = facts(labels=("neutral", "anger"))
+    text = card(replace(one, settings={**one.settings, "targets": targets}))
+    assert (told in text) if told else ("was the target" not in text)
+
+
+def test_the_card_does_not_call_own_prompts_a_reconstruction():
+    assert "The prompts reconstruct those of Kaplan" in card(facts())
+    assert "The prompts are not those that ercsatz ships." in card(facts(shipped_prompts=False))
