@@ -55,7 +55,7 @@ def test_the_mode_on_the_page_is_written_assessed_trained_on_and_ranked(own_mode
 
     assessed = command(own_mode, "assess.py", *OWN, "data=small_mine", "assess.halves=3", "hydra.run.dir=assessed")
     assert assessed.returncode == 0, assessed.stdout + assessed.stderr
-    assert "small_mine" in (own_mode / "assessed" / "assessment.md").read_text()
+    assert "small_mine" in (own_mode / "assessed" / "quality.md").read_text()
 
     trained = command(
         own_mode, "train.py", *OWN, "-m", "classifier=compm", "data=small_mine,small_bal", *micro, "sweep=own"
