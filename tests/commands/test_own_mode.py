@@ -106,7 +106,7 @@ LIST = "must be all, null, or a list of different labels of the benchmark, some 
         ("generate", ["data=small_mine", "mode.targets=[joy,joy]"], f"mode.targets=['joy', 'joy']: {LIST}"),
         ("generate", ["data=small_mine", "mode.prompts=p/none"], "own/p/none. Make it, with the templates task.j2"),
         ("generate", ["data=small_mine", "mode.personas=true"], "own/prompts/mine/inventory/ages.yaml"),
-        ("generate", ["data=small_mine", "data.variant=bal"], "data.variant=bal: must be one of mine."),
+        ("generate", ["data=small_nat", "mode=mine"], "Choose both at once: data=small_mine"),
         ("generate", ["data=small_org"], f"Choose {SYNTHETIC}."),
         ("assess", ["data=small_org"], f"Take {SYNTHETIC}."),
         ("assess", ["data=small_mine", "data.variant=none"], f"data.variant=none: must be one of {ALL}."),

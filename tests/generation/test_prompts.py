@@ -180,11 +180,13 @@ def test_sum_covers_the_folder_and_those_that_it_uses(tmp_path, mode, parts):
     copy = Path(shutil.copytree(resource("prompts"), tmp_path / "copy"))
     before = Templates(mode).sha256
     assert Templates(mode, copy).sha256 == before
+    assert Templates(mode, copy).shipped
     changed = set()
     for file in copy.glob("*/*.j2"):
         text = file.read_text(encoding="utf-8")
         file.write_text(text + " ", encoding="utf-8")
         if Templates(mode, copy).sha256 != before:
+            assert not Templates(mode, copy).shipped
             changed.add(file.parent.name)
         file.write_text(text, encoding="utf-8")
     assert changed == {mode, "natural"}

@@ -96,19 +96,15 @@ def prompts_folder(mode: ModeConfig) -> Path:
 
 
 def _short(name: str, file: Path) -> str:
-    """The short name that a YAML gives, once the YAML is known to be right."""
+    """The short name that a YAML gives; the YAML is known to be right after that."""
     options = {key: value for key, value in registry.read(file).items() if key != "defaults"}
     registry.merge(ModeConfig, options, f"{file}: mode")
-    given, short = options.get("name"), options.get("short")
+    given, short = (str(options.get(key) or "") for key in ("name", "short"))
     if given != name:
-        raise UserError(f"{file}: name: {_shown(given)} must be the file's own. Write name: {name}")
-    if not isinstance(short, str) or not re.fullmatch("[A-Za-z0-9][A-Za-z0-9-]*", short) or short == ORG:
+        raise UserError(f"{file}: name: {given or 'null'} must be the file's own. Write name: {name}")
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9-]*", short) or short == ORG:
         raise UserError(
-            f"{file}: short: {_shown(short)} must be letters, digits and dashes, without an underscore, and not {ORG}, "
-            f"which is the benchmark itself. It names the variant, as in data=meld_{name.replace('_', '-')}."
+            f"{file}: short: {short or 'null'} must be letters, digits and dashes, without an underscore, and not "
+            f"{ORG}, which is the benchmark itself. It names the variant, as in data=meld_{name.replace('_', '-')}."
         )
     return short
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)

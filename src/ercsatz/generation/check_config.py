@@ -20,7 +20,7 @@ from ercsatz.config import (
     Split,
     Transformers,
 )
-from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse, printable
@@ -63,7 +63,7 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
     yield from _split_rules(config.split, config.plan)
     yield from _label_rules(config.benchmark.labels)
     yield from _speaker_rules(config.benchmark)
-    yield from _mode_rules(config)
+    _check_mode(config)
     if mode_of(config).personas:
         yield from _gender_rules(config.benchmark)
     base = config.persona.base
@@ -133,9 +133,14 @@ def _speaker_rules(benchmark: Benchmark) -> Iterator[Rule]:
     yield "benchmark.speakers", list(speakers), pair, "[M, F], as benchmark.style is pair"
 
 
-def _mode_rules(config: GenerateConfig) -> Iterator[Rule]:
-    yield one_of("data.variant", config.data.variant, [mode_of(config).short])
-    targets_of(config)  # refuses wrong ones
+def _check_mode(config: GenerateConfig) -> None:
+    mode, variant = mode_of(config), config.data.variant
+    if variant != mode.short:
+        raise UserError(
+            f"data.variant={variant}, but mode={mode.name} writes the variant {mode.short}. "
+            f"Choose both at once: data={config.benchmark.name}_{mode.short}"
+        )
+    targets_of(config)  # refuses what it cannot be
 
 
 def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:

@@ -62,6 +62,11 @@ class Templates:
             digest.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()
 
+    @property
+    def shipped(self) -> bool:
+        """Whether they are those that ercsatz ships, word for word."""
+        return self.sha256 == Templates(self._name).sha256
+
     def _files(self) -> dict[str, Path]:
         """By name, each where it is found first."""
         files: dict[str, Path] = {}

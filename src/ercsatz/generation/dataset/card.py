@@ -51,7 +51,7 @@ class CardFacts:
         sent: the sampling parameters of every request.
         dropped: those that were asked for and not honoured.
         seed_kept: whether the server kept the seed; ``None``: it was not tried out.
-        shipped_prompts: whether the templates are those that ercsatz ships.
+        shipped_prompts: whether the templates are those that ercsatz ships, word for word.
         example_prompt: of one request, as it was.
         tokens: in prompts and in answers; ``None``: not counted.
         benchmark_labels: published counts of the benchmark's train split; empty: not published.

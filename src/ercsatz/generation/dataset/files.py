@@ -14,7 +14,6 @@ from ercsatz.generation.dataset.store import SplitSummary
 from ercsatz.generation.filter import Keeper
 from ercsatz.generation.job import Job
 from ercsatz.generation.leakage import LeakageReport
-from ercsatz.resources import resource
 
 
 def write_files(
@@ -46,7 +45,7 @@ def write_files(
         sent=job.generator.sent,
         dropped=job.generator.dropped,
         seed_kept=seed_kept,
-        shipped_prompts=job.templates.folder == resource("prompts"),
+        shipped_prompts=job.templates.shipped,
         example_prompt=keeper.example_prompt,
         tokens=keeper.tokens if any(keeper.tokens) else None,
         benchmark_labels=published,
