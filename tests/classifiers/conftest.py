@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.encoder.feature_cache import with_vectors
 from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone, train_tokenizer
+from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.segments import Segment
 from ercsatz.config import Backbone, Pooling, TinySize
 from ercsatz.data.dialogue import Dialogue, Utterance

@@ -68,7 +68,8 @@ def test_without_an_output_a_table_is_printed(trained, environment):
     line = [
         sys.executable,
         "-m",
-        "ercsatz.prediction.saved_classifier",
+        "ercsatz.cli",
+        "predict",
         f"checkpoint={stage.parent}",
         "dialogues=my talk.txt",
     ]
@@ -148,7 +149,7 @@ def test_what_cannot_be_is_refused(arguments, told, command, tmp_path):
 
 @pytest.mark.parametrize("asked", [("--help",), ("--cfg", "job")])
 @pytest.mark.parametrize(
-    "start", [["-m", "ercsatz.prediction.saved_classifier"], [str(CONSOLE), "predict"]], ids=["module", "console"]
+    "start", [["-m", "ercsatz.cli", "predict"], [str(CONSOLE), "predict"]], ids=["module", "console"]
 )
 def test_help_comes_at_once(start, asked, environment, tmp_path):
     if start[0] == str(CONSOLE) and not CONSOLE.exists():

@@ -11,7 +11,8 @@ from ercsatz.generators.interface import Answer, FinishReason
 from ercsatz.knowledge.answers import Reason, read_answer
 from ercsatz.knowledge.ask import HOPELESS
 from ercsatz.knowledge.relations import Inference, statements
-from ercsatz.knowledge.sidecar import read_entries, text_hash
+from ercsatz.knowledge.sidecar import read_entries
+from ercsatz.knowledge.texts import text_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "knowledge.md").read_text(encoding="utf-8")

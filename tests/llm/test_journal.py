@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, FinishReason, Request
-from ercsatz.llm.journal import Journal
+from ercsatz.llm.journal import Journal, differences
 
 GENERATOR = {"name": "tgi", "sent": {"temperature": 0.7}}
 
@@ -184,3 +184,14 @@ def test_full_disk_is_told_and_keeps_what_is_there(tmp_path):
         with pytest.raises(UserError, match=r"full.*journal=FILE"):
             journal.add(request(1), Answer("x" * 400_000, FinishReason.stop), 0.1, "a")
         assert journal.find(request(0)) is not None
+
+
+def test_differences_are_a_line_a_key():
+    old = {"same": 1, "changed": {"a": [1, 2], "b": None}, "gone": "x"}
+    new = {"same": 1, "changed": {"a": (1, 3), "b": None}, "nothing": None}
+    assert differences(old, old) == []
+    assert differences(old, new) == [
+        "changed.a: [1, 2] there, [1, 3] now",
+        "gone: x there, (absent) now",
+        "nothing: (absent) there, None now",
+    ]

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from ercsatz.data.ngrams import words
-from ercsatz.errors import UserError
-from ercsatz.quality.embed import Embedder, lexical, pretrained, remembering
+from ercsatz.quality.embed import Embedder, lexical, remembering
 
 REAL = ["The train is late again.", "Is the train late?", "My sister paints the house.", "My sister is late, you know."]
 
@@ -99,15 +98,3 @@ def test_a_remembering_embedder_asks_once_for_a_text():
     assert embedder.encode([]).shape == (0, 1)
     assert asked == ["a", "bb", "ccc"]
     assert embedder.name == "lengths"
-
-
-def test_a_missing_checkpoint_is_refused_with_the_key(tmp_path):
-    with pytest.raises(UserError, match=r"embedder=.*nowhere"):
-        pretrained(str(tmp_path / "nowhere"))
-
-
-def test_a_real_sentence_encoder_knows_meaning(shared):
-    embedder = pretrained(str(shared("models/all-MiniLM-L6-v2-fp16")))
-    close, far = cosines(embedder, "I am so happy!", "This makes me really glad.", "The train leaves at nine.")[0, 1:]
-    assert close > far + 0.2
-    assert not embedder.lexical

@@ -8,7 +8,7 @@ from ercsatz.artifacts.cache import State
 from ercsatz.artifacts.inventory import items
 from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
 from ercsatz.training import stage_cache as stage_module
-from ercsatz.training.stage_cache import Stage, StageCache, checkpoint_identity, code_version
+from ercsatz.training.stage_cache import Stage, StageCache, code_version
 
 TRAIN = (
     Dialogue("1", (Utterance("Ann", "Hi.", "joy"), Utterance("Bo", "Oh.", "neutral")), {"prompt": 1}),
@@ -105,25 +105,6 @@ def test_other_code_does_not_change_the_code_version(package, name):
     with (package / name).open("a") as file:
         file.write("\nX = 1\n")
     assert version() == before
-
-
-def test_a_checkpoint_folder_is_told_by_its_content(tmp_path):
-    def folder(name: str, weights: bytes = b"w", **more: str) -> str:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes(weights)
-        for file, text in more.items():
-            (tmp_path / name / f"{file}.json").write_text(text)
-        return str(tmp_path / name)
-
-    one = checkpoint_identity(folder("one", config="{}"))
-    assert one == checkpoint_identity(folder("same", config="{}", stage='{"seconds": 3}'))
-    assert one != checkpoint_identity(folder("other", weights=b"v", config="{}"))
-    assert one != checkpoint_identity(folder("another", config='{"a": 1}'))
-
-
-def test_a_hub_name_is_its_own_identity():
-    assert checkpoint_identity("FacebookAI/roberta-base") == "FacebookAI/roberta-base"
-    assert checkpoint_identity(None) is None
 
 
 # The cache

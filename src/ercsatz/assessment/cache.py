@@ -12,11 +12,11 @@ from ercsatz.artifacts.keys import checkpoint_identity
 from ercsatz.assessment.measures import VERSION, Measured, Say, Splits, measure
 from ercsatz.assessment.record import read_line
 from ercsatz.assessment.resampling import Fit, Sizes
-from ercsatz.classifiers.encoder.embedding import mean_pooling
+from ercsatz.classifiers.encoder.embedding import mean_pooling, pretrained
 from ercsatz.config import AssessConfig
 from ercsatz.data.dialogue import Dialogue, fingerprint
 from ercsatz.data.text_files import atomic_write, read_text
-from ercsatz.quality.embed import lexical, pretrained, remembering
+from ercsatz.quality.embed import Embedder, lexical, remembering
 
 LEXICAL = "lexical"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "mauve-text")
@@ -82,8 +82,9 @@ def _sizes(config: AssessConfig) -> Sizes:
 def _fit(config: AssessConfig) -> Fit:
     if config.assess.embedder == LEXICAL:
         return lambda texts: remembering(lexical(texts, seed=config.seed))
-    encoder = remembering(pretrained(config.assess.embedder, "assess.embedder"))
-    return lambda _: encoder
+    encoder = pretrained(config.assess.embedder, "assess.embedder")
+    embedder = remembering(Embedder(encoder.name, False, encoder.encode))
+    return lambda _: embedder
 
 
 def _read(path: Path) -> Measured:

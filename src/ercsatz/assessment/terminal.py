@@ -11,7 +11,7 @@ from ercsatz.assessment.describe import FAMILIES, describe
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.summary import sentences
 from ercsatz.assessment.verdict import mark_of, number, verdict
-from ercsatz.generation.browse import inert
+from ercsatz.reporting.text import inert
 
 _COLOURS = {"worse": "red", "better": "green"}
 

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import random
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
+from ercsatz.reporting.text import inert
 
 COLOURS = {
     "neutral": "default",
@@ -51,10 +51,6 @@ FACTS = ("seed", "attempt", "mode", "generator", "model")  # of the provenance, 
 BACKGROUND = ("target", "personas", "situation")  # of the provenance, above the turns
 NAME_WIDTH = 16  # cells, of a speaker's or an emotion's name
 QUIET = "bright_black"
-
-# What could move the cursor, change colours or reorder the line: control characters, other line ends, bidirectional
-# overrides, and halves of surrogate pairs, which cannot be written at all.
-_ACTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,17 +138,6 @@ def render(split: str, dialogue: Dialogue, console: Console) -> str:
     with console.capture() as capture:
         console.print(Text("\n").join(lines), no_wrap=True, overflow="ignore", crop=False)
     return capture.get()
-
-
-def inert(text: str) -> str:
-    """The text with everything in it that a terminal would obey replaced by a picture of it."""
-    return _ACTIVE.sub(lambda match: _picture(ord(match[0])), text)
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
 class _Turn(NamedTuple):

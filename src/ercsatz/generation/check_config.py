@@ -11,21 +11,18 @@ from ercsatz.config import (
     Benchmark,
     Checks,
     GenerateConfig,
-    Generator,
-    LanguageModel,
     PersonaStep,
     Plan,
     PromptStyle,
-    Served,
     Split,
-    Transformers,
 )
-from ercsatz.config.rules import Rule, at_least_1, enforce
+from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
-from ercsatz.generation.parse import MAX_NAME, parse, printable
+from ercsatz.generation.parse import MAX_NAME, parse
 from ercsatz.generation.plan import mode_of, targets_of
 from ercsatz.generators.interface import Answer, FinishReason
+from ercsatz.reporting.text import printable
 
 # A turn as the prompt asks for it, and as the tolerant reading has to take it
 _TURNS = ("{name}: Hello there. ({number})", "{name}: Hello there. [{number}]")
@@ -148,20 +145,6 @@ def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:
         key = f"benchmark.genders.{name}"
         yield key, gender, name in benchmark.speakers, f"of one of benchmark.speakers; leave it out with ~{key}"
         yield key, repr(gender), _is_plain(gender), "female, male or another word"
-
-
-def generator_rules(generator: Generator) -> Iterator[Rule]:
-    """What must hold of any generator's settings."""
-    yield at_least_1("generator.window", generator.window)
-    if isinstance(generator, LanguageModel):
-        for key, value in vars(generator.sampling).items():
-            yield f"generator.sampling.{key}", value, abs(value) < math.inf, "a finite number"
-    if isinstance(generator, Served):
-        yield at_least_1("generator.tries", generator.tries)
-        yield "generator.timeout", generator.timeout, 0 < generator.timeout < math.inf, "above 0 and finite"
-        yield "generator.patience", generator.patience, generator.patience >= 0, "0 or more"
-    if isinstance(generator, Transformers):
-        yield at_least_1("generator.batch_size", generator.batch_size)
 
 
 def check_rules(checks: Checks) -> Iterator[Rule]:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ercsatz.artifacts.keys import code_sha256
 from ercsatz.config import GenerateConfig, LanguageModel, prompts_folder
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
@@ -14,7 +15,6 @@ from ercsatz.generators import build
 from ercsatz.generators.interface import Request
 from ercsatz.llm.prompt import Templates
 from ercsatz.resources import resource
-from ercsatz.training.fingerprint import code_sha256
 
 # The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
 _CODE = (

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from ercsatz.data.dialogue import Utterance
 from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
+from ercsatz.reporting.text import printable
 
 MAX_NAME = 60  # characters before the colon, beyond which a line is prose
 MAX_LABEL = 40  # characters between brackets, beyond which they hold no label
 
-# Control characters, line separators, lone surrogates (no file can hold them), invisible and direction marks
-_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _STRICT = re.compile(r"([^:]{1,60}): (.*\S) \(([0-9]{1,3})\)")
 _LIST_MARK = re.compile(r"\A(?:[-*+\u2022>]|#{1,6}|[0-9]{1,3}[.)])\s+")
 _LABEL = re.compile(
@@ -46,11 +45,6 @@ def parse(answer: Answer, speakers: Sequence[str], labels: Sequence[str]) -> tup
     strict = [_strict(line, speakers, labels) for line in lines]
     turns = [turn for turn in strict if isinstance(turn, Utterance)]
     return tuple(turns) if len(turns) == len(lines) else _dialogue(lines, speakers, labels)
-
-
-def printable(text: str) -> str:
-    """A text with line feeds for all ends of lines, and spaces for what no file or terminal should be given."""
-    return _UNPRINTABLE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _dialogue(lines: list[str], speakers: Sequence[str], labels: Sequence[str]) -> tuple[Utterance, ...] | Reason:

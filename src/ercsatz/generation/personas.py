@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from ercsatz.errors import UserError
-from ercsatz.generation.parse import printable
 from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
+from ercsatz.reporting.text import printable
 
 SIZES = (2, 3, 4)  # group sizes that relations can be for
 MIN_WORDS, MAX_WORDS = 4, 120  # of a background or situation; fewer or more is not what was asked for

@@ -1,7 +1,7 @@
 """One unit of the plan from its first request to its turns, or to the reason why it has none."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -17,9 +17,9 @@ from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, Request, Step
 from ercsatz.llm.endpoint_pool import UnansweredError
 from ercsatz.llm.prompt import Templates
+from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
-Ask = Callable[[Request], Awaitable[Answer]]
 T = TypeVar("T")
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from ercsatz import config
 from ercsatz.config import PromptStyle
-from ercsatz.generation.write import Ask
 from ercsatz.generators.interface import Answer, Request
 from ercsatz.judging.pairs import Pair
 from ercsatz.judging.read import Comparison, PersonaFit, Reason, read_comparison, read_persona_fit
@@ -15,6 +14,7 @@ from ercsatz.judging.rubric import MODE, Rubric, Shown, personas_of, show
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.probe import check_grammar
 from ercsatz.llm.runner import Outcome, persist
+from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
 ORDERS = 2

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.generation.parse import printable
 from ercsatz.llm.prompt import Templates
 from ercsatz.llm.runner import templates_sha256
+from ercsatz.reporting.text import printable
 
 VERSION = 2
 """Of the rubric: of the templates and of the form in which dialogues are shown. One more with every change."""

@@ -13,9 +13,8 @@ from rich.panel import Panel
 
 from ercsatz import config
 from ercsatz.config import LanguageModel
-from ercsatz.config.rules import Rule, at_least_1, enforce
+from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules
 from ercsatz.data.dialogue import Dialogue, fingerprint
-from ercsatz.generation.check_config import generator_rules
 from ercsatz.generators import build
 from ercsatz.generators.interface import Generator
 from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units

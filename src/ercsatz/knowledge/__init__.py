@@ -5,11 +5,12 @@ It lies beside the dialogues, in a sidecar that ``knowledge.py`` writes (docs/kn
     sidecar = find(Path("data"), "meld_org")
     splits = splits if sidecar is None else attach(splits, sidecar)
 
-``ask`` and ``run`` belong to the command and import ``ercsatz.generation``; the other modules import only downwards.
+``ask`` and ``run`` belong to the command.
 """
 
 from ercsatz.knowledge.relations import RELATIONS, Found, Inference, found_statements, statements
-from ercsatz.knowledge.sidecar import Sidecar, attach, find, text_hash
+from ercsatz.knowledge.sidecar import Sidecar, attach, find
+from ercsatz.knowledge.texts import text_hash
 
 __all__ = [
     "RELATIONS",

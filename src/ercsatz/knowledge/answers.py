@@ -7,9 +7,9 @@ polite words before and after the three lines are passed over; everything else i
 import re
 from enum import Enum
 
-from ercsatz.generation.parse import printable
 from ercsatz.generators.interface import Answer, FinishReason
 from ercsatz.knowledge.relations import RELATIONS, Inference, inference
+from ercsatz.reporting.text import printable
 
 MAX_PHRASES = 3
 MAX_WORDS = 15  # of a phrase; COMET's have 35 pieces of words at the most

@@ -12,7 +12,6 @@ from rich.console import Console
 from ercsatz.config import KnowledgeConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
-from ercsatz.generation.write import Ask
 from ercsatz.generators.interface import Generator, Request
 from ercsatz.knowledge.answers import Reason, read_answer
 from ercsatz.knowledge.relations import Inference
@@ -20,6 +19,7 @@ from ercsatz.knowledge.sidecar import Entry
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.prompt import Templates
 from ercsatz.llm.runner import Inquiry, Outcome, Tally, persist, templates_sha256
+from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
 HOPELESS = 100  # utterances, all without an answer that can be read, after which there is no use in going on

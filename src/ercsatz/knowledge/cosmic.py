@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
-from ercsatz.knowledge.sidecar import Splits
+from ercsatz.knowledge.texts import Splits
 from ercsatz.knowledge.unpickle import Array, load_plain
 
 ORDER = ("xIntent", "xAttr", "xNeed", "xWant", "xEffect", "xReact", "oWant", "oEffect", "oReact")

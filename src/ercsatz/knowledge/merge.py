@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.errors import UserError
-from ercsatz.knowledge.sidecar import Entry, Key, Splits, Texts, read_entries, writing
+from ercsatz.knowledge.sidecar import Entry, read_entries, writing
+from ercsatz.knowledge.texts import Key, Splits, Texts
 
 
 @contextmanager
@@ -55,6 +56,6 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
 def _read(path: Path, splits: Splits) -> dict[Key, Entry]:
     texts, entries = Texts(path.stem, splits), {}
     for where, entry in read_entries(path):
-        texts.check(where, entry)
+        texts.check(where, entry.key, entry.text)
         entries[entry.key] = entry
     return entries

@@ -11,14 +11,15 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, LanguageModel, variants
-from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
+from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules, one_of
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generation.browse import inert
 from ercsatz.knowledge.merge import adding
-from ercsatz.knowledge.sidecar import Entry, Splits, paths, read_entries
+from ercsatz.knowledge.sidecar import Entry, paths, read_entries
+from ercsatz.knowledge.texts import Splits
+from ercsatz.reporting.text import inert
 
 
 def run(config: KnowledgeConfig) -> None:
@@ -193,6 +194,4 @@ def _rules(config: KnowledgeConfig) -> Iterator[Rule]:
     fits = bool(named) and len(set(named)) == len(named) and set(named) <= set(SPLITS)
     yield "cosmic.splits", named, fits, f"different ones of {', '.join(SPLITS)}"
     if config.source is KnowledgeOrigin.generate:
-        from ercsatz.generation.check_config import generator_rules
-
         yield from generator_rules(config.generator)

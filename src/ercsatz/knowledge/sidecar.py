@@ -12,7 +12,6 @@ All but the first four keys may be absent; ``by`` says where each part is from. 
 vectors in ``knowledge/<data>.safetensors``; see ``ercsatz.knowledge.vectors``.
 """
 
-import hashlib
 import json
 import math
 import re
@@ -20,28 +19,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ercsatz.data.dialogue import SPLITS, Dialogue, Knowledge
 from ercsatz.data.text_files import atomic_write, json_lines
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Found, Inference, found_statements, statements
+from ercsatz.knowledge.texts import Key, Splits, Texts, text_hash
+from ercsatz.knowledge.vectors import read_vectors
 
 FOLDER = "knowledge"
 PARTS = ("retrieved", "generated")
-Key = tuple[str, str, int]
-"""Split, id of the dialogue, turn from 0."""
-Splits = Mapping[str, Sequence[Dialogue]]
 _HASH = re.compile("[0-9a-f]{8}")
-
-
-def text_hash(*texts: str) -> str:
-    """8 hex digits of the SHA-256 of texts, on a line each; runs of white space count as one space.
-
-    >>> text_hash("Sorry I'm late."), text_hash(" Sorry  I'm late.")
-    ('9ae3d3d7', '9ae3d3d7')
-    """
-    return hashlib.sha256("\n".join(" ".join(text.split()) for text in texts).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,62 +104,6 @@ def find(data: Path, name: str) -> Sidecar | None:
     return Sidecar(name, *there) if any(there) else None
 
 
-class Texts:
-    """The texts of a data set, or of some of its splits, which a sidecar must be about.
-
-    Args:
-        name: of the data set.
-        splits: its dialogues.
-
-    Attributes:
-        splits: the names of the splits.
-    """
-
-    def __init__(self, name: str, splits: Splits) -> None:
-        self.splits = frozenset(splits)
-        self._name = name
-        self._texts = {
-            (split, dialogue.id): [turn.text for turn in dialogue.utterances]
-            for split, dialogues in splits.items()
-            for dialogue in dialogues
-        }
-
-    def check(self, where: str, entry: Entry) -> None:
-        """Refuse a line about a dialogue, a turn or a text that the data set does not have.
-
-        Raises:
-            UserError: begins with ``where``.
-        """
-        texts = self._of(where, entry.split, entry.dialogue, entry.turn + 1)
-        if text_hash(texts[entry.turn]) != entry.text:
-            self._refuse(where, f"turn {entry.turn} of dialogue {entry.dialogue!r} ({entry.split}) has another text")
-
-    def check_whole(self, where: str, split: str, dialogue: str, turns: int, text: str | None) -> None:
-        """Refuse what is known about all ``turns`` of a dialogue, unless it is there with texts of this hash.
-
-        Raises:
-            UserError: begins with ``where``.
-        """
-        texts = self._of(where, split, dialogue, turns)
-        if turns < len(texts):
-            raise UserError(f"{where}: {turns} turns, but there are {len(texts)}.")
-        if text_hash(*texts) != text:
-            self._refuse(where, f"dialogue {dialogue!r} ({split}) has other texts")
-
-    def _of(self, where: str, split: str, dialogue: str, turns: int) -> list[str]:
-        found = self._texts.get((split, dialogue), [])
-        if len(found) < turns:
-            has = f"dialogue {dialogue!r} has {len(found)} turns" if found else f"there is no dialogue {dialogue!r}"
-            self._refuse(where, has)
-        return found
-
-    def _refuse(self, where: str, what: str) -> NoReturn:
-        raise UserError(
-            f"{where}: {what}, so the sidecar belongs to another data set, or to an earlier {self._name}. "
-            f"Remove it and make it again: python knowledge.py data={self._name}"
-        )
-
-
 def attach(splits: Splits, sidecar: Sidecar) -> dict[str, tuple[Dialogue, ...]]:
     """The same dialogues with what is known about their utterances; ``None`` where nothing is.
 
@@ -185,8 +118,6 @@ def attach(splits: Splits, sidecar: Sidecar) -> dict[str, tuple[Dialogue, ...]]:
     texts = Texts(sidecar.name, splits)
     known = {} if sidecar.statements is None else _read_known(sidecar, texts)
     if sidecar.vectors is not None:
-        from ercsatz.knowledge.vectors import read_vectors
-
         for split, name, turns in read_vectors(sidecar.vectors, texts):
             for turn, vectors in enumerate(turns):
                 known[split, name, turn] = replace(known.get((split, name, turn), Knowledge()), vectors=vectors)
@@ -210,7 +141,7 @@ def _read_known(sidecar: Sidecar, texts: Texts) -> dict[Key, Knowledge]:
                 "Move one of them away."
             )
         if entry.split in texts.splits:
-            texts.check(where, entry)
+            texts.check(where, entry.key, entry.text)
             found, generated = (
                 tuple(shared.setdefault(statement, statement) for statement in each)
                 for each in (found_statements(entry.retrieved), statements(entry.generated))

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from ercsatz.data.dialogue import SPLITS
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS
-from ercsatz.knowledge.sidecar import Splits, Texts, text_hash
+from ercsatz.knowledge.texts import Splits, Texts, text_hash
 
 
 def read_vectors(path: Path, texts: Texts) -> Iterator[tuple[str, str, list[bytes]]]:

@@ -17,7 +17,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ercsatz.errors import UserError
-from ercsatz.generation.dataset.folder import differences
 from ercsatz.generators.interface import Answer, FinishReason, Request
 
 _SCHEMA = """
@@ -39,6 +38,20 @@ CREATE VIEW IF NOT EXISTS attempts AS
     SELECT dialogue, step, speaker, attempt, seed, text, finish_reason, prompt_tokens, new_tokens, seconds, server,
         sent, dropped, datetime(at, 'unixepoch') AS at FROM answers JOIN parameters ON parameters.id = parameters;
 """
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two settings of JSON values, a line for each key that does.
+
+    >>> differences({"seed": 0, "plan": {"attempts": 3}}, {"seed": 0, "plan": {"attempts": 1}})
+    ['plan.attempts: 3 there, 1 now']
+    """
+    before, after = (_flatten(json.loads(json.dumps(settings))) for settings in (old, new))
+    return [
+        f"{key}: {before.get(key, '(absent)')} there, {after.get(key, '(absent)')} now"
+        for key in sorted(before.keys() | after.keys())
+        if key not in before or key not in after or before[key] != after[key]
+    ]
 
 
 class Journal:
@@ -186,3 +199,10 @@ class Journal:
                 f"The journal {self.path} cannot be used: {error}. What was written to it is safe. "
                 f"Mend that and start again, or name another file with {self.node}journal=FILE."
             ) from error
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

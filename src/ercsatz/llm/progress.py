@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -18,8 +18,6 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
-
-from ercsatz.generation.rejection import Reason
 
 LINE_EVERY = 30.0  # seconds between JSON lines
 DRAW_EVERY = 0.25  # seconds between drawings, at least
@@ -112,7 +110,7 @@ class State:
     kept_targets: Counter[str] = field(default_factory=Counter)
     target_goals: Mapping[str, int] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[Reason] = field(default_factory=Counter)
+    rejected: Counter[Any] = field(default_factory=Counter)
     prompt_tokens: int = 0
     new_tokens: int = 0
     in_flight: int = 0

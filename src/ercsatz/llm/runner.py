@@ -18,13 +18,12 @@ from rich.console import Console
 
 from ercsatz import config
 from ercsatz.errors import UserError
-from ercsatz.generation.write import Ask
 from ercsatz.generators.interface import Answer, Generator, Request
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.probe import identify
 from ercsatz.llm.progress import State
-from ercsatz.llm.scheduler import REACH, Engine, Indexed
+from ercsatz.llm.scheduler import REACH, Ask, Engine, Indexed
 from ercsatz.llm.stopping import on_signal
 
 LINE_EVERY = 30.0  # seconds between lines that say how far it is

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from ercsatz.generation.write import Ask
 from ercsatz.generators.interface import Answer, Request
 from ercsatz.llm.endpoint_pool import StoppedError, UnansweredError, Window
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.progress import State
 
+Ask = Callable[[Request], Awaitable[Answer]]
 Ready = Callable[[], Awaitable[None]]
 
 

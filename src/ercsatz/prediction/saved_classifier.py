@@ -207,9 +207,3 @@ def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
             chunk, turns = [], 0
     if chunk:
         yield chunk
-
-
-if __name__ == "__main__":
-    from ercsatz.cli import predict
-
-    predict()

@@ -15,8 +15,9 @@ from ercsatz.data.benchmarks.parsing import tidy
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
-from ercsatz.generation.browse import COLOURS, inert
+from ercsatz.generation.browse import COLOURS
 from ercsatz.prediction.saved_classifier import Prediction
+from ercsatz.reporting.text import inert
 
 SUFFIXES = (".jsonl", ".csv")
 _NAME_WIDTH = 16  # cells of a speaker's name

@@ -1,4 +1,4 @@
-"""What makes vectors of texts: shared words (lexical), or any pretrained encoder."""
+"""What makes vectors of texts: shared words (lexical), or whatever one gives as an ``Embedder``."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz.classifiers.encoder import embedding
 from ercsatz.data.ngrams import words
 
 _INSIDE = 1e-3  # of a TF-IDF row of length 1; less of it inside the space is rounding
@@ -70,20 +69,6 @@ def lexical(texts: Sequence[str], width: int = 128, seed: int = 0) -> Embedder:
         return np.hstack([scaled, unknown]).astype(np.float32)
 
     return Embedder(name, True, encode)
-
-
-def pretrained(checkpoint: str, key: str = "embedder") -> Embedder:
-    """Mean-pooled token states of a Hugging Face encoder, on the GPU where there is one.
-
-    Args:
-        checkpoint: hub name or folder with safetensors weights; one that was trained for sentences serves best.
-        key: the setting that names the checkpoint, for messages.
-
-    Raises:
-        UserError: it cannot be opened.
-    """
-    encoder = embedding.pretrained(checkpoint, key)
-    return Embedder(encoder.name, False, encoder.encode)
 
 
 def remembering(embedder: Embedder) -> Embedder:

@@ -1,4 +1,4 @@
-"""Text from data, made harmless for each kind of file that it is written to."""
+"""Text from data and from language models, made harmless for the terminal and each kind of file it is written to."""
 
 import re
 import unicodedata
@@ -7,6 +7,13 @@ import unicodedata
 # them, end a file early or cannot be encoded.
 _JOINERS = "\u200c\u200d"
 _UNSEEN = {"Cc", "Cf", "Cs", "Cn"}
+
+# What could move the cursor, change colours or reorder the line: control characters, other line ends, bidirectional
+# overrides, and halves of surrogate pairs, which cannot be written at all.
+_ACTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# Control characters, line separators, lone surrogates (no file can hold them), invisible and direction marks
+_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*[]|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # Between letters and digits it is no markup, and names have many.
@@ -32,6 +39,16 @@ _ACCENTS = {
 }  # fmt: skip
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def inert(text: str) -> str:
+    """The text with everything in it that a terminal would obey replaced by a picture of it."""
+    return _ACTIVE.sub(lambda match: _picture(ord(match[0])), text)
+
+
+def printable(text: str) -> str:
+    """A text with line feeds for all ends of lines, and spaces for what no file or terminal should be given."""
+    return _UNPRINTABLE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def plain(text: object) -> str:
@@ -97,3 +114,9 @@ def _latex(character: str) -> str:
     if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
         return f"\\{_ACCENTS[marks[0]]}{{{base}}}"
     return f"{{[}}U+{ord(character):04X}]"
+
+
+def _picture(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"

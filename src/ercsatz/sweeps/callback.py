@@ -21,13 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from ercsatz.config import Ranking, Wandb
 from ercsatz.config.registry import open_folders
 from ercsatz.errors import UserError
+from ercsatz.sweeps.result_file import NOT_A_SETTING
 from ercsatz.training.check_config import check
-
-# Overrides of these keys leave what is computed as it is.
-NOT_A_SETTING = (
-    *("sweep=", "hydra.", "paths.", "wandb.", "ranking."),
-    *(f"trainer.{key}=" for key in ("accelerator", "workers", "memory_tokens", "compile")),
-)
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Status:
 
 def run_cell(cfg: DictConfig) -> None:
     """Run one job and leave ``result.json`` in its folder, also when it fails; a failure is no exception here."""
-    from ercsatz.sweeps.result_file import write_result
+    from ercsatz.sweeps.result_file import versions, write_result
 
     hydra = HydraConfig.get()
     open_composed_folders()
@@ -63,7 +58,7 @@ def run_cell(cfg: DictConfig) -> None:
 
         record = identity(settings, overrides)
         write_result(folder, {"status": "running", **record})
-        write_result(folder, {"status": "completed", **run_job(settings, overrides, folder)})
+        write_result(folder, {"status": "completed", **run_job(settings, overrides, folder), "versions": versions()})
     except Exception as error:
         failure = {"error": message(error), "traceback": traceback.format_exc()}
         write_result(folder, {"status": "failed", **record, **failure})

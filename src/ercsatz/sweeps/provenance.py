@@ -11,7 +11,7 @@ import pandas as pd
 from ercsatz.config import Ranking, Repeats
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.scores import cell_names
-from ercsatz.sweeps.callback import NOT_A_SETTING
+from ercsatz.sweeps.result_file import NOT_A_SETTING
 from ercsatz.sweeps.results import records, unique
 
 _CURVES = ["treatment", "benchmark", "stage", "seed", "epoch", "loss", "w_f1"]

@@ -20,6 +20,12 @@ from ercsatz.data.text_files import atomic_write
 SCHEMA = 1
 _PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core", "scikit-learn")
 
+# Overrides of these keys leave what is computed as it is.
+NOT_A_SETTING = (
+    *("sweep=", "hydra.", "paths.", "wandb.", "ranking."),
+    *(f"trainer.{key}=" for key in ("accelerator", "workers", "memory_tokens", "compile")),
+)
+
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     """Write ``result.json`` into a job's folder, whole or not at all."""

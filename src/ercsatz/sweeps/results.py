@@ -10,8 +10,7 @@ import pandas as pd
 from ercsatz.config import Ranking, Repeats, variant_order
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
-from ercsatz.sweeps.callback import NOT_A_SETTING
-from ercsatz.sweeps.result_file import SCHEMA
+from ercsatz.sweeps.result_file import NOT_A_SETTING, SCHEMA
 
 # What a column of the records stands for already; other overrides become columns of their own.
 _KNOWN = {"classifier", "data", "seed", "phase", "backbone"}

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ercsatz.artifacts.keys import checkpoint_identity
 from ercsatz.classifiers.prerequisites import Prior, essential, prior
 from ercsatz.config import (
     ORG,
@@ -29,9 +30,8 @@ from ercsatz.data.files import read_jsonl
 from ercsatz.data.metrics import scores
 from ercsatz.data.text_files import read_text, write_json_lines
 from ercsatz.errors import UserError
-from ercsatz.sweeps.result_file import versions
 from ercsatz.training.corpora import Data, with_knowledge, without_knowledge
-from ercsatz.training.stage_cache import Stage, StageCache, checkpoint_identity, code_version
+from ercsatz.training.stage_cache import Stage, StageCache, code_version
 
 if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
     from ercsatz.classifiers.checkpoint import ErcClassifier
@@ -70,7 +70,6 @@ def run_job(cfg: TrainConfig, overrides: Sequence[str], folder: Path) -> dict[st
         "stages": [job.scored(name, folder) for name in names],
         "hashes": data.hashes,
         "code": code_version(),
-        "versions": versions(),
         "host": platform.platform(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),

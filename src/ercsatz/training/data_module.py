@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ercsatz.classifiers.base import Batch
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.encoder.feature_cache import with_vectors
 from ercsatz.classifiers.encoder.packing import Tensors
+from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.segments import Segment, TokenBudgetSampler
 from ercsatz.config import Trainer
 from ercsatz.data.dialogue import Dialogue

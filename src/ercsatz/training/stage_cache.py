@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.artifacts.cache import Artifact, Artifacts, Kind, State
-from ercsatz.artifacts.keys import checkpoint_identity as checkpoint_identity
+from ercsatz.artifacts.keys import code_sha256
 from ercsatz.data.dialogue import Corpus, Dialogue, fingerprint
 from ercsatz.data.text_files import atomic_write, json_lines, read_text, write_json_lines
-from ercsatz.training.fingerprint import code_sha256
 
 # What determines the weights that a stage ends with; a change in any of these files is a new stage.
 _CODE = (

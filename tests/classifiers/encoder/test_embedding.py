@@ -54,3 +54,10 @@ def test_long_texts_are_cut_to_what_the_encoder_takes(folder):
 def test_a_missing_checkpoint_is_refused_with_its_key(tmp_path):
     with pytest.raises(UserError, match=r"some\.key=.*nowhere"):
         pretrained(str(tmp_path / "nowhere"), "some.key")
+
+
+def test_a_real_sentence_encoder_knows_meaning(shared):
+    encoder = pretrained(str(shared("models/all-MiniLM-L6-v2-fp16")), "encoder")
+    vectors = encoder.encode(["I am so happy!", "This makes me really glad.", "The train leaves at nine."])
+    close, far = vectors[1:] @ vectors[0]
+    assert close > far + 0.2

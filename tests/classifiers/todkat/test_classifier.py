@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AlbertConfig
 
-from ercsatz.classifiers.encoder.feature_cache import with_vectors
+from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.todkat.classifier import TODKAT, Batch
 from ercsatz.classifiers.todkat.topic import TopicEncoder, TopicModel
 from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811

@@ -16,17 +16,6 @@ def write(folder, text="card\n", settings=SETTINGS, complete=True):
         (new / dataset.CONFIG_FILE).write_text(json.dumps({"settings": settings, "complete": complete, "tokens": 5}))
 
 
-def test_differences_are_a_line_a_key():
-    old = {"same": 1, "changed": {"a": [1, 2], "b": None}, "gone": "x"}
-    new = {"same": 1, "changed": {"a": (1, 3), "b": None}, "nothing": None}
-    assert dataset.differences(old, old) == []
-    assert dataset.differences(old, new) == [
-        "changed.a: [1, 2] there, [1, 3] now",
-        "gone: x there, (absent) now",
-        "nothing: (absent) there, None now",
-    ]
-
-
 def test_written_folder_is_recognised(tmp_path):
     folder = tmp_path / "data" / "mini_bal"
     assert not dataset.is_done(folder, SETTINGS, overwrite=False)

@@ -14,24 +14,11 @@ from filelock import FileLock, Timeout
 from ercsatz.data.dialogue import SPLITS
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
+from ercsatz.llm.journal import differences
 
 CONFIG_FILE = "config.json"
 FILES = (*(f"{name}.{kind}" for name in SPLITS for kind in ("jsonl", "parquet")), "README.md", "labels.png")
 LEAKAGE_FILE = "leakage.jsonl"  # only where there was something to compare with
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two settings of JSON values, a line for each key that does.
-
-    >>> differences({"seed": 0, "plan": {"attempts": 3}}, {"seed": 0, "plan": {"attempts": 1}})
-    ['plan.attempts: 3 there, 1 now']
-    """
-    before, after = (_flatten(json.loads(json.dumps(settings))) for settings in (old, new))
-    return [
-        f"{key}: {before.get(key, '(absent)')} there, {after.get(key, '(absent)')} now"
-        for key in sorted(before.keys() | after.keys())
-        if key not in before or key not in after or before[key] != after[key]
-    ]
 
 
 def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
@@ -160,10 +147,3 @@ def _read_config(folder: Path) -> tuple[Mapping[str, Any], bool]:
         f"{folder} is there and was not made by generate.py (no readable {CONFIG_FILE}); it is left alone. "
         "Move it away or choose another place with paths.data=FOLDER."
     )
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

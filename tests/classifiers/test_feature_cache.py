@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ercsatz.classifiers import checkpoint
-from ercsatz.classifiers.encoder import feature_cache
-from ercsatz.classifiers.encoder.feature_cache import with_vectors
+from ercsatz.classifiers import checkpoint, feature_cache
 from ercsatz.classifiers.encoder.packing import pack
+from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.config import CoMPM, Memory
 
 CPU = torch.device("cpu")
