@@ -16,7 +16,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ercsatz.assessment.describe import FAMILIES, describe
+from ercsatz.assessment.measure_names import FAMILIES, describe
 from ercsatz.assessment.measures import measure
 from ercsatz.assessment.record import Line
 from ercsatz.assessment.resampling import Sizes
@@ -25,7 +25,7 @@ from ercsatz.config import AssessConfig, register
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import atomic_write
-from ercsatz.quality.embed import Embedder, lexical, remembering
+from ercsatz.quality.embedder import Embedder, lexical, remembering
 from ercsatz.quality.measure import shuffled
 from ercsatz.resources import resource
 

@@ -10,7 +10,7 @@ from ercsatz.assessment.resampling import Sizes
 from ercsatz.config import Leakage
 from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import read_jsonl
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 
 MINI = Path(__file__).resolve().parents[2] / "src" / "ercsatz" / "data" / "benchmarks" / "mini"
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")

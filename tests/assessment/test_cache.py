@@ -4,7 +4,7 @@ import pytest
 
 from ercsatz.assessment import cache
 from ercsatz.config import AssessConfig
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 
 
 @pytest.fixture

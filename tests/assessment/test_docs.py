@@ -3,7 +3,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from ercsatz.assessment.describe import FAMILIES
+from ercsatz.assessment.measure_names import FAMILIES
 from ercsatz.assessment.report import FILES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from ercsatz.assessment.figures import overview
 from ercsatz.assessment.report import FILES, to_csv, to_html, to_markdown, write
-from ercsatz.assessment.views import emotion_tables
+from ercsatz.assessment.tables import emotion_tables
 
 BAD = "<script>alert(1)</script>"
 JUDGE = {

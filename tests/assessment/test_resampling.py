@@ -4,7 +4,7 @@ import pytest
 from ercsatz.assessment.resampling import FEWEST, Draws, Sizes, chance_of, texts_of
 from ercsatz.assessment.verdict import verdict
 from ercsatz.quality.diversity import diversity
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 from ercsatz.quality.labels import agreement, trts, tstr
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances, silhouette_samples
 
 from ercsatz.quality.clusters import Centres, centres, clusters, common_counts, silhouettes
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 
 NAMES = ["clusters", "entropy", "evenness", "largest_share"]
 CORNERS = Centres(np.eye(4, dtype=np.float32), {})

@@ -21,7 +21,7 @@ from ercsatz.quality.diversity import (
     self_repetition,
     vendi,
 )
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 
 NAMES = [
     "distinct_1",

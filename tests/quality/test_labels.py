@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix,
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 from ercsatz.quality.labels import _kappa, agreement, as_many, confusion, everything, labelled, learn, trts, tstr
 from ercsatz.quality.probes import embedding_probe, words_probe
 from ercsatz.resources import resource

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.quality.embed import Embedder, lexical
+from ercsatz.quality.embedder import Embedder, lexical
 from ercsatz.quality.nearest import nearest
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ercsatz.quality.embed import Embedder, lexical
+from ercsatz.quality.embedder import Embedder, lexical
 from ercsatz.quality.probes import embedding_probe, words_probe
 
 pytestmark = pytest.mark.filterwarnings("error")

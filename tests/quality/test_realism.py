@@ -12,7 +12,7 @@ from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings as settings_of
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.quality.distances import has_mauve
-from ercsatz.quality.embed import lexical
+from ercsatz.quality.embedder import lexical
 from ercsatz.quality.measure import shuffled
 from ercsatz.quality.realism import (
     Size,

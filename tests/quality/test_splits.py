@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import chi2_contingency, kstest
 
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.splits import _features, same_distribution
-from ercsatz.ranking.adjust import holm
+from ercsatz.ranking.p_adjustment import holm
 
 pytestmark = pytest.mark.filterwarnings("error")
 

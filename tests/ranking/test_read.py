@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ercsatz.errors import UserError
 from ercsatz.ranking import Columns, pivot, read_records, read_scores
-from ercsatz.ranking.sheet import to_sheet
+from ercsatz.ranking.spreadsheet import to_sheet
 
 WIDE = "benchmark,test_set,compm_org,compm_nat\nmeld,org,65.4,65.5\nmeld,nat,48.0,50.9\n"
 LONG = "classifier,variant,benchmark,test_set,seed,w_f1\ncompm,org,meld,org,1,65.4\ncompm,nat,meld,org,1,\n"

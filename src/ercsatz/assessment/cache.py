@@ -16,7 +16,7 @@ from ercsatz.classifiers.encoder.embedding import mean_pooling, pretrained
 from ercsatz.config import AssessConfig
 from ercsatz.data.dialogue import Dialogue, fingerprint
 from ercsatz.data.text_files import atomic_write, read_text
-from ercsatz.quality.embed import Embedder, lexical, remembering
+from ercsatz.quality.embedder import Embedder, lexical, remembering
 
 LEXICAL = "lexical"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "mauve-text")

@@ -17,7 +17,7 @@ class AssessmentCallback(Callback):
         """Read what the jobs left behind; Hydra swallows what is raised here, so that is reported."""
         folder = Path(config.hydra.sweep.dir)
         try:
-            from ercsatz.assessment.merge import merge
+            from ercsatz.assessment.sweep_report import merge
 
             since = (folder / "multirun.yaml").stat().st_mtime  # Hydra writes it before the first job
             if not merge(folder, since, cast(Wandb, OmegaConf.to_object(config.wandb))):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
-from ercsatz.assessment.describe import FAMILIES, describe
+from ercsatz.assessment.measure_names import FAMILIES, describe
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.verdict import tolerance
 from ercsatz.reporting.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size

@@ -1,4 +1,4 @@
-"""What an assessment leaves behind: ``assessment.json``. Reports read only these."""
+"""What an assessment leaves behind: ``assessment.json`` or ``failure.json``. Reports read only these."""
 
 import json
 import math
@@ -12,7 +12,9 @@ from ercsatz.errors import UserError
 from ercsatz.quality.measure import Better, Measure
 
 SCHEMA = 1
-FILE = "assessment.json"
+FILE, FAILURE_FILE = "assessment.json", "failure.json"
+SETTINGS = ("seed", "random halvings", "sample", "dialogues compared", "a leak")
+"""Keys of ``provenance`` that decide figures: data sets of different ones are measured otherwise."""
 _NINETEEN_OF_20 = 1.96
 
 
@@ -179,3 +181,26 @@ def several(
 def read_line(found: Mapping[str, Any]) -> Line:
     """A line from its JSON form."""
     return Line(**{**found, "values": tuple(found["values"]), "marks": tuple(found["marks"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a job of a sweep could not do, of which data set, and why."""
+
+    data: str
+    error: str
+    what: str = "Not assessed"
+
+    def __str__(self) -> str:
+        """As it stands in reports."""
+        return f"{self.what}: {self.data}: {self.error}"
+
+    def write(self, folder: Path) -> None:
+        """Write it into the job's folder, whole or not at all."""
+        with atomic_write(folder / FAILURE_FILE) as file:
+            json.dump(asdict(self), file, ensure_ascii=False)
+
+
+def read_failure(path: Path) -> Failure:
+    """What ``Failure.write`` wrote."""
+    return Failure(**json.loads(read_text(path)))

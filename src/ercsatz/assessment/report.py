@@ -7,9 +7,8 @@ from pathlib import Path
 
 from ercsatz.assessment.figures import emotions, emotions_key, maps, nearest_turns, overview
 from ercsatz.assessment.record import Assessment
-from ercsatz.assessment.summary import sentences
-from ercsatz.assessment.verdict import verdict
-from ercsatz.assessment.views import (
+from ercsatz.assessment.sentences import sentences
+from ercsatz.assessment.tables import (
     Family,
     Row,
     count_table,
@@ -22,6 +21,7 @@ from ercsatz.assessment.views import (
     sampled,
     worst,
 )  # fmt: skip
+from ercsatz.assessment.verdict import verdict
 from ercsatz.data.text_files import atomic_write
 from ercsatz.reporting.figures import SERIES, inline_svg, png
 from ercsatz.reporting.html import render

@@ -19,7 +19,7 @@ from ercsatz.assessment.record import Line, key_of, several
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality.clusters import Centres, centres, clusters, common_counts
 from ercsatz.quality.diversity import common_sample, diversity
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.labels import agreement, as_many, confusion, everything, labelled, learn, trts, tstr
 from ercsatz.quality.measure import Measure, draw_turns, same_words, shuffled
 from ercsatz.quality.nearest import Nearest, nearest

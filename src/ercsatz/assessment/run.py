@@ -1,9 +1,13 @@
 """The whole of ``assess.py``."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
@@ -11,24 +15,23 @@ from hydra.types import RunMode
 from rich.console import Console
 
 from ercsatz import judging
-from ercsatz.assessment import failure
 from ercsatz.assessment.cache import measured
 from ercsatz.assessment.clean import refuse_existing, write_clean, write_csv
-from ercsatz.assessment.failure import Failure
-from ercsatz.assessment.pipeline import gather
-from ercsatz.assessment.record import FILE
+from ercsatz.assessment.measures import Measured, Splits
+from ercsatz.assessment.record import FAILURE_FILE, FILE, Assessment, Failure, Line, key_of, single
 from ercsatz.assessment.report import FILES, write
 from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import ORG, AssessConfig, synthetic_data, variants
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
-from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues
+from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, fingerprint
 from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement
+from ercsatz.quality.agreement import PREFERENCE
 from ercsatz.quality.leakage import COLUMNS
 from ercsatz.sweeps import callback
 
@@ -47,7 +50,7 @@ def run(config: AssessConfig) -> None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    for name in (FILE, failure.FILE, OFFENDERS, JUDGEMENTS, TURNS, *FILES):  # of an earlier run in the same folder
+    for name in (FILE, FAILURE_FILE, OFFENDERS, JUDGEMENTS, TURNS, *FILES):  # of an earlier run in the same folder
         (folder / name).unlink(missing_ok=True)
     group, undone = hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else None, "Not assessed"
     try:
@@ -167,3 +170,83 @@ def _fix(config: AssessConfig, done: _Done) -> str:
         f"A copy without the dialogues that leak is in {target}. "
         f"Use it with: data={_option(config)} data.name={target.name}"
     )
+
+
+def gather(config: AssessConfig, real: Splits, own: Splits, measured: Measured, judgement: Judgement) -> Assessment:
+    """One record of what was measured, what was judged, and what both come from."""
+    labels = config.benchmark.labels
+    return Assessment(
+        data=config.data.name,
+        benchmark=config.benchmark.name,
+        embedder=measured.embedder,
+        lexical=measured.lexical,
+        sizes={split: _size(dialogues) for split, dialogues in own.items()},
+        compared=measured.compared,
+        lines=(*measured.lines, *_judged_lines(judgement)),
+        label_counts={
+            name: {split: _labels(dialogues, labels) for split, dialogues in splits.items()}
+            for name, splits in ((f"{config.benchmark.name}_org", real), (config.data.name, own))
+        },
+        confusion=measured.confusion,
+        offenders=measured.offenders,
+        tests=measured.tests,
+        points=measured.points,
+        examples=measured.examples,
+        judge=_judge(judgement),
+        nearest=measured.nearest,
+        provenance={
+            "data": str(Path(config.data.path)),
+            "SHA-256": _fingerprint(own),
+            "benchmark's SHA-256": _fingerprint(real),
+            **_settings(config),
+            "ercsatz": version("ercsatz"),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+def _settings(config: AssessConfig) -> dict[str, str]:
+    leaks, most = config.checks.leakage, config.assess.dialogues
+    return {
+        "seed": str(config.seed),
+        "random halvings": str(config.assess.halves),
+        "sample": f"{config.assess.sample:,} turns",
+        "dialogues compared": "all that can be" if most is None else f"{most:,} at the most",
+        "a leak": f"{leaks.words} words, {leaks.containment:g} of {leaks.ngram}-grams, {leaks.dialogue:g} of turns",
+    }
+
+
+def _judged_lines(judgement: Judgement) -> list[Line]:
+    """The real dialogues' scores are the marks; a preference's mark is to be preferred as often as not."""
+    marks = {key_of(each): each for each in judgement.real}
+    marks |= {key_of(each): replace(each, value=0.5) for each in judgement.measures if each.name == PREFERENCE}
+    return [single(each, marks.get(key_of(each))) for each in judgement.measures]
+
+
+def _judge(judgement: Judgement) -> dict[str, Any]:
+    preference = judgement.preference
+    return {
+        "not_judged": judgement.not_judged,
+        "by": judgement.by,
+        "rubric": judgement.rubric,
+        "templates_sha256": judgement.templates_sha256,
+        "trust": [
+            {"name": each.name, "value": each.value, "n": each.n, "p": each.p, "undefined": each.undefined}
+            for each in (*judgement.agreement, *judgement.bias)
+        ],
+        "preference": None if preference is None else {**asdict(preference), "measure": preference.measure.name},
+        "funnel": asdict(judgement.funnel),
+    }
+
+
+def _fingerprint(splits: Splits) -> str:
+    return fingerprint(dialogue for split in SPLITS for dialogue in splits[split])[:16]
+
+
+def _size(dialogues: Sequence[Dialogue]) -> dict[str, int]:
+    return {"dialogues": len(dialogues), "utterances": sum(len(dialogue.utterances) for dialogue in dialogues)}
+
+
+def _labels(dialogues: Sequence[Dialogue], labels: Sequence[str]) -> Mapping[str, int]:
+    counts = Counter(turn.emotion for dialogue in dialogues for turn in dialogue.utterances)
+    return {label: counts[label] for label in labels}

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ercsatz.assessment.describe import FAMILIES, describe
+from ercsatz.assessment.measure_names import FAMILIES, describe
 from ercsatz.assessment.record import Assessment, Line, rows
-from ercsatz.assessment.summary import sentences
+from ercsatz.assessment.sentences import sentences
 from ercsatz.assessment.verdict import mark_of, number, verdict
 from ercsatz.reporting.text import inert
 

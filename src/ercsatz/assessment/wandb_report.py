@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ercsatz.assessment.describe import describe
+from ercsatz.assessment.measure_names import describe
 from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.verdict import verdict
 from ercsatz.config import Wandb

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.ngrams import ngrams, words
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.measure import Better, Measure, draw_turns, shuffled, undefined
 
 _REPEATED = 4  # words of a phrase that counts as repeated, and the longest n-gram of BLEU

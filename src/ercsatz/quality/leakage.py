@@ -11,7 +11,7 @@ from ercsatz.data.contamination import Hit, Reference, Rules
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.ngrams import containment, ngrams, normalise
 from ercsatz.quality.measure import Better, Measure, undefined
-from ercsatz.quality.similar import Match, Similar
+from ercsatz.quality.text_similarity import Match, Similar
 
 NEAR = 0.7
 """Edits of one word in ten keep a turn above it; see docs/quality.md for what else it finds."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.ngrams import words
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.measure import Better, Measure, draw_turns, undefined
 
 _CELLS = 4_000_000  # of a block of similarities: 16 MB

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ercsatz.data.ngrams import words
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 
 Predict = Callable[[Sequence[str]], list[str]]
 

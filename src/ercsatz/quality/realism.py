@@ -9,7 +9,7 @@ from itertools import pairwise
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.ngrams import words
 from ercsatz.quality import distances
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.measure import Better, Measure, Turns, draw_turns, shuffled, undefined
 
 _FAMILY = "realism"

@@ -17,9 +17,9 @@ from scipy.stats import chi2
 
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality import realism
-from ercsatz.quality.embed import Embedder
+from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.measure import Measure, Turns, draw_turns, shuffled, undefined
-from ercsatz.ranking.adjust import holm
+from ercsatz.ranking.p_adjustment import holm
 
 Splits = Mapping[str, Sequence[Dialogue]]
 Floats = NDArray[np.float64]

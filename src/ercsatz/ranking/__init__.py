@@ -3,21 +3,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ercsatz.ranking.adjust import adjust_pairs, benjamini_hochberg, bonferroni, holm, hommel
 from ercsatz.ranking.bayes import Posterior, bayesian_signed_rank
-from ercsatz.ranking.effects import Median, kendalls_w, median_difference, rank_biserial
-from ercsatz.ranking.exact import (
+from ercsatz.ranking.effect_sizes import Median, kendalls_w, median_difference, rank_biserial
+from ercsatz.ranking.exact_test import (
     DifferenceDistribution,
+    blocks_needed,
     difference_distribution,
     pairwise_exact_p,
     pairwise_exact_p_midranks,
+    smallest_attainable_p,
 )
 from ercsatz.ranking.friedman import Friedman, friedman_test, midranks
-from ercsatz.ranking.limits import blocks_needed, smallest_attainable_p
+from ercsatz.ranking.p_adjustment import adjust_pairs, benjamini_hochberg, bonferroni, holm, hommel
 from ercsatz.ranking.posthoc import conover_pairs, exact_against, exact_pairs, nemenyi_pairs, siegel_pairs
 from ercsatz.ranking.read import Columns, Records, read_records, read_scores
 from ercsatz.ranking.scores import ScoreTable, baseline_comparisons, choose_comparisons, pivot, refuse_gaps
-from ercsatz.ranking.signed import score_differences, sign_pairs, sign_test, wilcoxon_pairs, wilcoxon_signed_rank
+from ercsatz.ranking.signed_rank import score_differences, sign_pairs, sign_test, wilcoxon_pairs, wilcoxon_signed_rank
 from ercsatz.ranking.table import ALPHA, RankResult, rank
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ercsatz.errors import UserError
-from ercsatz.ranking.exact import FloatArray
+from ercsatz.ranking.exact_test import FloatArray
 
 SAMPLES = 50_000
 """Drawn from the posterior: a probability is off by about 0.002 at most (one standard deviation)."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from ercsatz.ranking.exact import FloatArray
+from ercsatz.ranking.exact_test import FloatArray
 
 IntArray = npt.NDArray[np.signedinteger]
 _Block = tuple[int, ...]

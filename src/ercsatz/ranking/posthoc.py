@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from ercsatz.errors import UserError
-from ercsatz.ranking.exact import FloatArray, difference_distribution
+from ercsatz.ranking.exact_test import FloatArray, difference_distribution
 from ercsatz.ranking.friedman import centred
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ercsatz.errors import UserError
 from ercsatz.ranking.scores import BLOCK, METRIC, SEED, TREATMENT
-from ercsatz.ranking.sheet import Cell, Sheet, read_bytes, to_sheet
+from ercsatz.ranking.spreadsheet import Cell, Sheet, read_bytes, to_sheet
 
 _SCORE = "score"
 _AVERAGE = re.compile(r"((macro|micro|weighted|grand)[ _-]?)?(average|avg\.?|mean|overall|total)", re.IGNORECASE)

@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from ercsatz.errors import UserError
-from ercsatz.ranking.adjust import benjamini_hochberg, bonferroni, holm, hommel
 from ercsatz.ranking.bayes import bayesian_signed_rank, check_rope
-from ercsatz.ranking.effects import kendalls_w, median_difference, rank_biserial
-from ercsatz.ranking.exact import FloatArray, difference_distribution
+from ercsatz.ranking.effect_sizes import kendalls_w, median_difference, rank_biserial
+from ercsatz.ranking.exact_test import FloatArray, blocks_needed, difference_distribution
 from ercsatz.ranking.friedman import Friedman, friedman_test, midranks
-from ercsatz.ranking.limits import blocks_needed
 from ercsatz.ranking.metrics import may_be_share
+from ercsatz.ranking.p_adjustment import benjamini_hochberg, bonferroni, holm, hommel
 from ercsatz.ranking.posthoc import by_difference, conover_pairs, nemenyi_pairs, siegel_pairs
 from ercsatz.ranking.scores import ScoreTable
-from ercsatz.ranking.signed import score_differences, sign_test, wilcoxon_signed_rank
+from ercsatz.ranking.signed_rank import score_differences, sign_test, wilcoxon_signed_rank
 
 ALPHA = 0.05
 """The level below which a corrected p-value counts as significant."""

@@ -3,13 +3,12 @@
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import title
 from ercsatz.ranking.report.critical_difference import critical_difference_diagram, diagram
-from ercsatz.ranking.report.files import write
-from ercsatz.ranking.report.flat import to_csv
+from ercsatz.ranking.report.files import to_csv, write
 from ercsatz.ranking.report.html import to_html
+from ercsatz.ranking.report.latex import to_latex
 from ercsatz.ranking.report.markdown import APART, scores_to_markdown, to_markdown
+from ercsatz.ranking.report.sentences import sentences
 from ercsatz.ranking.report.terminal import scores_to_rich, to_rich
-from ercsatz.ranking.report.tex import to_latex
-from ercsatz.ranking.report.words import sentences
 
 __all__ = [
     "APART",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ercsatz.ranking.adjust import adjust_pairs, bonferroni
+from ercsatz.ranking.p_adjustment import adjust_pairs, bonferroni
 from ercsatz.ranking.table import ALPHA, RankResult
 from ercsatz.reporting.figures import INK, MUTED, SERIES, drawing, new_figure, text_size
 from ercsatz.reporting.text import plain

@@ -6,14 +6,12 @@ from typing import Any
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import has_baselines, p_text, scaled_title, title
 from ercsatz.ranking.report.charts import label_distributions, learning_curves
-from ercsatz.ranking.report.cite import REFERENCES, methods
-from ercsatz.ranking.report.compared import OTHER_TESTS, compared
+from ercsatz.ranking.report.comparisons import OTHER_TESTS, compared, omnibus
 from ercsatz.ranking.report.critical_difference import diagram
-from ercsatz.ranking.report.detail import class_tables, matrix_groups
 from ercsatz.ranking.report.markdown import APART
-from ercsatz.ranking.report.omnibus import omnibus
-from ercsatz.ranking.report.views import comparison_rows, other_tests, pair_rows, powers, score_view
-from ercsatz.ranking.report.words import findings, limits, plural
+from ercsatz.ranking.report.per_class import class_tables, matrix_groups
+from ercsatz.ranking.report.sentences import REFERENCES, findings, limits, methods, plural
+from ercsatz.ranking.report.tables import comparison_rows, other_tests, pair_rows, powers, score_view
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 from ercsatz.reporting.figures import inline_svg

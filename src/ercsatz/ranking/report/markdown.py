@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import ranked_rows, scaled_title, score_cells
-from ercsatz.ranking.report.compared import compared, comparison_cells, percent
-from ercsatz.ranking.report.omnibus import omnibus
-from ercsatz.ranking.report.words import sentences
+from ercsatz.ranking.report.comparisons import compared, comparison_cells, omnibus, percent
+from ercsatz.ranking.report.sentences import sentences
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import RankResult
 from ercsatz.reporting.text import markdown

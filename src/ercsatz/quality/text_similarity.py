@@ -29,7 +29,7 @@ class Similar:
     test sets of some thousand texts that takes no longer than MinHash would and misses nothing.
 
     Args:
-        forms: normal forms (``overlap.normalise``).
+        forms: normal forms (``ngrams.normalise``).
     """
 
     def __init__(self, forms: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ercsatz.ranking.adjust import adjust_pairs, bonferroni
+from ercsatz.ranking.p_adjustment import adjust_pairs, bonferroni
 from ercsatz.ranking.report.cells import (
     Group,
     block_ranks,
@@ -19,7 +19,7 @@ from ercsatz.ranking.report.cells import (
     scaled_title,
     sum_rows,
 )
-from ercsatz.ranking.report.compared import CONOVER, OTHER_TESTS, Compared, compared, percent, verdicts
+from ercsatz.ranking.report.comparisons import CONOVER, OTHER_TESTS, Compared, compared, percent, verdicts
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 

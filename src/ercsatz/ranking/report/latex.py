@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 from ercsatz.ranking.report.cells import Group, groups, has_baselines, scaled_title, sum_rows
-from ercsatz.ranking.report.compared import compared, comparison_cells, verdicts
-from ercsatz.ranking.report.views import Cell, score_view
-from ercsatz.ranking.report.words import one_benchmark, plural
+from ercsatz.ranking.report.comparisons import compared, comparison_cells, verdicts
+from ercsatz.ranking.report.sentences import one_benchmark, plural
+from ercsatz.ranking.report.tables import Cell, score_view
 from ercsatz.ranking.table import ALPHA, RankResult
 from ercsatz.reporting.text import latex
 

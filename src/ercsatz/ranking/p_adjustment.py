@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ercsatz.ranking.exact import FloatArray
+from ercsatz.ranking.exact_test import FloatArray
 
 
 def bonferroni(p: npt.ArrayLike) -> FloatArray:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.report.cells import Group, groups, number
-from ercsatz.ranking.report.views import signed
+from ercsatz.ranking.report.tables import signed
 from ercsatz.ranking.scores import ScoreTable
 
 _STRONGEST = 55  # per cent of a colour behind the largest figure, so that text on it can be read

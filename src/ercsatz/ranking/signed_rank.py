@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from ercsatz.ranking.exact import SMALLEST_P, FloatArray
+from ercsatz.ranking.exact_test import SMALLEST_P, FloatArray
 
 # 0.3 - 0.2 and 0.2 - 0.1 are not equal in floating point; a tie that breaks there would change the test.
 _DIGITS = 12

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ercsatz.assessment import failure
-from ercsatz.assessment.pipeline import SETTINGS
-from ercsatz.assessment.record import FILE, Assessment, read
+from ercsatz.assessment.record import FAILURE_FILE, FILE, SETTINGS, Assessment, read, read_failure
 from ercsatz.assessment.report import write
 from ercsatz.assessment.terminal import say, show
 from ercsatz.assessment.wandb_report import log
@@ -33,7 +31,7 @@ def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
     """
     console = Console(highlight=False)
     found = [read(path) for path in _fresh(sweep, FILE, since)]
-    failures = [str(failure.read(path)) for path in _fresh(sweep, failure.FILE, since)]
+    failures = [str(read_failure(path)) for path in _fresh(sweep, FAILURE_FILE, since)]
     groups: dict[tuple[str, str], list[Assessment]] = defaultdict(list)
     for member in found:
         groups[member.benchmark, member.embedder].append(member)

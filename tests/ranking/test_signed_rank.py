@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ercsatz.ranking import score_differences, sign_pairs, sign_test, wilcoxon_pairs, wilcoxon_signed_rank
-from ercsatz.ranking.exact import SMALLEST_P
+from ercsatz.ranking.exact_test import SMALLEST_P
 
 TIED = st.lists(st.integers(-4, 4), min_size=1, max_size=10)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.quality.similar import Similar
+from ercsatz.quality.text_similarity import Similar
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -33,6 +33,6 @@ def test_agrees_with_brute_force(known, texts, least):
 def test_blocks_make_no_difference(monkeypatch):
     texts = [f"number {number} of many texts" for number in range(50)]
     whole = Similar(texts[::2]).best(texts, 0.1)
-    monkeypatch.setattr("ercsatz.quality.similar._CELLS", 60)  # two rows at a time
+    monkeypatch.setattr("ercsatz.quality.text_similarity._CELLS", 60)  # two rows at a time
     assert Similar(texts[::2]).best(texts, 0.1) == whole
     assert [whole[text].place for text in texts[::2]] == list(range(25))

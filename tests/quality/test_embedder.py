@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from ercsatz.data.ngrams import words
-from ercsatz.quality.embed import Embedder, lexical, remembering
+from ercsatz.quality.embedder import Embedder, lexical, remembering
 
 REAL = ["The train is late again.", "Is the train late?", "My sister paints the house.", "My sister is late, you know."]
 

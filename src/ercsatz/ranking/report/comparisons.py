@@ -1,5 +1,6 @@
-"""The comparisons of a ranking beside the mean scores, for every kind of table."""
+"""The comparisons of a ranking beside the mean scores, and the tests of all treatments at once, for every table."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -101,3 +102,32 @@ def percent(probability: float) -> str:
     if probability < 0.01:
         return "< 1 %"
     return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
+class OmnibusTest(NamedTuple):
+    """A test of all treatments, or a coefficient, as text."""
+
+    name: str
+    statistic: str
+    df: str
+    p: str
+
+
+def omnibus(result: RankResult) -> list[OmnibusTest]:
+    """Friedman's test in its three forms and Kendall's W; nothing where every block is tied throughout."""
+    test = result.friedman
+    if test is None:
+        return []
+    # Where all blocks agree, F has no bound and its p no meaning.
+    f, p_f = ("unbounded", "-") if math.isinf(test.f) else (f"{test.f:.4f}", p_text(test.p_f))
+    exact = "too many orders to go through" if test.p_exact is None else p_text(test.p_exact)
+    lines = [
+        OmnibusTest("Friedman, exact", f"{test.chi2:.4f}", "-", exact),
+        OmnibusTest("Friedman, chi-square approximation", f"{test.chi2:.4f}", f"{test.df}", p_text(test.p)),
+    ]
+    if result.n > 1:
+        lines.append(OmnibusTest("Iman-Davenport F", f, f"{test.f_df[0]}, {test.f_df[1]}", p_f))
+        lines.append(
+            OmnibusTest("Kendall's W (0: no agreement of the blocks, 1: full)", f"{result.kendalls_w:.4f}", "-", "-")
+        )
+    return lines

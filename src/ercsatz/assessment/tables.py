@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ercsatz.assessment.describe import FAMILIES, describe, trust
+from ercsatz.assessment.measure_names import FAMILIES, describe, trust
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.verdict import between, count, mark_of, number, verdict
 

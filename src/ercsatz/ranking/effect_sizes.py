@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from ercsatz.ranking.friedman import centred
-from ercsatz.ranking.signed import signed_ranks
+from ercsatz.ranking.signed_rank import signed_ranks
 
 MISSED = 0.05
 """The share of intervals that may miss the median."""

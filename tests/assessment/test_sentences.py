@@ -1,6 +1,6 @@
 import pytest
 
-from ercsatz.assessment.summary import headline, sentences
+from ercsatz.assessment.sentences import headline, sentences
 
 PREFERENCE = {"low": 0.2, "high": 0.6, "synthetic": 4, "real": 6, "tied": 0, "measure": "called_more_natural"}
 

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from ercsatz.assessment.failure import Failure
-from ercsatz.assessment.merge import merge
+from ercsatz.assessment.record import Failure
+from ercsatz.assessment.sweep_report import merge
 from ercsatz.config import Wandb, WandbMode
 
 OFF = Wandb(WandbMode.disabled, "ercsatz", None)
