@@ -8,10 +8,10 @@ INSTALLED := $(VENV)/.installed
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
-ANY_TRANSFORMERS := $(addprefix --ignore=,tests/assessment tests/data/benchmarks tests/commands/test_assess.py \
-    tests/commands/test_rank.py tests/reporting tests/quality tests/ranking src/ercsatz/ranking)
+ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/commands/test_assess.py \
+    tests/commands/test_rank.py tests/quality tests/ranking tests/reporting tests/test_imports.py src/ercsatz/ranking)
 
-.PHONY: demo test test-all test-transformers5 lint bench
+.PHONY: demo test-fast test test-all test-transformers5 lint bench
 
 demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
 	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=200
@@ -28,10 +28,11 @@ test-transformers5:  ## the tests that need no text-generation client, on transf
 	$(MAKE) .venv5/.installed VENV=.venv5 EXTRAS=openai,serving,dev TRANSFORMERS=5.23.0
 	.venv5/bin/pytest $(PARALLEL) $(ANY_TRANSFORMERS) -m "not slow and not tgi"
 
-lint: $(INSTALLED)  ## ruff and mypy --strict
+lint: $(INSTALLED)  ## ruff, mypy --strict, and what may import what
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: $(INSTALLED)  ## speed, as ratios measured in one run
 	$(BIN)/python benchmarks/train_speed.py $(if $(MELD),--meld $(MELD))

@@ -15,7 +15,7 @@ from ercsatz.quality.distances import has_mauve
 from ercsatz.quality.embedder import lexical
 from ercsatz.quality.measure import shuffled
 from ercsatz.quality.realism import (
-    Size,
+    SampleSize,
     dialogue_lengths,
     jensen_shannon,
     labels,
@@ -58,13 +58,13 @@ def values(measures):
 
 def half_and_half(n=100):
     """One half of the real dialogues against the other."""
-    return realism(REAL[:100], REAL[100:], EMBEDDER, Size(n, 500))
+    return realism(REAL[:100], REAL[100:], EMBEDDER, SampleSize(n, 500))
 
 
 def compare(synthetic, seed=0):
     n = min(100, len(synthetic))
     turns = sum(len(dialogue.utterances) for dialogue in shuffled(synthetic, seed)[:n])
-    return values(realism(REAL, synthetic, EMBEDDER, Size(n, min(500, turns)), seed))
+    return values(realism(REAL, synthetic, EMBEDDER, SampleSize(n, min(500, turns)), seed))
 
 
 counts = st.dictionaries(st.integers(0, 6), st.integers(0, 9), max_size=7)
@@ -103,7 +103,7 @@ def test_what_is_counted():
 
 def test_measures_come_in_order_with_their_sizes():
     synthetic = spoken(150, 1, turns=(3, 3))
-    measures = realism(REAL, synthetic, EMBEDDER, Size(80, 200))
+    measures = realism(REAL, synthetic, EMBEDDER, SampleSize(80, 200))
     assert [measure.name for measure in measures] == NAMES
     assert {measure.family for measure in measures} == {"realism"}
     sizes = {measure.name: (measure.n, measure.of) for measure in measures}
@@ -124,7 +124,7 @@ def test_halves_of_the_real_dialogues_are_alike():
 
 
 def test_identical_corpora_are_alike_in_everything():
-    same = values(realism(REAL, REAL, EMBEDDER, Size(100, 500)))
+    same = values(realism(REAL, REAL, EMBEDDER, SampleSize(100, 500)))
     for name in JS:
         assert same[name] == 0
     assert same["frechet"] == pytest.approx(0, abs=1e-6)
@@ -189,7 +189,7 @@ def test_more_noise_in_the_labels_moves_the_transitions_more():
 @given(st.randoms(use_true_random=False), st.integers(0, 3))
 def test_order_does_not_matter_and_all_is_in_bounds(draw, seed):
     synthetic, real = spoken(30, seed), list(REAL)
-    size = Size(25, 60)
+    size = SampleSize(25, 60)
     found = values(realism(REAL, synthetic, EMBEDDER, size, seed))
     draw.shuffle(synthetic)
     draw.shuffle(real)
@@ -212,7 +212,7 @@ def test_order_does_not_matter_and_all_is_in_bounds(draw, seed):
     ],
 )
 def test_what_has_no_value_says_why(synthetic):
-    for measure in realism(REAL, synthetic, EMBEDDER, Size(len(synthetic), len(synthetic))):
+    for measure in realism(REAL, synthetic, EMBEDDER, SampleSize(len(synthetic), len(synthetic))):
         if measure.value is None:
             assert measure.undefined.startswith("undefined because ")
         else:
@@ -222,7 +222,7 @@ def test_what_has_no_value_says_why(synthetic):
 
 
 def test_nothing_has_no_likeness():
-    for measure in realism(REAL, REAL, EMBEDDER, Size(0, 0)):
+    for measure in realism(REAL, REAL, EMBEDDER, SampleSize(0, 0)):
         assert measure.value is None
 
 
@@ -242,7 +242,7 @@ def test_on_meld_words_in_any_order_are_told_from_real_turns_and_halves_are_not(
     random.Random(0).shuffle(pool)
     words = iter(pool)
     bags = changed(real[200:], lambda turn: replace(turn, text=" ".join(next(words) for _ in turn.text.split())))
-    embedder, size = lexical([turn.text for dialogue in real for turn in dialogue.utterances]), Size(200, 1500)
+    embedder, size = lexical([turn.text for dialogue in real for turn in dialogue.utterances]), SampleSize(200, 1500)
     mark, found = (values(realism(real[:200], each, embedder, size)) for each in (real[200:], bags))
     assert mark["c2st_auc"] == pytest.approx(0.5, abs=0.05)
     assert found["c2st_auc"] > mark["c2st_auc"] + 0.04
@@ -256,5 +256,5 @@ def test_vectors_of_any_embedder_are_taken():
         rows = np.array([[len(text), text.count("j"), 1] for text in texts], np.float32).reshape(-1, 3)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    measures = realism(REAL, spoken(50, 4), replace(EMBEDDER, name="own", encode=encode), Size(50, 150))
+    measures = realism(REAL, spoken(50, 4), replace(EMBEDDER, name="own", encode=encode), SampleSize(50, 150))
     assert all(math.isfinite(m.value) for m in measures if m.name != "mauve")

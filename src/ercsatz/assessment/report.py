@@ -10,7 +10,7 @@ from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.sentences import sentences
 from ercsatz.assessment.tables import (
     Family,
-    Row,
+    FigureRow,
     count_table,
     emotion_tables,
     families,
@@ -81,7 +81,7 @@ def _markdown_table(family: Family, found: Sequence[Assessment]) -> str:
     return "\n".join([*head, *map(_markdown_row, family.rows), *([""] if notes else []), *notes]) + "\n"
 
 
-def _markdown_row(row: Row) -> str:
+def _markdown_row(row: FigureRow) -> str:
     cells = [f"{cell.text} ({cell.sub})" if cell.sub else cell.text for cell in row.cells]
     return f"| {row.title}: {row.what} | {' | '.join(map(markdown, cells))} | {markdown(row.mark)} |"
 

@@ -24,7 +24,7 @@ from ercsatz.quality.labels import agreement, as_many, confusion, everything, la
 from ercsatz.quality.measure import Measure, draw_turns, same_words, shuffled
 from ercsatz.quality.nearest import Nearest, nearest
 from ercsatz.quality.probes import embedding_probe, words_probe
-from ercsatz.quality.realism import Size, realism
+from ercsatz.quality.realism import SampleSize, realism
 
 Fit = Callable[[Sequence[str]], Embedder]
 _Pair = Sequence[Sequence[Measure]]  # of the data set and of the other half of the real dialogues
@@ -97,7 +97,7 @@ class Draws:
             part = shuffled(own, seed)[:dialogues]
             self._draws.append(_Draw(seed, mixed[:half], mixed[half:], mixed[half:][:dialogues], part))
         compared = [each for draw in self._draws for each in (draw.reference[:dialogues], draw.other, draw.own)]
-        self.size = Size(dialogues, min(sizes.sample, *(len(texts_of(each)) for each in compared)))
+        self.size = SampleSize(dialogues, min(sizes.sample, *(len(texts_of(each)) for each in compared)))
 
     def diversity(self) -> list[Line]:
         """On as many words of each, and samples of as many turns."""

@@ -12,7 +12,7 @@ _OFFENDERS = 20
 _TEXT = 240  # characters of a text that is shown
 
 
-class Cell(NamedTuple):
+class FigureCell(NamedTuple):
     """A figure, what it comes to, and a line below it."""
 
     text: str
@@ -20,13 +20,13 @@ class Cell(NamedTuple):
     sub: str
 
 
-class Row(NamedTuple):
+class FigureRow(NamedTuple):
     """A measure: title, what it is, which way is better, a cell per data set, what real dialogues have."""
 
     title: str
     what: str
     better: str
-    cells: list[Cell]
+    cells: list[FigureCell]
     mark: str
 
 
@@ -35,7 +35,7 @@ class Family(NamedTuple):
 
     key: str
     title: str
-    rows: list[Row]
+    rows: list[FigureRow]
     notes: list[str]
 
 
@@ -50,22 +50,22 @@ def families(found: Sequence[Assessment]) -> list[Family]:
     return shown
 
 
-def _row(lines: Sequence[Line | None]) -> Row:
+def _row(lines: Sequence[Line | None]) -> FigureRow:
     first = next(line for line in lines if line is not None)
     words = describe(first)
     better = "" if all(line is None or line.mark is None for line in lines) else _BETTER[first.better]
-    return Row(words.title, words.what, better, [_cell(line) for line in lines], mark_of(lines))
+    return FigureRow(words.title, words.what, better, [_cell(line) for line in lines], mark_of(lines))
 
 
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "real": "like real is best"}
 
 
-def _cell(line: Line | None) -> Cell:
+def _cell(line: Line | None) -> FigureCell:
     if line is None:
-        return Cell("-", "no mark", "")
+        return FigureCell("-", "no mark", "")
     word = verdict(line).word
     sub = f"p = {line.p:.3f}" if line.p is not None else word if word in {"as real", "better", "worse"} else ""
-    return Cell(number(line.value), word, sub)
+    return FigureCell(number(line.value), word, sub)
 
 
 def _undefined(found: Sequence[Assessment], all_rows: Sequence[Sequence[Line | None]]) -> list[str]:

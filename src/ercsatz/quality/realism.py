@@ -17,7 +17,7 @@ Count = Callable[[Sequence[Dialogue]], Counter[Hashable]]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SampleSize:
     """How much is compared.
 
     Attributes:
@@ -30,7 +30,7 @@ class Size:
 
 
 def realism(
-    real: Sequence[Dialogue], synthetic: Sequence[Dialogue], embedder: Embedder, size: Size, seed: int = 0
+    real: Sequence[Dialogue], synthetic: Sequence[Dialogue], embedder: Embedder, size: SampleSize, seed: int = 0
 ) -> list[Measure]:
     """All measures of likeness between real training dialogues and others, both of the same size.
 
@@ -106,7 +106,7 @@ def _turns(dialogues: Sequence[Dialogue]) -> int:
 
 
 def _compare(
-    reference: Sequence[Dialogue], others: Sequence[Dialogue], embedder: Embedder, size: Size, seed: int
+    reference: Sequence[Dialogue], others: Sequence[Dialogue], embedder: Embedder, size: SampleSize, seed: int
 ) -> list[Measure]:
     chosen = shuffled(others, seed)[: size.dialogues]
     found = []

@@ -13,7 +13,7 @@ from ercsatz.reporting.text import plain
 _TITLES = {"w_f1": "W-F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A line of a table: what it is called, a text for each treatment, and which of them are the best."""
 
     label: str
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     best: list[bool]
 
 
-class Group(NamedTuple):
+class TreatmentGroup(NamedTuple):
     """Treatments that stand side by side under one heading, such as those of a classifier.
 
     Attributes:
@@ -33,16 +33,16 @@ class Group(NamedTuple):
     members: dict[str, str]
 
 
-def ranked_rows(result: RankResult, scale: float) -> list[Row]:
+def ranked_rows(result: RankResult, scale: float) -> list[TableRow]:
     """A row for each block, then rank sums and, where there are comparisons, differences and p-values."""
     rows = [_score_row(result, block, scale) for block in result.table.cells.index]
     return [*rows, *sum_rows(result)]
 
 
-def sum_rows(result: RankResult) -> list[Row]:
+def sum_rows(result: RankResult) -> list[TableRow]:
     """Rank sums and, unless a treatment is compared with several, differences, exact p and Bonferroni p."""
     unmarked = [False] * result.k
-    rows = [Row("rank sum", [rank_text(value) for value in result.rank_sums], unmarked)]
+    rows = [TableRow("rank sum", [rank_text(value) for value in result.rank_sums], unmarked)]
     compared = result.comparisons["treatment"]
     if compared.empty or compared.duplicated().any():
         return rows
@@ -54,17 +54,17 @@ def sum_rows(result: RankResult) -> list[Row]:
     }
     for column, (label, shown) in formats.items():
         texts = dict(zip(compared, map(shown, result.comparisons[column]), strict=True))
-        rows.append(Row(label, [texts.get(treatment, "") for treatment in result.ranks.columns], unmarked))
+        rows.append(TableRow(label, [texts.get(treatment, "") for treatment in result.ranks.columns], unmarked))
     return rows
 
 
-def _score_row(result: RankResult, block: str, scale: float) -> Row:
+def _score_row(result: RankResult, block: str, scale: float) -> TableRow:
     texts = score_cells(result.table, block, scale)
     ranks = block_ranks(result, block)
     if ranks is None:
-        return Row(str(block), texts, [False] * result.k)
+        return TableRow(str(block), texts, [False] * result.k)
     cells = [f"{text} ({rank_text(value)})" for text, value in zip(texts, ranks, strict=True)]
-    return Row(str(block), cells, [value == min(ranks) for value in ranks])
+    return TableRow(str(block), cells, [value == min(ranks) for value in ranks])
 
 
 def block_ranks(result: RankResult, block: str) -> list[float] | None:
@@ -138,7 +138,7 @@ def _baselines(result: RankResult) -> set[str]:
     return {part for t, b in pairs for other, part in zip(keys[t], keys[b], strict=True) if other != part}
 
 
-def groups(table: ScoreTable, treatments: Sequence[str]) -> list[Group]:
+def groups(table: ScoreTable, treatments: Sequence[str]) -> list[TreatmentGroup]:
     """Treatments by the first part of their names, in their order; one group without a name where that tells nothing.
 
     It tells nothing where a name has no parts, where the treatments of a group do not follow one another, or where
@@ -150,5 +150,5 @@ def groups(table: ScoreTable, treatments: Sequence[str]) -> list[Group]:
         found.setdefault(key[0], {})[treatment] = plain("_".join(key[1:]))
     together = [treatment for members in found.values() for treatment in members] == list(treatments)
     if not together or min(map(len, keys)) < 2 or len(found) == len(treatments):
-        return [Group("", {treatment: plain(treatment) for treatment in treatments})]
-    return [Group(plain(name), members) for name, members in found.items()]
+        return [TreatmentGroup("", {treatment: plain(treatment) for treatment in treatments})]
+    return [TreatmentGroup(plain(name), members) for name, members in found.items()]

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import Group, groups
+from ercsatz.ranking.report.cells import TreatmentGroup, groups
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.reporting.figures import MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
 from ercsatz.reporting.text import plain
@@ -64,7 +64,7 @@ def learning_curves(background: Background, table: ScoreTable) -> list[Curves]:
 
 
 def _panel(
-    part: pd.DataFrame, group: Group, names: list[str], limits: tuple[float, float], name: str, title: str
+    part: pd.DataFrame, group: TreatmentGroup, names: list[str], limits: tuple[float, float], name: str, title: str
 ) -> Markup:
     with drawing():
         figure = new_figure(190, 125)

@@ -22,7 +22,7 @@ OTHER_TESTS = {
 """Columns of ``RankResult.comparisons`` that stand beside the main test, and what they are called."""
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
     """A treatment and one comparison of it, or none.
 
     Attributes:
@@ -42,7 +42,7 @@ class Compared(NamedTuple):
     digits: int
 
 
-def compared(result: RankResult, scale: float) -> list[Compared]:
+def compared(result: RankResult, scale: float) -> list[Comparison]:
     """A line for each comparison, in the order of the treatments, and one for each treatment that has none."""
     means, places = result.table.scores.mean() * scale, digits(result.table, scale)
     better = 1.0 if result.higher_is_better else -1.0
@@ -51,7 +51,7 @@ def compared(result: RankResult, scale: float) -> list[Compared]:
     for treatment in result.ranks.columns:
         for row in [row for row in rows if row["treatment"] == treatment] or [{}]:
             gain = better * float(means[treatment] - means[row["baseline"]]) if row else None
-            lines.append(Compared(treatment, float(means[treatment]), gain, row, _verdict(result, row), places))
+            lines.append(Comparison(treatment, float(means[treatment]), gain, row, _verdict(result, row), places))
     return lines
 
 
@@ -70,7 +70,7 @@ def verdicts(result: RankResult) -> list[str]:
     return [verdict[treatment] if found.get(treatment, 0) == 1 else "" for treatment in result.ranks.columns]
 
 
-def comparison_cells(line: Compared, scale: float) -> list[str]:
+def comparison_cells(line: Comparison, scale: float) -> list[str]:
     """Baseline, mean, gain, rank-sum difference, p (Bonferroni, Holm, Wilcoxon-Holm), effect size, median and interval.
 
     All are plain text; empty where the treatment is compared with nothing.

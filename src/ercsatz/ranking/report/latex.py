@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from ercsatz.ranking.report.cells import Group, groups, has_baselines, scaled_title, sum_rows
+from ercsatz.ranking.report.cells import TreatmentGroup, groups, has_baselines, scaled_title, sum_rows
 from ercsatz.ranking.report.comparisons import compared, comparison_cells, verdicts
 from ercsatz.ranking.report.sentences import one_benchmark, plural
-from ercsatz.ranking.report.tables import Cell, score_view
+from ercsatz.ranking.report.tables import ScoreCell, score_view
 from ercsatz.ranking.table import ALPHA, RankResult
 from ercsatz.reporting.text import latex
 
@@ -58,7 +58,7 @@ def _scores(result: RankResult, scale: float) -> str:
     return _table(caption, "ranking", "l" + "r" * result.k, lines)
 
 
-def _heads(gathered: Sequence[Group], corner: str) -> list[str]:
+def _heads(gathered: Sequence[TreatmentGroup], corner: str) -> list[str]:
     shorts = [latex(short) for group in gathered for short in group.members.values()]
     if not gathered[0].name:
         return [_row([corner, *shorts]), r"\midrule"]
@@ -104,7 +104,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _score(cell: Cell) -> str:
+def _score(cell: ScoreCell) -> str:
     rank = f"$_{{{cell.rank}}}$" if cell.rank else ""
     spread = rf"{{\tiny\,$\pm$\,{cell.spread[2:]}}}" if cell.spread else ""
     return f"{_bold(cell.score, cell.best)}{rank}{spread}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import Group, groups, number
+from ercsatz.ranking.report.cells import TreatmentGroup, groups, number
 from ercsatz.ranking.report.tables import signed
 from ercsatz.ranking.scores import ScoreTable
 
@@ -114,7 +114,7 @@ def matrix_groups(background: Background, table: ScoreTable) -> list[MatrixGroup
     return found
 
 
-def _matrices(background: Background, group: Group, block: str) -> list[Matrix]:
+def _matrices(background: Background, group: TreatmentGroup, block: str) -> list[Matrix]:
     counts = {(t, name): background.confusions.get((t, block)) for t, name in group.members.items()}
     return [_matrix(treatment, name, each) for (treatment, name), each in counts.items() if each is not None]
 

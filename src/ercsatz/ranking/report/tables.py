@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ercsatz.ranking.p_adjustment import adjust_pairs, bonferroni
 from ercsatz.ranking.report.cells import (
-    Group,
+    TreatmentGroup,
     block_ranks,
     digits,
     groups,
@@ -19,7 +19,7 @@ from ercsatz.ranking.report.cells import (
     scaled_title,
     sum_rows,
 )
-from ercsatz.ranking.report.comparisons import CONOVER, OTHER_TESTS, Compared, compared, percent, verdicts
+from ercsatz.ranking.report.comparisons import CONOVER, OTHER_TESTS, Comparison, compared, percent, verdicts
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -29,7 +29,7 @@ _CLASSES = {"better": "sure good", "worse": "sure bad"}
 _SIGNS = {"better": "\u25b2 ", "worse": "\u25bc "}
 
 
-class Cell(NamedTuple):
+class ScoreCell(NamedTuple):
     """A score in its block; ``heat`` is a share of a colour, the larger the better the rank."""
 
     score: str
@@ -51,8 +51,8 @@ class ScoreView:
     """A table of scores: treatments by group, a row of cells per block, and rows of sums."""
 
     corner: str
-    groups: list[Group]
-    rows: list[tuple[str, list[Cell]]]
+    groups: list[TreatmentGroup]
+    rows: list[tuple[str, list[ScoreCell]]]
     sums: list[tuple[str, list[Mark]]]
 
     @property
@@ -73,7 +73,7 @@ def score_view(ranked: RankResult | ScoreTable, scale: float) -> ScoreView:
     return ScoreView(corner, groups(table, list(ranked.ranks.columns)), rows, _sums(ranked))
 
 
-def _cells(table: ScoreTable, block: str, scale: float, ranks: Sequence[float] | None) -> list[Cell]:
+def _cells(table: ScoreTable, block: str, scale: float, ranks: Sequence[float] | None) -> list[ScoreCell]:
     scores, spread = table.cells.T[block].tolist(), table.spread.T[block].tolist()
     shown, form = [], f".{digits(table, scale)}f"
     for place, (score, std) in enumerate(zip(scores, spread, strict=True)):
@@ -81,9 +81,8 @@ def _cells(table: ScoreTable, block: str, scale: float, ranks: Sequence[float] |
         heat = 0.0 if rank is None else _STRONGEST * (len(scores) - rank) / (len(scores) - 1)
         best = ranks is not None and rank == min(ranks)
         around = "" if math.isnan(std) else f"\u00b1 {std * scale:{form}}"
-        shown.append(
-            Cell(number(score * scale, form), around, "" if rank is None else rank_text(rank), best, f"{heat:.0f}%")
-        )
+        ranked = "" if rank is None else rank_text(rank)
+        shown.append(ScoreCell(number(score * scale, form), around, ranked, best, f"{heat:.0f}%"))
     return shown
 
 
@@ -135,7 +134,7 @@ def comparison_rows(result: RankResult, scale: float) -> list[ComparisonRow]:
     return [_comparison_row(line, scale, span, line.treatment in firsts) for line in lines]
 
 
-def _comparison_row(line: Compared, scale: float, span: tuple[float, float], first: bool) -> ComparisonRow:
+def _comparison_row(line: Comparison, scale: float, span: tuple[float, float], first: bool) -> ComparisonRow:
     row = line.row
     if not row:
         return ComparisonRow(line.treatment, first, number(line.mean, f".{line.digits}f"))
@@ -162,7 +161,7 @@ def _comparison_row(line: Compared, scale: float, span: tuple[float, float], fir
     )
 
 
-def _interval(line: Compared) -> tuple[float, float, float]:
+def _interval(line: Comparison) -> tuple[float, float, float]:
     return line.row["low"], line.row["median_difference"], line.row["high"]
 
 
