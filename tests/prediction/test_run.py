@@ -11,7 +11,8 @@ from ercsatz.config import Hardware, Paths, PredictConfig
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import Inference
-from ercsatz.knowledge.sidecar import Entry, text_hash, write_entries
+from ercsatz.knowledge.sidecar import Entry, write_entries
+from ercsatz.knowledge.texts import text_hash
 from ercsatz.prediction.run import run
 from ercsatz.prediction.saved_classifier import load_classifier
 
