@@ -146,6 +146,22 @@ def test_what_a_killed_process_left_is_handed_on_and_made_whole(tmp_path, start,
     assert list(folder.parent.iterdir()) == [folder]
 
 
+def test_what_was_made_before_a_kill_while_it_went_to_the_disk_is_not_made_again(tmp_path, monkeypatch):
+    def killed(folder: Path) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(manifest, "sync_all", killed)
+        with pytest.raises(SystemExit):
+            Artifacts(tmp_path).get(ARTIFACT, write)
+    (partial,) = (tmp_path / "tokens").iterdir()
+    forget()
+    shutil.copytree(tmp_path, tmp_path / "torn")
+    assert content(Artifacts(tmp_path).get(ARTIFACT, never).path) == FILES
+    (tmp_path / "torn" / "tokens" / partial.name / "weights.bin").write_bytes(b"torn")
+    assert content(Artifacts(tmp_path / "torn").get(ARTIFACT, write).path) == FILES
+
+
 @pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
 def test_an_interrupted_one_is_not_there_and_goes_on(tmp_path, interruption):
     def interrupted(folder: Path) -> None:

@@ -30,7 +30,8 @@ def trained_world(first, world, tmp_path):
 
 def stages(folder):
     """When each finished stage was written, by its key."""
-    return {file.parent.name: file.stat().st_mtime_ns for file in (folder / "cache" / "stages").glob("*/stage.json")}
+    files = (folder / "cache" / "stages").glob("*/stage.json")
+    return {file.parent.name: file.stat().st_mtime_ns for file in files if file.parent.suffix != ".partial"}
 
 
 def table(folder):

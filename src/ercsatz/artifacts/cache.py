@@ -151,8 +151,10 @@ def _made(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> En
     facts = (artifact.kind.value, artifact.key, artifact.owner, datetime.now(UTC).isoformat(), artifact.description)
     with _told(place.parent, errno.ENOSPC, errno.EDQUOT):
         partial.mkdir(exist_ok=True)
-        make(partial)
-        manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
+        if damage(partial, place) is not None:  # else a process that was killed here had made it
+            make(partial)
+            manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
+        manifest.sync_all(partial)
         partial.rename(place)
         manifest.sync(place.parent)
     return Entry(place, cached=False)
@@ -164,10 +166,10 @@ def _scratch() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="ercsatz-")
 
 
-def damage(place: Path) -> str | None:
-    """What is wrong with an artifact; None if it is whole. Its files are read once in this process."""
+def damage(folder: Path, place: Path | None = None) -> str | None:
+    """What is wrong with an artifact; None if it is whole. Arguments are those of ``manifest.read``."""
     try:
-        manifest.verify(place)
+        manifest.verify(folder, place)
     except DamagedError as damaged:
         return str(damaged)
     return None

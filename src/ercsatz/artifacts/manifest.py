@@ -52,10 +52,14 @@ def checksums(folder: Path, logs: Collection[str]) -> dict[str, Checksum]:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write a manifest, and see to it that all below the folder is on the disk."""
+    """Write a manifest, after all that it is about."""
     facts = asdict(manifest)
     text = json.dumps({**facts, "sha256": _own_sha256(facts)}, indent=2)
     (folder / NAME).write_text(text, encoding="utf-8")
+
+
+def sync_all(folder: Path) -> None:
+    """Wait until all below a folder is on the disk."""
     for path in (*folder.rglob("*"), folder):
         if path.is_file() or path.is_dir():
             sync(path)
@@ -70,12 +74,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def read(folder: Path) -> Manifest:
+def read(folder: Path, place: Path | None = None) -> Manifest:
     """The manifest of an artifact, whose files are not looked at.
 
+    Args:
+        folder: where it is.
+        place: where it belongs; None: there.
+
     Raises:
-        DamagedError: it is missing, torn, or about another artifact than the folder's names say.
+        DamagedError: it is missing, torn, or about another artifact than the names of its place say.
     """
+    place = place or folder
     try:
         facts = json.loads((folder / NAME).read_text(encoding="utf-8"))
         if facts.pop("sha256") != _own_sha256(facts):
@@ -86,18 +95,18 @@ def read(folder: Path) -> Manifest:
         raise DamagedError(f"{NAME}: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise DamagedError(f"{NAME} is torn") from None
-    if (manifest.kind, manifest.key) != (folder.parent.name, folder.name):
+    if (manifest.kind, manifest.key) != (place.parent.name, place.name):
         raise DamagedError(f"{NAME} is about another artifact")
     return manifest
 
 
-def verify(folder: Path) -> None:
-    """Check every file of an artifact once in this process.
+def verify(folder: Path, place: Path | None = None) -> None:
+    """Check every file of an artifact once in this process; arguments and errors are those of ``read``.
 
     Raises:
         DamagedError: one is missing or was changed.
     """
-    manifest = read(folder)
+    manifest = read(folder, place)
     seen = (folder.absolute(), manifest.created, _own_sha256(asdict(manifest)))
     if seen in _VERIFIED:
         return
