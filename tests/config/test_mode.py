@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ CONF = resource("conf")
 def given(monkeypatch, tmp_path):
     """A config folder of the user's own, which is looked through from now on."""
     monkeypatch.setattr(registry, "_given", [])
-    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     registry.open_folders([tmp_path])
     (tmp_path / "mode").mkdir()
     return tmp_path
