@@ -18,9 +18,9 @@ from ercsatz.resources import resource
 
 # The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
 _CODE = (
-    *("generation/check", "generation/duplicates", "generation/guided", "generation/filter", "generation/leakage"),
-    *("generation/parse", "generation/personas", "generation/plan", "llm/prompt", "llm/seeds"),
-    *("generation/dataset/store", "generation/write", "data/ngrams"),
+    *("generation/check", "generation/duplicates", "generation/guided", "generation/leakage", "generation/parse"),
+    *("generation/personas", "generation/plan", "generation/write", "llm/prompt", "llm/seeds", "data/ngrams"),
+    *("generation/dataset/filter", "generation/dataset/store"),
 )
 
 

@@ -14,7 +14,7 @@ from ercsatz.config import GenerateConfig
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset import folder as dataset
 from ercsatz.generation.dataset.files import write_files
-from ercsatz.generation.filter import Keeper
+from ercsatz.generation.dataset.filter import Keeper
 from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import Job
 from ercsatz.generation.leakage import LeakageReport

@@ -8,10 +8,10 @@ from typing import Any
 from ercsatz.config import Benchmark
 from ercsatz.data.text_files import atomic_write
 from ercsatz.generation.dataset.card import CardFacts, Compared, card
+from ercsatz.generation.dataset.filter import Keeper
 from ercsatz.generation.dataset.folder import CONFIG_FILE, writing
 from ercsatz.generation.dataset.plot import label_plot
 from ercsatz.generation.dataset.store import SplitSummary
-from ercsatz.generation.filter import Keeper
 from ercsatz.generation.job import Job
 from ercsatz.generation.leakage import LeakageReport
 
