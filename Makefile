@@ -10,6 +10,15 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
 ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/commands/test_assess.py \
     tests/commands/test_rank.py tests/quality tests/ranking tests/reporting tests/test_imports.py src/ercsatz/ranking)
+# What needs neither PyTorch nor a whole command.
+FAST := $(addprefix tests/,artifacts/test_keys.py data llm/test_journal.py llm/test_probe.py llm/test_progress.py \
+    reporting ranking/test_bayes.py ranking/test_effect_sizes.py ranking/test_exact_test.py ranking/test_friedman.py \
+    ranking/test_metrics.py ranking/test_p_adjustment.py ranking/test_posthoc.py ranking/test_read.py \
+    ranking/test_scores.py ranking/test_signed_rank.py ranking/test_table.py quality/test_agreement.py \
+    quality/test_measure.py quality/test_text_similarity.py generation/test_parse.py generation/test_plan.py \
+    generation/test_mangled.py generators/offline generators/test_urls.py judging/test_pairs.py judging/test_read.py \
+    judging/test_rubric.py knowledge/test_relations.py knowledge/test_sidecar.py knowledge/test_text_form.py \
+    knowledge/test_unpickle.py prediction/test_read.py prediction/test_write.py sweeps/test_result_file.py)
 
 .PHONY: demo test-fast test test-all test-transformers5 lint bench
 
@@ -17,6 +26,9 @@ demo: $(INSTALLED)  ## the main job on mini: write two data sets, train, rank
 	$(BIN)/python generate.py -m data=mini_nat,mini_bal plan.n_dialogues=200
 	OMP_NUM_THREADS=1 $(BIN)/python train.py -m classifier=compm data=mini_nat,mini_bal backbone=tiny sweep=demo \
 	    training.epochs=4 training.batch_tokens=1024
+
+test-fast: $(INSTALLED)  ## the unit tests of what needs neither PyTorch nor a whole command: under 90 s
+	$(BIN)/pytest $(PARALLEL) $(FAST)
 
 test: $(INSTALLED)  ## the tests, without the slow ones
 	$(BIN)/pytest $(PARALLEL)
