@@ -1,7 +1,7 @@
 """Training and evaluating the classifiers on a GPU, in the shape of roberta-large with random weights, in bfloat16.
 
 Run by ``train_speed.py --gpu``. All of MELD, by the loader and the Lightning module that ``fit`` has: one epoch to warm
-up, one that is measured, optimiser steps included; then ``predict`` on the test split, twice. EmoOne has category
+up, one that is measured, optimiser steps included; then ``predict`` on the test split, twice. EmoOneConfig has category
 labels, which need no teacher. The tokenizer is a byte-level BPE of at most 50,000 tokens, trained on MELD.
 
 Model FLOP of an epoch are those of the encoders, for what they read without padding: forward, 2 a token for each weight
@@ -24,10 +24,11 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.base import Batch
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.emoone.classifier import gray_labels
+from ercsatz.classifiers.emoone.config import EmoOneConfig
 from ercsatz.classifiers.encoder.packing import Sequences
 from ercsatz.classifiers.encoder.pretrained import Pretrained, train_tokenizer
 from ercsatz.classifiers.todkat.topic import Topical
-from ercsatz.config import EmoOne, Pooling, TrainConfig, Trainer
+from ercsatz.config import Pooling, TrainConfig, Trainer
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Corpus
 from ercsatz.training.data_module import Size, Split, Step
@@ -96,7 +97,7 @@ def epoch(
     # Twice the tokens of a step fit, so that none is split.
     trainer = Trainer(device.type, "bf16-mixed", 2 * batch_tokens, WORKERS)
     gray = None
-    if isinstance(cfg.classifier, EmoOne):
+    if isinstance(cfg.classifier, EmoOneConfig):
         gray = gray_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, corpus.split("train"), ())
     split = Split(classifier, corpus.split("train"), Size(batch_tokens), trainer, device, None, gray)
     tests = Split(classifier, corpus.split("test"), Size(PREDICTED_TOKENS), trainer, device, None)

@@ -20,8 +20,8 @@ from pytorch_lightning.loggers.logger import Logger
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.emoone.classifier import gray_labels
+from ercsatz.classifiers.emoone.config import EmoOneConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import EmoOne
 from ercsatz.data.benchmarks import load
 from ercsatz.training.trainer import Run, fit
 
@@ -78,7 +78,7 @@ def main() -> None:
     pl.seed_everything(0, verbose=False)
     classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts_of(dialogues)), corpus.labels)
     grays = None
-    if isinstance(cfg.classifier, EmoOne):
+    if isinstance(cfg.classifier, EmoOneConfig):
         grays = gray_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, dialogues, ())
     watch, settings = Watch(), settings_of(cfg, epochs=given.epochs)
     checks = corpus.split("validation")

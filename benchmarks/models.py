@@ -27,7 +27,7 @@ from ercsatz.config import TrainConfig, register
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import atomic_write
 from ercsatz.resources import resource
-from ercsatz.training.cell import optimisation
+from ercsatz.training.graph import optimisation
 from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
 
 warnings.filterwarnings("ignore", message=".*validation_step.*")  # it is left out on purpose

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ercsatz.reporting.terminal import show_log
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -55,6 +57,12 @@ def damaged() -> Callable[[Path], Iterator[str]]:
         assert names
 
     return each
+
+
+@pytest.fixture(autouse=True, scope="session")
+def log_shown() -> None:
+    """As in every command."""
+    show_log()
 
 
 class Terminal:

@@ -1,5 +1,4 @@
-"""The commands: ``ercsatz train | generate | assess | rank | knowledge | predict | fetch | show |
-cache``, also as scripts.
+"""The commands, ``ercsatz train``, ``generate``, ``assess`` and so on; the first six also as scripts.
 
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
@@ -16,9 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import config
 from ercsatz.config import registry
+from ercsatz.config.compose import to_object
 from ercsatz.errors import UserError
+from ercsatz.reporting.status import Status, report
+from ercsatz.reporting.terminal import show_log
 from ercsatz.resources import resource
 from ercsatz.sweeps import callback
+from ercsatz.sweeps.cell import cell_name, run_cell
 
 CONF = str(resource("conf"))
 
@@ -60,7 +63,7 @@ def predict() -> None:
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
 def _train(cfg: DictConfig) -> None:
-    callback.run_cell(cfg)
+    run_cell(cfg)
 
 
 @hydra.main(config_path=CONF, config_name="generate", version_base="1.3")
@@ -91,11 +94,10 @@ def _predict(cfg: DictConfig) -> None:
 def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
     """Import what a command runs, now that it is needed, and give it the typed configuration; report what it raises."""
     try:
-        callback.open_composed_folders()
-        settings = callback.to_object(cfg)
+        settings = to_object(cfg)
         getattr(import_module(module), function)(settings)
     except Exception as error:
-        callback.report(error)
+        report(error)
         if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
             raise  # in a worker process, where the exit status would be lost
 
@@ -133,6 +135,7 @@ def _cache() -> None:
 def _run(command: str, task: Callable[[], None]) -> None:
     """Run a Hydra application and exit with the status that its jobs and its ranking deserve."""
     arguments = sys.argv[1:]
+    show_log()
     registry.open_folders(registry.given_folders(arguments))
     try:
         _refuse_undeclared(arguments)
@@ -141,7 +144,7 @@ def _run(command: str, task: Callable[[], None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    OmegaConf.register_new_resolver("cell", callback.cell_name, replace=True)
+    OmegaConf.register_new_resolver("cell", cell_name, replace=True)
     try:
         task()
     except KeyboardInterrupt as stopped:
@@ -149,7 +152,7 @@ def _run(command: str, task: Callable[[], None]) -> None:
         sys.exit(130)
     finally:
         callback.finish()
-    sys.exit(callback.Status.code)
+    sys.exit(Status.code)
 
 
 def _refuse_undeclared(arguments: Sequence[str]) -> None:

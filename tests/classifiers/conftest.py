@@ -12,7 +12,7 @@ from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone, train_tokenizer
 from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.segments import Segment
-from ercsatz.config import Backbone, Pooling, TinySize
+from ercsatz.config import BackboneConfig, Pooling, TinySize
 from ercsatz.data.dialogue import Dialogue, Utterance
 
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
@@ -53,7 +53,7 @@ def tiny() -> Callable[..., Pretrained]:
 
     def make(texts: Iterable[str] = (), pooling: Pooling = Pooling.mean, hidden: int = 16) -> Pretrained:
         texts = [*texts, *WORDS, "<s1> <s2> <s3>"]
-        pretrained = open_backbone(Backbone("tiny", None, pooling, 1e-3, TinySize(hidden, 1, 2, 400)), texts)
+        pretrained = open_backbone(BackboneConfig("tiny", None, pooling, 1e-3, TinySize(hidden, 1, 2, 400)), texts)
         pretrained.config.hidden_dropout_prob = 0.0
         return pretrained
 

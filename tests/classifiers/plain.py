@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.speaker_tags import SpeakerTags
 from ercsatz.classifiers.todkat.topic import TopicEncoder, pack_with_topic
-from ercsatz.config import Pooling, SpeakerTags
+from ercsatz.config import Pooling
 from ercsatz.data.dialogue import Dialogue
 
 POSITIONS = 512  # of every encoder that is used with it
@@ -63,7 +64,7 @@ def compm(classifier: ErcClassifier, dialogue: Dialogue, turn: int, masked: bool
     The speaker's earlier turns are padded to the longest of them, and the padding is attended to, as in the released
     code; ``masked``: each is encoded alone, as it should be.
     """
-    module, tokenizer = classifier.module, (classifier.memory or classifier.pretrained).tokenizer
+    module, tokenizer = classifier.module, (classifier.encoders.get("memory", classifier.pretrained)).tokenizer
     vector = context(classifier, dialogue, turn)
     speaker = dialogue.utterances[turn].speaker
     said = [other.text for other in dialogue.utterances[:turn] if other.speaker == speaker]

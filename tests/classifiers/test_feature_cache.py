@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from ercsatz.classifiers import checkpoint, feature_cache
+from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.feature_cache import with_vectors
-from ercsatz.config import CoMPM, Memory
 
 CPU = torch.device("cpu")
 LABELS = ("neutral", "joy")
-FROZEN = CoMPM("compm", 48, memory=Memory.frozen, memory_layers=1, memory_dropout=0.0)
+FROZEN = CoMPMConfig("compm", 48, memory=Memory.frozen, memory_layers=1, memory_dropout=0.0)
 
 
 @pytest.fixture

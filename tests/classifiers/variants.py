@@ -2,23 +2,26 @@
 
 from dataclasses import dataclass, replace
 
-from ercsatz.classifiers.prerequisites import FUTURE_TEACHER
-from ercsatz.config import TODKAT, Classifier, CoMPM, EmoOne, Gray, KnowledgeSources, Memory, SpeakerTags
+from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
+from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
+from ercsatz.classifiers.speaker_tags import SpeakerTags
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
+from ercsatz.config import ClassifierConfig
 
 
 @dataclass(frozen=True)
 class Promise:
     """A variant, and what it says of itself."""
 
-    config: Classifier
+    config: ClassifierConfig
     other_memory: bool = False
     hears_speakers: bool = True
     future: bool = False
 
 
-COMPM = CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0)
-EMOONE = EmoOne("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2)
-WHOLE = TODKAT(
+COMPM = CoMPMConfig("compm", 48, memory_layers=2, memory_dropout=0.0)
+EMOONE = EmoOneConfig("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2)
+WHOLE = TODKATConfig(
     "todkat",
     24,
     topic=True,
@@ -43,7 +46,7 @@ VARIANTS = {
     "emoone-tokens": Promise(replace(EMOONE, speaker_tags=SpeakerTags.tokens)),
     "emoone-self": Promise(replace(EMOONE, gray=Gray.self_adjust)),
     "emoone-future": Promise(replace(EMOONE, gray=Gray.future)),
-    "emoone-future-teacher": Promise(replace(EMOONE, name=FUTURE_TEACHER), future=True),
+    "emoone-future-teacher": Promise(replace(EMOONE, gray=Gray.future).prerequisite().config, future=True),
     "todkat": Promise(WHOLE, hears_speakers=False),
     "todkat-no-topic": Promise(replace(WHOLE, topic=False), hears_speakers=False),
     "todkat-no-knowledge": Promise(replace(WHOLE, knowledge=KnowledgeSources.none), hears_speakers=False),

@@ -7,10 +7,10 @@ from hydra import compose, initialize_config_dir
 
 from ercsatz import config
 from ercsatz.cli import CONF
+from ercsatz.config.compose import to_object
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import validate
 from ercsatz.generation.run import run
-from ercsatz.sweeps.callback import to_object
 from ercsatz.training.check_config import check
 
 MINI = "data=mini_org"

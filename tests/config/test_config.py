@@ -10,7 +10,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz import cli, config
-from ercsatz.config import Phase, Schedule, modes, variants
+from ercsatz.config import Schedule, TrainConfig, modes, registry, variants
+from ercsatz.errors import UserError
 from ercsatz.resources import resource
 
 CONF = resource("conf")
@@ -21,6 +22,8 @@ def options(group: str) -> list[str]:
 
 
 BENCHMARKS, CLASSIFIERS, BACKBONES = options("benchmark"), options("classifier"), options("backbone")
+PHASES = options("phase")
+PARTS = ("classifier", "backbone", "loss")  # whose options are typed by a class that their YAML names
 # The command and the key that each group fills in.
 GROUPS = {
     "backbone": "train",
@@ -28,6 +31,10 @@ GROUPS = {
     "classifier": "train",
     "paths": "train",
     "ranking": "train",
+    "phase": "train",
+    "loss": "train",
+    "callbacks": "train",
+    "logger": "train",
     "generator": "generate",
     "plan": "generate",
     "mode": "generate",
@@ -53,7 +60,7 @@ def check_typed(node: DictConfig, where: str) -> None:
     for key in node:
         if OmegaConf.is_missing(node, key) or not OmegaConf.is_dict(node[key]):
             continue
-        if not str(declared[str(key)]).startswith("dict["):
+        if not str(declared[str(key)]).startswith(("dict[", "typing.Any")):
             check_typed(node[key], f"{where}.{key}")
 
 
@@ -67,12 +74,12 @@ def test_every_data_set_composes_with_every_classifier(data, classifier):
     assert len(set(cfg.benchmark.labels)) == len(cfg.benchmark.labels) > 1
 
 
-@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_every_classifier_composes_with_every_backbone_and_phase(classifier, backbone, phase):
     cfg = compose("train", [f"classifier={classifier}", f"backbone={backbone}", f"phase={phase}"])
-    assert (cfg.classifier.name, cfg.backbone.name, cfg.phase) == (classifier, backbone, phase)
+    assert (cfg.classifier.name, cfg.backbone.name, cfg.phase.name) == (classifier, backbone, phase)
     assert cfg.training.lr == cfg.backbone.lr
 
 
@@ -85,7 +92,19 @@ def test_every_option_is_typed(group, option):
     shorts = {name: short for short, name in modes().items()}
     own = {"benchmark": f"data={option}_org", "mode": f"data=mini_{shorts.get(option)}"}
     choice = own.get(group, f"{group}={option}")
-    check_typed(compose(GROUPS[group], [choice])[group], group)
+    node = compose(GROUPS[group], [choice])[group]
+    if group in PARTS:
+        assert dataclasses.is_dataclass(vars(typed(choice))[group])
+    elif group in ("callbacks", "logger"):
+        assert all(registry.instantiate(part, group) for part in OmegaConf.to_container(node).values())
+    else:
+        check_typed(node, group)
+
+
+def typed(*overrides: str) -> TrainConfig:
+    cfg = OmegaConf.to_object(compose("train", ["backbone.checkpoint=here", *overrides]))
+    assert isinstance(cfg, TrainConfig)
+    return cfg
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
@@ -102,8 +121,7 @@ def test_the_original_recipe_has_the_settings_of_the_released_code(classifier):
 
 
 def test_the_memory_of_compm_can_have_another_backbone():
-    cfg = compose("train", ["classifier=compm", "backbone@classifier.memory_backbone=roberta-base"])
-    check_typed(cfg, "train")
+    cfg = typed("classifier=compm", "backbone@classifier.memory_backbone=roberta-base")
     assert cfg.classifier.memory_backbone.checkpoint == "FacebookAI/roberta-base"
     assert compose("train", ["classifier=compm"]).classifier.memory_backbone is None
 
@@ -124,17 +142,36 @@ def refusal(command: str, *overrides: str) -> str:
     [
         ("training.epocs=3", "training.epocs"),
         ("training.finetune.warmup=0", "training.finetune.warmup"),
-        ("classifier.layers=2", "classifier.layers"),
         ("seed=abc", "seed"),
         ("phase=pretraining", "phase"),
-        ("backbone.lr=fast", "backbone.lr"),
-        ("backbone.pooling=last", "backbone.pooling"),
         ("wandb.mode=maybe", "wandb.mode"),
         ("training.batch_tokens=1.5", "training.batch_tokens"),
     ],
 )
 def test_a_wrong_override_is_refused_by_its_key(override, key):
     assert key in refusal("train", override)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("classifier.layers=2", r"classifier\.layers: there is no such option\. There are: name, max_tokens"),
+        ("classifier.memory=lost", r"classifier\.memory: .*lost.*trained"),
+        ("backbone.lr=fast", r"backbone\.lr: .*fast"),
+        ("backbone.pooling=last", r"backbone\.pooling: .*last.*first"),
+        ("loss.gamma=2", r"loss\.gamma: there is no such option\. There are: name, label_smoothing"),
+        ("loss.label_smoothing=0.1,much", r"loss\.label_smoothing: .*much"),
+    ],
+)
+def test_a_wrong_option_of_a_part_is_refused_before_hydra_starts(override, told):
+    with pytest.raises(UserError, match=told):
+        registry.check_overrides([override], "train")
+
+
+def test_right_options_of_a_part_are_not_refused():
+    registry.check_overrides(["classifier=compm,emoone", "classifier.max_tokens=64,128", "backbone.lr=1e-4"], "train")
+    with pytest.raises(UserError, match=r"classifier\.memory: there is no such option"):
+        registry.check_overrides(["classifier=compm,emoone", "classifier.memory=frozen"], "train")
 
 
 def write_option(folder: Path, name: str, text: str) -> str:
@@ -149,21 +186,20 @@ def write_option(folder: Path, name: str, text: str) -> str:
     ("text", "key"),
     [
         ("name: own\nlr: 1e-3\nlayerz: 3\n", "backbone.layerz"),
-        ("name: own\nlr: fast\n", "backbone.lr"),
-        ("name: own\nsize: {hidden: 8, depth: 2}\n", "backbone.size.depth"),
+        ("name: own\nlr: 1e-3\npooling: last\n", "backbone.pooling"),
+        ("name: own\nlr: 1e-3\nsize: {hidden: 8, depth: 2}\n", "backbone.size.depth"),
     ],
 )
 def test_a_yaml_with_a_wrong_key_is_refused_by_file_and_key(tmp_path, text, key):
-    message = refusal("train", "backbone=own", write_option(tmp_path, "backbone/own", text))
-    assert "'backbone/own'" in message
-    assert key in message
+    with pytest.raises(UserError, match=rf"^{key}: .*"):
+        OmegaConf.to_object(compose("train", ["backbone=own", write_option(tmp_path, "backbone/own", text)]))
 
 
-def test_a_classifier_with_a_wrong_key_is_refused_by_file_and_key(tmp_path):
-    text = "defaults:\n  - compm_schema\n  - _self_\nname: compm\nmemory_size: 3\n"
-    message = refusal("train", "classifier=own", write_option(tmp_path, "classifier/own", text))
-    assert "'classifier/own'" in message
-    assert "memory_size" in message
+def test_a_classifier_with_a_wrong_key_is_refused_with_the_list_of_right_ones(tmp_path):
+    text = "_target_: ercsatz.classifiers.compm.config.CoMPMConfig\nname: compm\nmemory_size: 3\n"
+    told = r"classifier\.memory_size: there is no such option\. There are: name, max_tokens, .*memory_layers"
+    with pytest.raises(UserError, match=told):
+        OmegaConf.to_object(compose("train", ["classifier=own", write_option(tmp_path, "classifier/own", text)]))
 
 
 def own_benchmark(**changes: Any) -> str:
@@ -190,8 +226,9 @@ def test_a_benchmark_with_an_unknown_key_is_refused_by_file_and_key(tmp_path):
 def test_a_label_gets_its_sentiment_on_the_command_line():
     override = "+benchmark.sentiments.glad=positive"
 
-    assert cli._undeclared([override], [CONF]) is None
-    assert cli._undeclared(["+benchmark.sentiment.glad=positive"], [CONF]) is not None
+    cli._refuse_undeclared([override])
+    with pytest.raises(UserError, match=r"adds a key that does not exist"):
+        cli._refuse_undeclared(["+benchmark.sentiment.glad=positive"])
     assert compose("train", ["data=mini_org", override]).benchmark.sentiments.glad == "positive"
 
 

@@ -15,8 +15,7 @@ import torch
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.classifiers.prerequisites import TOPIC
-from ercsatz.config import Backbone, KnowledgeSources, Pooling, TinySize
+from ercsatz.config import BackboneConfig, Pooling, TinySize
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.prediction.read import read_dialogues
@@ -51,13 +50,13 @@ def saved(tmp_path_factory):
     made = {}
 
     def tiny(hidden):
-        return open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(hidden, 1, 2, 400)), WORDS)
+        return open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(hidden, 1, 2, 400)), WORDS)
 
     def save(kind, config=None):
         if kind not in made:
             torch.manual_seed(3)
-            memory = tiny(24) if kind == "compm-other-memory" else None
-            classifier = checkpoint.build(config or VARIANTS[kind].config, tiny(16), LABELS, memory)
+            encoders = {"memory": tiny(24)} if kind == "compm-other-memory" else {}
+            classifier = checkpoint.build(config or VARIANTS[kind].config, tiny(16), LABELS, encoders)
             for parameter in classifier.module.parameters():
                 parameter.data.mul_(3.0)  # so that predictions differ clearly
             made[kind] = tmp_path_factory.mktemp("saved") / kind
@@ -304,7 +303,7 @@ def test_weights_of_another_classifier_are_refused(saved, tmp_path):
 
 
 def test_a_topic_layer_is_no_classifier(saved):
-    config = replace(VARIANTS["todkat"].config, name=TOPIC, knowledge=KnowledgeSources.none)
+    config = VARIANTS["todkat"].config.prerequisite().config
     with pytest.raises(UserError, match="holds a topic layer, which predicts no emotions"):
         load_classifier(saved("topic", config))
 

@@ -202,7 +202,7 @@ def test_earlier_ranking_does_not_stay_where_ranking_breaks(tmp_path, monkeypatc
         (tmp_path / name).write_text("earlier")
         os.utime(tmp_path / name, (1000, 1000))
     settings = ranking(*MODEL, metric="nope")
-    monkeypatch.setattr(callback.Status, "unranked", callback.Sweep("s", tmp_path, settings, Wandb()))
+    monkeypatch.setattr(callback._Current, "sweep", callback.Sweep("s", tmp_path, settings, Wandb()))
     os.utime(tmp_path / "multirun.yaml", (2000, 2000))
     callback.finish()
     assert "no column 'nope'" in capsys.readouterr().err

@@ -121,7 +121,7 @@ def finished(tmp_path, monkeypatch) -> None:
     ranking = Ranking(["classifier"], ["benchmark"], ["finetune"], "w_f1", "org")
     monkeypatch.setattr(callback.Status, "code", 0)
     monkeypatch.setattr(
-        callback.Status, "unranked", callback.Sweep("s", tmp_path, ranking, Wandb(WandbMode.online, "p"))
+        callback._Current, "sweep", callback.Sweep("s", tmp_path, ranking, Wandb(WandbMode.online, "p"))
     )
     monkeypatch.setattr("ercsatz.sweeps.rank.rank_sweeps", lambda *_: True)
 

@@ -13,23 +13,13 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
+from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.classifiers.prerequisites import TOPIC
 from ercsatz.classifiers.todkat import topic
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig, TopicConfig
 from ercsatz.classifiers.todkat.topic import TopicModel
-from ercsatz.config import (
-    TODKAT,
-    Backbone,
-    CoMPM,
-    EmoOne,
-    Gray,
-    KnowledgeSources,
-    Memory,
-    Pooling,
-    Schedule,
-    TinySize,
-    Trainer,
-)
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.training.data_module import Size, Split
 from ercsatz.training.lightning_module import Optimisation
@@ -43,12 +33,12 @@ ONE_STEP = Optimisation(
     epochs=2, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=AMPLE
 )
 CONFIGS = {
-    "compm": CoMPM("compm", 64, memory_layers=2, memory_dropout=0.0),
-    "compm-frozen": CoMPM("compm", 64, memory=Memory.frozen, memory_layers=2, memory_dropout=0.0),
-    "emoone": EmoOne("emoone", 64, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
-    "emoone-gray": EmoOne("emoone", 64, gray=Gray.category, w1=1.0, w2=0.5, future_turns=2),
-    "todkat": TODKAT("todkat", 64, False, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.0, True),
-    "topic": TODKAT(TOPIC, 64, True, 8, 0.7, KnowledgeSources.none, None, 1, 2, 16, 0.0, True),
+    "compm": CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.0),
+    "compm-frozen": CoMPMConfig("compm", 64, memory=Memory.frozen, memory_layers=2, memory_dropout=0.0),
+    "emoone": EmoOneConfig("emoone", 64, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
+    "emoone-gray": EmoOneConfig("emoone", 64, gray=Gray.category, w1=1.0, w2=0.5, future_turns=2),
+    "todkat": TODKATConfig("todkat", 64, False, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.0, True),
+    "topic": TopicConfig("todkat", 64, True, 8, 0.7, KnowledgeSources.none, None, 1, 2, 16, 0.0, True),
 }
 
 
@@ -59,7 +49,7 @@ def built(make_dialogues) -> Callable[..., ErcClassifier]:
     def build(name: str, double: bool = True) -> ErcClassifier:
         pl.seed_everything(0, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
+        pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
         pretrained.config.hidden_dropout_prob = 0.0
         classifier = checkpoint.build(CONFIGS[name], pretrained, LABELS)
         if double:

@@ -8,8 +8,11 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.compm.config import CoMPMConfig
+from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import TODKAT, Backbone, CoMPM, EmoOne, Gray, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
 from ercsatz.training.lightning_module import LightningClassifier, Optimisation
 from ercsatz.training.trainer import Run, fit, predict
 
@@ -18,9 +21,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 LABELS = ("neutral", "joy", "anger")
 SETTINGS = Optimisation(2, 5e-3, 0.2, Schedule.steps, 0.01, 1.0, 200)
 CONFIGS = {
-    "compm": CoMPM("compm", 64, memory_layers=2, memory_dropout=0.3),
-    "emoone": EmoOne("emoone", 64, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
-    "todkat": TODKAT("todkat", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True),
+    "compm": CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.3),
+    "emoone": EmoOneConfig("emoone", 64, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
+    "todkat": TODKATConfig("todkat", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True),
 }
 every_classifier = pytest.mark.parametrize("name", CONFIGS)
 
@@ -30,7 +33,7 @@ def built(make_dialogues):
     def build(name: str) -> ErcClassifier:
         pl.seed_everything(0, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        backbone = Backbone("tiny", None, Pooling.first, 1e-3, TinySize(64, 2, 2, 300))
+        backbone = BackboneConfig("tiny", None, Pooling.first, 1e-3, TinySize(64, 2, 2, 300))
         return checkpoint.build(CONFIGS[name], open_backbone(backbone, texts), LABELS)
 
     return build

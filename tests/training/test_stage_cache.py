@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,9 +5,11 @@ import pytest
 
 from ercsatz.artifacts.cache import State
 from ercsatz.artifacts.inventory import items
+from ercsatz.artifacts.keys import checkpoint_identity
+from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
-from ercsatz.training import stage_cache as stage_module
-from ercsatz.training.stage_cache import Stage, StageCache, code_version
+from ercsatz.training.graph import Stage
+from ercsatz.training.stage_cache import StageCache
 
 TRAIN = (
     Dialogue("1", (Utterance("Ann", "Hi.", "joy"), Utterance("Bo", "Oh.", "neutral")), {"prompt": 1}),
@@ -19,9 +20,13 @@ LABELS = ("neutral", "joy")
 SETTINGS = {"optimisation": {"lr": 1e-3, "epochs": 2}, "seed": 0, "classifier": {"name": "compm"}}
 
 
-def stage(train=TRAIN, validation=VALIDATION, labels=LABELS, start=None, name="original", **settings) -> Stage:
+CLASSIFIER = CoMPMConfig("compm", 48, memory_layers=2, memory_dropout=0.0)
+
+
+def stage(train=TRAIN, validation=VALIDATION, labels=LABELS, name="original", **settings) -> Stage:
     corpus = Corpus("mini_org", labels, {"train": train, "validation": validation})
-    return Stage(name, "org", corpus, {**SETTINGS, **settings}, start)
+    hung = {key: settings.pop(key) for key in ("start", "before") if key in settings}
+    return Stage(name, "org", corpus, CLASSIFIER, {**SETTINGS, **settings}, **hung)
 
 
 # The key
@@ -38,8 +43,8 @@ RELABELLED = replace(TRAIN[1], utterances=(Utterance("Ann", "Hm.", "joy"),))
         stage(validation=TRAIN),
         stage(labels=LABELS[::-1]),
         stage(labels=(*LABELS, "fear")),
-        stage(start="0123456789abcdef"),
-        stage(prior="0123456789abcdef"),
+        stage(start=stage(seed=1)),
+        stage(before=stage(seed=1)),
         stage(seed=1),
         stage(optimisation={"lr": 2e-3, "epochs": 2}),
         stage(classifier={"name": "compm", "max_tokens": 64}),
@@ -57,54 +62,23 @@ def test_the_key_does_not_change_with_provenance_or_the_names_of_things():
     assert stage(name="teacher").key == stage().key  # so a teacher is the original stage of the plain classifier
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch) -> Path:
-    """A copy of the package's code that ``code_version`` reads."""
-    copied = tmp_path / "ercsatz"
-    shutil.copytree(Path(stage_module.__file__).parents[1], copied, ignore=shutil.ignore_patterns("*.jsonl", "*.pyc"))
-    monkeypatch.setattr(stage_module, "__file__", str(copied / "training" / "stage_cache.py"))
-    return copied
+def test_a_checkpoint_folder_is_told_by_its_content(tmp_path):
+    def folder(name: str, weights: bytes = b"w", **more: str) -> str:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        for file, text in more.items():
+            (tmp_path / name / f"{file}.json").write_text(text)
+        return str(tmp_path / name)
+
+    one = checkpoint_identity(folder("one", config="{}"))
+    assert one == checkpoint_identity(folder("same", config="{}", stage='{"seconds": 3}'))
+    assert one != checkpoint_identity(folder("other", weights=b"v", config="{}"))
+    assert one != checkpoint_identity(folder("another", config='{"a": 1}'))
 
 
-def version() -> str:
-    code_version.cache_clear()
-    try:
-        return code_version()
-    finally:
-        code_version.cache_clear()
-
-
-def test_comments_and_layout_do_not_change_the_code_version(package):
-    before = version()
-    for name in ("classifiers/compm/classifier.py", "training/trainer.py"):
-        code = (package / name).read_text()
-        code = code.replace("import torch", "import  torch  # needed", 1)
-        (package / name).write_text(f"# A remark.\n\n{code}\n\n")
-    assert version() == before
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "classifiers/compm/classifier.py",
-        "classifiers/encoder/pretrained.py",
-        "training/trainer.py",
-        "training/run_stage.py",
-    ],
-)
-def test_code_that_decides_the_weights_changes_the_code_version(package, name):
-    before = version()
-    with (package / name).open("a") as file:
-        file.write("\nX = 1\n")
-    assert version() != before
-
-
-@pytest.mark.parametrize("name", ["training/job.py", "training/tracking.py", "cli.py"])
-def test_other_code_does_not_change_the_code_version(package, name):
-    before = version()
-    with (package / name).open("a") as file:
-        file.write("\nX = 1\n")
-    assert version() == before
+def test_a_hub_name_is_its_own_identity():
+    assert checkpoint_identity("FacebookAI/roberta-base") == "FacebookAI/roberta-base"
+    assert checkpoint_identity(None) is None
 
 
 # The cache
@@ -151,9 +125,9 @@ def test_an_interrupted_stage_is_not_done_and_its_folder_is_handed_back(tmp_path
 
 def test_the_state_is_told_and_who_it_belongs_to(tmp_path):
     cache = StageCache(tmp_path)
-    assert (cache.state(stage()), cache.has(stage())) == (State.missing, False)
-    cache.resolve(stage(), lambda partial: {"half_done": cache.state(stage()), "there": cache.has(stage())})
-    assert (cache.state(stage()), cache.has(stage())) == (State.cached, True)
+    assert cache.state(stage()) == State.missing
+    cache.resolve(stage(), lambda partial: {"half_done": cache.state(stage())})
+    assert cache.state(stage()) == State.cached
     assert cache.resolve(stage(), lambda _: pytest.fail("trained again"))[1]["half_done"] == "running elsewhere"
     assert [item.owner for item in items(tmp_path)] == ["mini_org compm original seed 0"]
 

@@ -13,8 +13,10 @@ from transformers import BertConfig, BertModel
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.compm.classifier import CoMPM as CoMPMModule
+from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone, train_tokenizer
-from ercsatz.config import TODKAT, Backbone, CoMPM, KnowledgeSources, Pooling, Schedule, TinySize, Trainer
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TopicConfig
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
 from ercsatz.data.dialogue import Utterance
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
@@ -38,8 +40,8 @@ def built(make_dialogues) -> Callable[..., ErcClassifier]:
     def build(seed: int = 0) -> ErcClassifier:
         pl.seed_everything(seed, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 300)), texts)
-        return checkpoint.build(CoMPM("compm", 64, memory_layers=2, memory_dropout=0.3), pretrained, LABELS)
+        pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 300)), texts)
+        return checkpoint.build(CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.3), pretrained, LABELS)
 
     return build
 
@@ -304,8 +306,8 @@ def test_dropout_is_on_in_training_also_from_a_checkpoint(run, tmp_path, monkeyp
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     tokenizer.save_pretrained(tmp_path / "bert")
     BertModel(BertConfig(vocab_size=len(tokenizer), pad_token_id=1, **sizes)).save_pretrained(tmp_path / "bert")
-    pretrained = open_backbone(Backbone("local", str(tmp_path / "bert"), Pooling.first, 1e-3), [])
-    classifier = checkpoint.build(CoMPM("compm", 64, memory_layers=1, memory_dropout=0.0), pretrained, LABELS)
+    pretrained = open_backbone(BackboneConfig("local", str(tmp_path / "bert"), Pooling.first, 1e-3), [])
+    classifier = checkpoint.build(CoMPMConfig("compm", 64, memory_layers=1, memory_dropout=0.0), pretrained, LABELS)
     modes = []
     original = LightningClassifier.training_step
 
@@ -415,8 +417,8 @@ def test_counting_examples_never_leaves_the_warm_up_with_a_larger_batch(built, r
 def test_what_is_not_scored_is_kept_by_its_validation_loss(make_dialogues, tmp_path, capsys):
     pl.seed_everything(0, verbose=False)
     texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-    pretrained = open_backbone(Backbone("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
-    topic = TODKAT("todkat_topic", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True)
+    pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
+    topic = TopicConfig("todkat", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True)
     classifier = checkpoint.build(topic, pretrained, LABELS)
     settings = replace(FOUR, epochs=3, lr=1e-2)
     run = Run(settings, TRAINER, 0, tmp_path, [], "topic")

@@ -7,7 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ercsatz.config import Wandb
-from ercsatz.sweeps import callback
+from ercsatz.reporting.status import Status, report
 
 
 class AssessmentCallback(Callback):
@@ -21,6 +21,6 @@ class AssessmentCallback(Callback):
 
             since = (folder / "multirun.yaml").stat().st_mtime  # Hydra writes it before the first job
             if not merge(folder, since, cast(Wandb, OmegaConf.to_object(config.wandb))):
-                callback.Status.code = 1
+                Status.code = 1
         except Exception as error:
-            callback.report(error, "report")
+            report(error, "report")

@@ -33,7 +33,7 @@ from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement
 from ercsatz.quality.agreement import PREFERENCE
 from ercsatz.quality.leakage import COLUMNS
-from ercsatz.sweeps import callback
+from ercsatz.reporting.status import message, report
 
 FEWEST_HALVES = 3
 OFFENDERS, JUDGEMENTS, TURNS = "offenders.csv", "judgements.csv", "judged_turns.csv"
@@ -64,8 +64,8 @@ def run(config: AssessConfig) -> None:
     except Exception as error:
         if group is None:
             raise
-        Failure(config.data.name, callback.message(error), undone).write(folder)
-        callback.report(error, config.data.name)
+        Failure(config.data.name, message(error), undone).write(folder)
+        report(error, config.data.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Ex
     try:
         return ask(), None
     except Exception as error:
-        return judging.unjudged(callback.message(error).rstrip("."), Funnel(dialogues)), error
+        return judging.unjudged(message(error).rstrip("."), Funnel(dialogues)), error
 
 
 def _rules(config: AssessConfig) -> Iterator[Rule]:

@@ -1,18 +1,22 @@
 """What training, saving and predicting need of a classifier."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ercsatz.classifiers.encoder.packing import Tensors
 from ercsatz.classifiers.encoder.pretrained import Encoder
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment
+from ercsatz.config import Benchmark
+from ercsatz.data.dialogue import Dialogue
 
 NO_LABEL = -100  # what cross-entropy leaves out
 
@@ -24,13 +28,13 @@ class Batch(Tensors):
     Attributes:
         labels: (N,) class indices; -100 where there is none.
         places: N pairs of dialogue and turn.
-        gray: (N, labels) gray labels, or None.
+        soft: (N, labels) soft labels, or None.
         counts: (terms,) of how many each term of the loss is the mean; of one term: how many targets have a label.
     """
 
     labels: Tensor
     places: tuple[tuple[int, int], ...]
-    gray: Tensor | None
+    soft: Tensor | None
     counts: Tensor
 
 
@@ -39,10 +43,14 @@ class Classifier(ABC, nn.Module):
 
     Attributes:
         tokeniser: how it reads dialogues.
+        target_loss: what it minimises over its targets, summed: ``LossConfig.total``; by default the cross-entropy.
         scored: whether its best epoch is that of the best validation W-F1; else it is that of the lowest loss.
     """
 
     tokeniser: Tokeniser
+    target_loss: Callable[[Tensor, Tensor], Tensor] = staticmethod(
+        partial(nn.functional.cross_entropy, reduction="sum")
+    )
     scored = True
 
     @abstractmethod
@@ -58,8 +66,8 @@ class Classifier(ABC, nn.Module):
         """(N, labels) logits."""
 
     def sums(self, output: Any, batch: Any) -> Tensor:
-        """(terms,) what is minimised: each term of the loss summed over a batch, here the targets' cross-entropy."""
-        return nn.functional.cross_entropy(output.float(), batch.labels, reduction="sum").unsqueeze(0)
+        """(terms,) what is minimised: each term of the loss summed over a batch, here the targets' loss."""
+        return self.target_loss(output.float(), batch.labels).unsqueeze(0)
 
     def loss(self, output: Any, batch: Any) -> Tensor:
         """The loss of a batch that is a step of its own."""
@@ -72,6 +80,22 @@ class Classifier(ABC, nn.Module):
     def frozen_sequences(self, dialogue: TokenisedDialogue) -> list[Ids]:
         """What the frozen encoder reads of a dialogue; the vectors come back as ``dialogue.vectors``, row by row."""
         return []
+
+    def soft_labels(
+        self, benchmark: Benchmark, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
+    ) -> list[NDArray[np.float32]] | None:
+        """Soft labels of training dialogues, a (turns, labels) array a dialogue; None: hard labels only.
+
+        Args:
+            benchmark: with the order of the labels.
+            dialogues: to train on.
+            taught: a teacher's predictions on them, in their order (``dialogue``, ``turn``, ``probabilities``).
+        """
+        return None
+
+    def adopt(self, model: "Classifier") -> None:
+        """Take over weights of the prerequisite that was trained for it."""
+        raise NotImplementedError(f"{type(self).__name__} takes no weights of a prerequisite")
 
 
 def mean_loss(sums: Tensor, counts: Tensor) -> Tensor:
@@ -88,10 +112,10 @@ def targets(segments: Sequence[Segment]) -> dict[str, Any]:
     """The fields of ``Batch`` for segments."""
     pairs = [(segment, turn) for segment in segments for turn in segment.targets]
     known = [segment.tokens.labels[turn] for segment, turn in pairs]
-    gray = [segment.tokens.gray[turn] for segment, turn in pairs if segment.tokens.gray is not None]
+    soft = [segment.tokens.soft[turn] for segment, turn in pairs if segment.tokens.soft is not None]
     return {
         "labels": torch.tensor([NO_LABEL if label is None else label for label in known]),
         "places": tuple((segment.dialogue, turn) for segment, turn in pairs),
-        "gray": torch.tensor(np.stack(gray)) if gray else None,
+        "soft": torch.tensor(np.stack(soft)) if soft else None,
         "counts": torch.tensor([sum(label is not None for label in known)]),
     }

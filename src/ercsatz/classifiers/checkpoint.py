@@ -1,54 +1,30 @@
 """Building, saving and loading classifiers.
 
-A saved classifier is a folder: ``classifier.json`` (configuration and label order), ``model.safetensors``, and the
-encoder's own ``config.json`` and tokenizer files; those of another encoder for CoMPM's memory are in ``memory/``.
-Nothing in it is pickled.
+A saved classifier is a folder: ``classifier.json`` (options and label order), ``model.safetensors``, and the encoder's
+own ``config.json`` and tokenizer files; those of an encoder beside it are in a folder of its name. Nothing in it is
+pickled, and nothing in it names code: its options' class is the one that a YAML of its name has as ``_target_``.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ercsatz.classifiers.base import Classifier
-from ercsatz.classifiers.compm.classifier import CoMPM
-from ercsatz.classifiers.emoone.classifier import EmoOne
 from ercsatz.classifiers.encoder.pretrained import Pretrained, reopen
-from ercsatz.classifiers.encoder.tokenization import REGISTERED
-from ercsatz.classifiers.prerequisites import FUTURE_TEACHER, TOPIC
-from ercsatz.classifiers.todkat.classifier import TODKAT
-from ercsatz.classifiers.todkat.topic import TopicModel
-from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811
-from ercsatz.config import Classifier as ClassifierConfig
-from ercsatz.config import CoMPM as CoMPMConfig
-from ercsatz.config import EmoOne as EmoOneConfig
-from ercsatz.config import Pooling, SpeakerTags
+from ercsatz.config.backbone import Pooling
+from ercsatz.config.classifier import ClassifierConfig
+from ercsatz.config.registry import options_class, typed
 from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.errors import UserError
 
-FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A classifier by name: the type of its options, and what builds it."""
-
-    config: type[ClassifierConfig]
-    module: Callable[..., Classifier]
-
-
-KINDS = {
-    "compm": Kind(CoMPMConfig, CoMPM),
-    "emoone": Kind(EmoOneConfig, EmoOne),
-    "todkat": Kind(TODKATConfig, TODKAT),
-    FUTURE_TEACHER: Kind(EmoOneConfig, EmoOne),
-    TOPIC: Kind(TODKATConfig, TopicModel),
-}
+FORMAT = 3
+_BEFORE_ROLES = 2
 
 
 @dataclass(frozen=True)
@@ -60,39 +36,42 @@ class ErcClassifier:
         pretrained: tokenizer and configuration of its encoder.
         labels: the class order.
         module: from batch to (N, labels) logits.
-        memory: tokenizer and configuration of CoMPM's other encoder, or None.
+        encoders: tokenizer and configuration of encoders beside it, by name.
     """
 
     config: ClassifierConfig
     pretrained: Pretrained
     labels: tuple[str, ...]
     module: Classifier
-    memory: Pretrained | None = None
+    encoders: Mapping[str, Pretrained] = field(default_factory=dict)
 
 
 def build(
-    config: ClassifierConfig, pretrained: Pretrained, labels: Sequence[str], memory: Pretrained | None = None
+    config: ClassifierConfig,
+    pretrained: Pretrained,
+    labels: Sequence[str],
+    encoders: Mapping[str, Pretrained] | None = None,
 ) -> ErcClassifier:
     """A new classifier on pretrained encoders; the random state decides its other weights."""
-    if getattr(config, "speaker_tags", None) == SpeakerTags.tokens:
-        pretrained = pretrained.registering(f"<s{number}>" for number in range(1, REGISTERED + 1))
-    others = {"memory": memory} if memory else {}
-    module = KINDS[config.name].module(config, pretrained, len(labels), **others)
-    return ErcClassifier(config, pretrained, tuple(labels), module, memory)
+    if tokens := config.extra_tokens():
+        pretrained = pretrained.registering(tokens)
+    module: Classifier = config.build(pretrained, len(labels), **(encoders or {}))
+    return ErcClassifier(config, pretrained, tuple(labels), module, encoders or {})
 
 
 def save(classifier: ErcClassifier, folder: Path) -> None:
     """Save into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     classifier.pretrained.save(folder)
-    if classifier.memory:
-        classifier.memory.save(folder / "memory")
+    for name, encoder in classifier.encoders.items():
+        encoder.save(folder / name)
     save_weights(classifier.module, folder / "model.safetensors")
     description = {
         "format": FORMAT,
+        "role": classifier.config.role,
         "classifier": asdict(classifier.config),
         "pooling": classifier.pretrained.pooling.value,
-        "memory_pooling": classifier.memory.pooling.value if classifier.memory else None,
+        "encoders": {name: encoder.pooling.value for name, encoder in classifier.encoders.items()},
         "labels": list(classifier.labels),
     }
     with atomic_write(folder / "classifier.json") as file:
@@ -114,32 +93,46 @@ def load(folder: Path, labels: Sequence[str] | None = None) -> ErcClassifier:
         labels: the label order it is wanted for; None takes any.
 
     Raises:
-        UserError: the folder is no saved classifier, was saved by another version, or was trained for other labels or
-            another order of them.
+        UserError: the folder is no saved classifier, was saved by another version, is of a classifier that is not
+            known here, or was trained for other labels or another order of them.
     """
-    if not (folder / "classifier.json").is_file():
-        raise UserError(f"{folder} is not a saved classifier: it has no classifier.json.")
-    description = json.loads(read_text(folder / "classifier.json"))
-    if description["format"] != FORMAT:
-        raise UserError(
-            f"{folder} was saved in format {description['format']}, this version reads {FORMAT}. Train it again."
-        )
+    description = _description(folder)
     if labels is not None and list(labels) != description["labels"]:
         raise UserError(
             f"The classifier in {folder} was trained for the labels {', '.join(description['labels'])}; "
             f"this benchmark has {', '.join(labels)}, in this order. Take a classifier trained on the same benchmark."
         )
-    config = _config(description["classifier"])
-    pooling = description["memory_pooling"]
-    memory = reopen(folder / "memory", Pooling(pooling)) if pooling else None
-    classifier = build(config, reopen(folder, Pooling(description["pooling"])), description["labels"], memory)
+    config = _config(description, folder)
+    encoders = {name: reopen(folder / name, Pooling(pooling)) for name, pooling in description["encoders"].items()}
+    classifier = build(config, reopen(folder, Pooling(description["pooling"])), description["labels"], encoders)
     classifier.module.load_state_dict(load_file(folder / "model.safetensors"))
     return classifier
 
 
-def _config(settings: dict[str, Any]) -> ClassifierConfig:
+def _description(folder: Path) -> dict[str, Any]:
+    if not (folder / "classifier.json").is_file():
+        raise UserError(f"{folder} is not a saved classifier: it has no classifier.json.")
+    found: dict[str, Any] = json.loads(read_text(folder / "classifier.json"))
+    if found["format"] == _BEFORE_ROLES:
+        memory = found["memory_pooling"]
+        return found | {"role": ClassifierConfig.role, "encoders": {"memory": memory} if memory else {}}
+    if found["format"] != FORMAT:
+        raise UserError(f"{folder} was saved in format {found['format']}, this version reads {FORMAT}. Train it again.")
+    return found
+
+
+def _config(description: Mapping[str, Any], folder: Path) -> ClassifierConfig:
     """Options as they were before JSON made strings of their enumerations."""
-    schema = OmegaConf.structured(KINDS[settings["name"]].config)
-    config: Any = OmegaConf.to_object(OmegaConf.merge(schema, settings))
-    assert isinstance(config, ClassifierConfig)
-    return config
+    options = description["classifier"]
+    name = str(options["name"])
+    found = options_class(name, "classifier")
+    if found is None:
+        raise UserError(
+            f"{folder} holds the classifier {name!r}, for which there is no classifier/{name}.yaml. Give the folder "
+            "that has it: --config-dir FOLDER, in Python ercsatz.config.registry.open_folders([FOLDER]). A teacher or "
+            "topic layer of an earlier version is trained again."
+        )
+    others = [each for each in vars(sys.modules[found.__module__]).values() if isinstance(each, type)]
+    roles = {each.role: each for each in others if issubclass(each, ClassifierConfig) and issubclass(each, found)}
+    schema = cast(type[ClassifierConfig], {**roles, found.role: found}[description["role"]])
+    return typed(options, schema, f"{folder}/classifier.json: classifier")

@@ -14,6 +14,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from ercsatz.config.assess import Assess, AssessConfig
+from ercsatz.config.backbone import BackboneConfig, Pooling, TinySize
+from ercsatz.config.classifier import ClassifierConfig, Gives, Prerequisite
 from ercsatz.config.corpus import Benchmark, Counts, Data, Download, Paths, PromptStyle
 from ercsatz.config.generation import (
     ChatTemplate,
@@ -37,29 +39,19 @@ from ercsatz.config.generation import (
 )
 from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
+from ercsatz.config.loss import LossConfig
 from ercsatz.config.mode import ORG, ModeConfig, modes, prompts_folder, synthetic_data, variant_order, variants
+from ercsatz.config.phase import PhaseConfig, StageConfig, TrainOn
 from ercsatz.config.predict import PredictConfig
 from ercsatz.config.registry import choices, installed_folders
 from ercsatz.config.training import (
-    TODKAT,
-    Backbone,
-    Classifier,
-    CoMPM,
-    EmoOne,
-    Gray,
     Hardware,
-    KnowledgeSources,
-    Memory,
     Missing,
-    Phase,
-    Pooling,
     RankConfig,
     Ranking,
     Repeats,
     Schedule,
-    SpeakerTags,
     StageOverrides,
-    TinySize,
     TrainConfig,
     Trainer,
     Training,
@@ -69,34 +61,30 @@ from ercsatz.config.training import (
 
 __all__ = [
     "ORG",
-    "TODKAT",
     "Assess",
     "AssessConfig",
-    "Backbone",
+    "BackboneConfig",
     "Benchmark",
     "ChatTemplate",
     "Checks",
-    "Classifier",
-    "CoMPM",
+    "ClassifierConfig",
     "Cosmic",
     "CosmicMatch",
     "Counts",
     "Data",
     "Download",
-    "EmoOne",
     "Flavour",
     "GenerateConfig",
     "Generator",
-    "Gray",
+    "Gives",
     "Hardware",
     "Infer",
     "Judge",
     "KnowledgeConfig",
     "KnowledgeOrigin",
-    "KnowledgeSources",
     "LanguageModel",
     "Leakage",
-    "Memory",
+    "LossConfig",
     "Missing",
     "ModeConfig",
     "OnUnsupported",
@@ -105,10 +93,11 @@ __all__ = [
     "Persona",
     "PersonaStep",
     "PersonaUnit",
-    "Phase",
+    "PhaseConfig",
     "Plan",
     "Pooling",
     "PredictConfig",
+    "Prerequisite",
     "PromptStyle",
     "RankConfig",
     "Ranking",
@@ -117,13 +106,14 @@ __all__ = [
     "Sampling",
     "Schedule",
     "Served",
-    "SpeakerTags",
     "Split",
+    "StageConfig",
     "StageOverrides",
     "TextFiles",
     "Tgi",
     "TinySize",
     "TrainConfig",
+    "TrainOn",
     "Trainer",
     "Training",
     "Transformers",
@@ -159,8 +149,6 @@ def register(config_folders: Iterable[Path]) -> None:
     commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig, "assess": AssessConfig}
     for name, node in commands.items():
         store.store(name=f"{name}_schema", node=node)
-    for classifier in (CoMPM, EmoOne, TODKAT):
-        store.store(group="classifier", name=f"{classifier.__name__.lower()}_schema", node=classifier)
     for generator in (Tgi, OpenAI, Transformers):
         store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
     Plugins.instance().register(InstalledParts)

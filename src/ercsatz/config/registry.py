@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from inspect import Parameter, signature
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -166,7 +166,7 @@ def load(path: str, where: str) -> Any:
         ) from None
 
 
-def part(node: Any, base: type[T], key: str, default: type[T] | None = None) -> T:
+def part(node: Any, base: Any, key: str, default: Any = None) -> Any:
     """The typed options of a part, made from what Hydra composed.
 
     Args:
@@ -179,7 +179,7 @@ def part(node: Any, base: type[T], key: str, default: type[T] | None = None) -> 
         UserError: the class is not of this kind, or an option is unknown or has the wrong type.
     """
     if not isinstance(node, Mapping):
-        return node  # type: ignore[no-any-return]
+        return node
     target = node.get("_target_")
     if target is None and default is not None:
         return typed(node, default, key)
@@ -188,8 +188,7 @@ def part(node: Any, base: type[T], key: str, default: type[T] | None = None) -> 
     found = load(str(target), f"{key}._target_")
     if not (isinstance(found, type) and issubclass(found, base) and is_dataclass(found)):
         raise UserError(f"{key}._target_={target}: must be a dataclass that derives from {base.__name__}.")
-    schema = cast("type[T]", found)
-    return typed({name: value for name, value in node.items() if name != "_target_"}, schema, key)
+    return typed({name: value for name, value in node.items() if name != "_target_"}, found, key)
 
 
 def instantiate(node: Mapping[str, Any], key: str) -> Any:

@@ -6,17 +6,13 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from ercsatz.config.backbone import BackboneConfig
+from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.loss import LossConfig
 from ercsatz.config.mode import ModeConfig
-
-
-class Phase(StrEnum):
-    """Which stages a job runs."""
-
-    tstr = "tstr"
-    original = "original"
-    pretrain = "pretrain"
-    finetune = "finetune"
+from ercsatz.config.phase import PhaseConfig
+from ercsatz.config.registry import part
 
 
 class WandbMode(StrEnum):
@@ -26,119 +22,6 @@ class WandbMode(StrEnum):
     online = "online"
     offline = "offline"
     disabled = "disabled"
-
-
-class Pooling(StrEnum):
-    """How an encoder's token states become one vector."""
-
-    first = "first"
-    mean = "mean"
-
-
-@dataclass
-class TinySize:
-    """Shape of an encoder that is built on the spot, with random weights and its own tokenizer."""
-
-    hidden: int = MISSING
-    layers: int = MISSING
-    heads: int = MISSING
-    vocabulary: int = MISSING
-
-
-@dataclass
-class Backbone:
-    """The encoder under a classifier: a hub name or folder, or the size of one that is built on the spot."""
-
-    name: str = MISSING
-    checkpoint: str | None = None
-    pooling: Pooling = Pooling.first
-    lr: float = MISSING
-    size: TinySize | None = None
-
-
-class SpeakerTags(StrEnum):
-    """Whether a speaker's tag is ordinary text or one registered token."""
-
-    text = "text"
-    tokens = "tokens"
-
-
-class Memory(StrEnum):
-    """CoMPM's second encoder: trained, frozen as it was pretrained, or trained from random weights."""
-
-    trained = "trained"
-    frozen = "frozen"
-    scratch = "scratch"
-
-
-class Gray(StrEnum):
-    """EmoOne's gray labels; ``none`` trains on hard labels alone."""
-
-    none = "none"
-    category = "category"
-    word = "word"
-    word_softmax = "word_softmax"
-    self_teacher = "self_teacher"
-    self_adjust = "self_adjust"
-    future = "future"
-    future_adjust = "future_adjust"
-
-
-class KnowledgeSources(StrEnum):
-    """Which commonsense TODKAT reads of a sidecar."""
-
-    both = "both"
-    retrieved = "retrieved"
-    generated = "generated"
-    none = "none"
-
-
-@dataclass
-class Classifier:
-    """What every classifier has."""
-
-    name: str = MISSING
-    max_tokens: int = MISSING
-
-
-@dataclass
-class CoMPM(Classifier):
-    """CoMPM (Lee and Lee, NAACL 2022); ``padded_memory`` lets padding be attended to, as the released code does."""
-
-    speaker_tags: SpeakerTags = SpeakerTags.text
-    memory: Memory = Memory.trained
-    memory_backbone: Backbone | None = None
-    memory_layers: int = MISSING
-    memory_dropout: float = MISSING
-    padded_memory: bool = False
-
-
-@dataclass
-class EmoOne(Classifier):
-    """EmoOne-RoBERTa (Lee, Interspeech 2022); ``w1`` weighs the hard labels, ``w2`` the gray ones."""
-
-    speaker_tags: SpeakerTags = SpeakerTags.text
-    gray: Gray = MISSING
-    w1: float = MISSING
-    w2: float = MISSING
-    word_vectors: str | None = None
-    future_turns: int = MISSING
-
-
-@dataclass
-class TODKAT(Classifier):
-    """TODKAT (Zhu et al., ACL 2021); ``max_tokens`` is of one utterance or statement."""
-
-    topic: bool = MISSING
-    topic_width: int = MISSING
-    kl_weight: float = MISSING
-    knowledge: KnowledgeSources = MISSING
-    knowledge_width: int | None = None
-    layers: int = MISSING
-    heads: int = MISSING
-    feedforward: int = MISSING
-    dropout: float = MISSING
-    causal: bool = MISSING
 
 
 class Schedule(StrEnum):
@@ -161,7 +44,7 @@ class Training:
     """Optimisation.
 
     ``warmup`` is a share of all that the schedule counts, ``batch_tokens`` counts encoder tokens a step, and
-    ``batch_targets``, if it is not null, targets in their place. ``topic`` is the fitting of TODKAT's topic layer.
+    ``batch_targets``, if it is not null, targets in their place. ``topic`` is the fitting of a topic layer.
     """
 
     epochs: int = MISSING
@@ -229,6 +112,8 @@ class Repeats(StrEnum):
 class Ranking:
     """What is ranked (``treatment``) over what (``block``), and what each treatment is compared with.
 
+    ``stages`` are those of a sweep whose scores count; null: what each job's phase says.
+
     ``comparisons`` is ``baseline``, ``all`` or a list of [treatment, baseline]. What is null follows from the metric:
     whether a higher score is better, and ``rope``, the difference up to which two scores are practically equal, in the
     scores' own unit.
@@ -236,7 +121,7 @@ class Ranking:
 
     treatment: list[str] = MISSING
     block: list[str] = MISSING
-    stages: list[str] = MISSING
+    stages: list[str] | None = None
     metric: str | None = None
     baseline: str = MISSING
     comparisons: Any = "baseline"
@@ -249,22 +134,35 @@ class Ranking:
 
 @dataclass
 class TrainConfig:
-    """What ``train.py`` reads."""
+    """What ``train.py`` reads.
+
+    ``classifier``, ``backbone`` and ``loss`` are parts: their YAML names the class of their options. ``callbacks`` and
+    ``logger`` are Lightning's, by any name, each with a ``_target_`` and its arguments.
+    """
 
     sweep: str = MISSING
     seed: int = MISSING
-    phase: Phase = Phase.tstr
+    phase: PhaseConfig = field(default_factory=PhaseConfig)
     test_sets: list[str] | None = None
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
     mode: ModeConfig | None = None
-    classifier: Classifier = field(default_factory=Classifier)
-    backbone: Backbone = field(default_factory=Backbone)
+    classifier: Any = MISSING
+    backbone: Any = MISSING
+    loss: Any = MISSING
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     trainer: Trainer = field(default_factory=Trainer)
     wandb: Wandb = field(default_factory=Wandb)
     ranking: Ranking = field(default_factory=Ranking)
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        self.classifier = part(self.classifier, ClassifierConfig, "classifier")
+        self.backbone = part(self.backbone, BackboneConfig, "backbone", BackboneConfig)
+        self.loss = part(self.loss, LossConfig, "loss")
 
 
 @dataclass

@@ -61,7 +61,7 @@ class SavedClassifier:
 
     @property
     def name(self) -> str:
-        """Which classifier it is: ``compm``, ``emoone`` or ``todkat``."""
+        """Which classifier it is."""
         return self.classifier.config.name
 
     @property
@@ -72,20 +72,12 @@ class SavedClassifier:
     @property
     def reads_later_turns(self) -> bool:
         """Whether a prediction depends on turns after it, so that it changes when a dialogue goes on."""
-        from ercsatz.classifiers.prerequisites import FUTURE_TEACHER
-        from ercsatz.config import TODKAT, EmoOne
-
-        config = self.classifier.config
-        teacher = isinstance(config, EmoOne) and config.name == FUTURE_TEACHER and config.future_turns > 0
-        return teacher or (isinstance(config, TODKAT) and not config.causal)
+        return self.classifier.config.reads_later_turns
 
     @property
     def reads_knowledge(self) -> bool:
         """Whether commonsense about the turns (``Utterance.knowledge``) matters to it."""
-        from ercsatz.config import TODKAT, KnowledgeSources
-
-        config = self.classifier.config
-        return isinstance(config, TODKAT) and config.knowledge != KnowledgeSources.none
+        return bool(self.classifier.config.knowledge_sources)
 
     def predict(self, dialogues: Sequence[Turns]) -> list[list[Prediction]]:
         """Predict every turn of dialogues; labels that they have are not looked at.
@@ -131,7 +123,6 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
             "cache/stages. Pickled weights are never loaded."
         )
     from ercsatz.classifiers import checkpoint
-    from ercsatz.classifiers.prerequisites import TOPIC
     from ercsatz.config import Trainer
     from ercsatz.config.rules import enforce, one_of
     from ercsatz.training.check_config import ACCELERATORS, PRECISIONS
@@ -147,8 +138,9 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
     except Exception as error:  # json, omegaconf, safetensors and torch each have their own for a damaged file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{folder} cannot be loaded ({reason}). Copy or train it again.") from None
-    if classifier.config.name == TOPIC:
-        raise UserError(f"{folder} holds a topic layer, which predicts no emotions. Give the todkat made from it.")
+    if not classifier.config.predicts:
+        role, name = classifier.config.role, classifier.config.name
+        raise UserError(f"{folder} holds a {role} layer, which predicts no emotions. Give the {name} made from it.")
     return SavedClassifier(classifier, Trainer(accelerator, precision))
 
 

@@ -12,7 +12,7 @@ from ercsatz.config import Ranking, Repeats
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.scores import cell_names
 from ercsatz.sweeps.result_file import NOT_A_SETTING
-from ercsatz.sweeps.results import records, unique
+from ercsatz.sweeps.results import is_ranked, records, unique
 
 _CURVES = ["treatment", "benchmark", "stage", "seed", "epoch", "loss", "w_f1"]
 _PER_CLASS = ["treatment", "block", "seed", "label", "f1", "support"]
@@ -65,7 +65,7 @@ def _cells(results: Sequence[Mapping[str, Any]], settings: Ranking) -> tuple[lis
     # A column that is not there is the ranking's to refuse.
     long = long[long.test_set.notna()].reindex(columns=list(dict.fromkeys([*long, *treatment, *block, seed])))
     keep: Literal["first", "last"] = "last" if settings.repeats == Repeats.last else "first"
-    ranked = unique(long[long.stage.isin(list(settings.stages))], settings)
+    ranked = unique(long[is_ranked(long, settings)], settings)
     ranked = ranked.drop_duplicates([*treatment, *block, seed], keep=keep)
     runs = [column for column in block if column != "test_set"]
     trained = long.drop_duplicates([*treatment, *runs, "benchmark", "stage", seed], keep=keep)

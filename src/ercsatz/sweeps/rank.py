@@ -22,7 +22,7 @@ from ercsatz.ranking.report import Background
 from ercsatz.ranking.scores import METRIC
 from ercsatz.reporting.text import csv_text, plain
 from ercsatz.sweeps.provenance import background
-from ercsatz.sweeps.results import collect, records, unique
+from ercsatz.sweeps.results import collect, is_ranked, records, told_apart, unique
 from ercsatz.training.check_config import check_ranking
 
 _APART = "pretrain"
@@ -41,13 +41,14 @@ def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None, 
     """
     results = collect(sweeps, since)
     settings = replace(settings, metric=settings.metric or METRIC)
-    beside = background(results, settings)
     long = records(results)
+    settings = told_apart(long, settings)
+    beside = background(results, settings)
     if all(result["status"] != "completed" for result in results):
         reason = "No job of the sweep completed, so there is nothing to rank."
         _publish(reason, long, 100.0, output, _with_settings(beside, reason, settings))
         raise UserError(reason)
-    ranked = long.stage.isin(list(settings.stages))
+    ranked = is_ranked(long, settings)
     apart = unique(long[(long.stage == _APART) & ~ranked], settings)
     if len(apart):
         beside = replace(beside, apart=_pivot(apart, settings))
@@ -128,7 +129,7 @@ def _publish(ranked: _Ranked, long: pd.DataFrame, scale: float, output: Path | N
 def _with_settings(beside: Background, ranked: _Ranked, settings: Ranking) -> Background:
     """With what decides how scores are ranked in the provenance; the rope as it was used."""
     rope = ranked.rope if isinstance(ranked, ranking.RankResult) else settings.rope
-    stages = {} if "scores" in beside.provenance else {"stages": _typed(settings.stages)}
+    stages = {} if "scores" in beside.provenance else {"stages": _typed(settings.stages or "as each phase says")}
     used = {"comparisons": _typed(settings.comparisons), "baseline": settings.baseline}
     used |= {"rope": "null" if rope is None else f"{rope:g}"}
     used |= {"repeats": settings.repeats.value, "missing": settings.missing.value}
@@ -144,8 +145,8 @@ def _typed(value: Any) -> str:
 def _rank(long: pd.DataFrame, settings: Ranking) -> _Ranked:
     if settings.metric in long.columns and long[settings.metric].isna().all():
         return (
-            f"No completed job ran a stage of ranking.stages=[{', '.join(settings.stages)}], so there is nothing to "
-            "rank. ranking.stages can name the stages that ran."
+            "No completed job ran a stage that is ranked, so there is nothing to rank. ranking.stages can name the "
+            "stages that ran."
         )
     table = _pivot(long, settings)
     if settings.missing == Missing.refuse:
@@ -153,10 +154,30 @@ def _rank(long: pd.DataFrame, settings: Ranking) -> _Ranked:
     if len(table.cells.columns) == 1 or table.scores.empty:
         return table
     higher = metrics.direction(table.metric, settings.higher_is_better)
-    pairs = ranking.choose_comparisons(table, settings.comparisons, settings.baseline)
+    pairs = ranking.choose_comparisons(table, _comparisons(table, settings), settings.baseline)
     rope = metrics.one_point(table.metric, table.cells) if settings.rope is None else settings.rope
     noted = _noted(table, settings.block, higher, rope if pairs else None)
     return ranking.rank(noted, pairs, higher_is_better=higher, rope=rope)
+
+
+def _comparisons(table: ranking.ScoreTable, settings: Ranking) -> Any:
+    """What ``ranking.comparisons`` asks for; the baseline of a phase that shares it with another is that one's."""
+    if settings.comparisons != "baseline" or "phase" not in settings.treatment:
+        return settings.comparisons
+    pairs = ranking.choose_comparisons(table, "baseline", settings.baseline)
+    place, done = list(settings.treatment).index("phase"), {treatment for treatment, _ in pairs}
+    bases = {name: key for name, key in table.keys.items() if settings.baseline in key}
+    for name, key in table.keys.items():
+        if name in done or name in bases:
+            continue
+        wanted = {(*key[:i], settings.baseline, *key[i + 1 :]) for i in range(len(key)) if i != place}
+        shared = [base for base, its in bases.items() if any(_but(its, place) == _but(w, place) for w in wanted)]
+        pairs += [(name, shared[0])] if shared else []
+    return [list(pair) for pair in pairs] or "baseline"
+
+
+def _but(key: Sequence[str], place: int) -> tuple[str, ...]:
+    return (*key[:place], *key[place + 1 :])
 
 
 def _noted(table: ranking.ScoreTable, block: Sequence[str], higher: bool, rope: float | None) -> ranking.ScoreTable:

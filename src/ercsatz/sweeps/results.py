@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from ercsatz.sweeps.result_file import NOT_A_SETTING, SCHEMA
 
 # What a column of the records stands for already; other overrides become columns of their own.
 _KNOWN = {"classifier", "data", "seed", "phase", "backbone"}
+_RANKED_BEFORE = ("original", "finetune")  # stages, by results that do not say which are ranked
 _SCORES = ("w_f1", "macro_f1", "accuracy")
 _DIGITS = 9  # of a score; copies of one training may differ beyond
 _DEFAULT = "default"  # in the column of an override, where a job did not have it
@@ -58,6 +60,7 @@ def records(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     The index is the folder that a row is from, also in the column ``source``.
     """
     rows = [row for result in results for row in _rows(result)]
+    _share_phases(rows)
     rows.sort(key=lambda row: (row["classifier"] or "", variant_order(row["variant"]), variant_order(row["test_set"])))
     long = pd.DataFrame(rows).astype(dict.fromkeys(_SCORES, float))
     settings = list({key: None for result in results for key in _settings(result)})
@@ -73,6 +76,8 @@ def _settings(result: Mapping[str, Any]) -> dict[str, str]:
 
 def _planned(result: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """Stages and variants that a job would have been ranked by."""
+    if "planned" in result:
+        return [(stage["stage"], stage["variant"]) for stage in result["planned"]]
     variant = result.get("choices", {}).get("variant")
     phase = next((text[6:] for text in result.get("overrides", ()) if text.startswith("phase=")), "tstr")
     original, finetune = ("original", "org"), ("finetune", variant)
@@ -84,17 +89,49 @@ def _planned(result: Mapping[str, Any]) -> list[tuple[str, str | None]]:
 def _rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     choices = result.get("choices", {})
     base = {key: choices.get(key) for key in ("classifier", "backbone", "benchmark")} | _settings(result)
-    base |= {"seed": result.get("seed"), "source": result["source"]}
+    base |= {"phase": choices.get("phase", "tstr"), "seed": result.get("seed"), "source": result["source"]}
     empty = dict.fromkeys(_SCORES)
     if result["status"] != "completed":
         for stage, variant in _planned(result):
-            yield base | {"variant": variant, "stage": stage, "test_set": None} | empty
+            yield base | {"variant": variant, "stage": stage, "ranked": True, "test_set": None} | empty
         return
     for stage in result["stages"]:
         for test_set, scores in stage["test"].items():
-            row = base | {"variant": stage["variant"], "stage": stage["stage"], "key": stage["key"]}
+            ranked = stage.get("ranked", stage["stage"] in _RANKED_BEFORE)
+            row = base | {"variant": stage["variant"], "stage": stage["stage"], "ranked": ranked, "key": stage["key"]}
             row |= {"test_set": test_set, "content": result["hashes"][test_set]}
             yield row | {name: scores[name] for name in empty}
+
+
+def _share_phases(rows: Sequence[dict[str, Any]]) -> None:
+    """Give a stage that jobs of several phases share, as ``original`` of ``tstr`` and ``joint``, one phase."""
+    phases = list(dict.fromkeys(["tstr", *(row["phase"] for row in rows)]))
+    first: dict[str, str] = {}
+    for row in sorted((row for row in rows if "key" in row), key=lambda row: phases.index(row["phase"])):
+        row["phase"] = first.setdefault(row["key"], row["phase"])
+
+
+def is_ranked(long: pd.DataFrame, settings: Ranking) -> "pd.Series[bool]":
+    """Which records are ranked: those of ``ranking.stages``, or of the stages that their phase ranks.
+
+    Raises:
+        UserError: no job has a stage of that name.
+    """
+    if settings.stages is None:
+        return long.ranked.astype(bool)
+    there = ", ".join(dict.fromkeys(long.stage))
+    if there and (unknown := [stage for stage in settings.stages if stage not in set(long.stage)]):
+        raise UserError(f"ranking.stages: no job ran the stage {unknown[0]}. There are: {there}.")
+    return long.stage.isin(settings.stages)
+
+
+def told_apart(long: pd.DataFrame, settings: Ranking) -> Ranking:
+    """The settings with the phase as part of each treatment, where treatments would else be of several phases."""
+    treatment = list(settings.treatment)
+    if "phase" in treatment or not {*treatment} <= {*long.columns}:
+        return settings
+    several = long[is_ranked(long, settings)].groupby(treatment, dropna=False).phase.nunique()
+    return replace(settings, treatment=[*treatment, "phase"]) if (several > 1).any() else settings
 
 
 def unique(long: pd.DataFrame, settings: Ranking) -> pd.DataFrame:

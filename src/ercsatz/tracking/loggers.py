@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ercsatz.config import Wandb
+from ercsatz.config.registry import instantiate
 from ercsatz.tracking.wandb_run import RunName, open_run, uploaded_by
 
 
@@ -30,12 +31,19 @@ class _Tracked(WandbLogger):
 
 
 @contextmanager
-def stage_loggers(settings: Wandb, run: RunName, config: dict[str, Any], folder: Path) -> Iterator[Sequence[Logger]]:
-    """Open a stage's loggers, and close them when it ends; one run in Weights & Biases a stage (see ``open_run``)."""
+def stage_loggers(
+    settings: Wandb, own: Mapping[str, Any], run: RunName, config: dict[str, Any], folder: Path
+) -> Iterator[Sequence[Logger]]:
+    """Open a stage's loggers, and close them when it ends; one run in Weights & Biases a stage (see ``open_run``).
+
+    Raises:
+        UserError: a logger of ``own``, the config group ``logger``, cannot be made.
+    """
+    more: list[Logger] = [instantiate(node, f"logger.{name}") for name, node in own.items()]
     csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
     with open_run(settings, run, config, folder) as live:
         if live is None:
-            yield [csv]
+            yield [csv, *more]
             return
         live.define_metric("validation/w_f1", summary="max")
-        yield [csv, _Tracked(live, folder)]
+        yield [csv, _Tracked(live, folder), *more]

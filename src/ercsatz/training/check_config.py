@@ -1,28 +1,15 @@
 """Values that have the right type and still make no sense."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from ercsatz.config import (
-    TODKAT,
-    Backbone,
-    Classifier,
-    CoMPM,
-    EmoOne,
-    Gray,
-    Phase,
-    Ranking,
-    TrainConfig,
-    Training,
-    variants,
-)
+from ercsatz.config import PhaseConfig, Ranking, StageConfig, StageOverrides, TrainConfig, Training, variants
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-
-MEMORY_KEY = "classifier.memory_backbone"
 
 
 def check(cfg: TrainConfig) -> None:
@@ -32,7 +19,6 @@ def check(cfg: TrainConfig) -> None:
         UserError: names the key and what it must be.
     """
     check_ranking(cfg.ranking)
-    backbone = cfg.backbone
     if cfg.test_sets == []:
         raise UserError("test_sets=[]: a job needs one at least, or null for all that are there.")
     rules = [("seed", cfg.seed, 0 <= cfg.seed < 2**32, "from 0 to 4294967295"), *_training_rules(cfg.training)]
@@ -44,58 +30,37 @@ def check(cfg: TrainConfig) -> None:
     rules += [one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
     rules.append(at_least_1("trainer.memory_tokens", cfg.trainer.memory_tokens))
     rules.append(("trainer.workers", cfg.trainer.workers, cfg.trainer.workers >= 0, "0 or more"))
-    if cfg.training.checkpoint is not None and cfg.phase != Phase.finetune:
-        raise UserError(f"training.checkpoint is where phase=finetune starts from, but phase={cfg.phase.value}.")
-    rules += _classifier_rules(cfg.classifier)
-    if isinstance(cfg.classifier, EmoOne) and cfg.classifier.gray == Gray.category:
-        alike = dict(cfg.benchmark.sentiments)
-        rules.append(("benchmark.sentiments", alike, set(cfg.benchmark.labels) <= alike.keys(), "given of every label"))
-    if isinstance(cfg.classifier, TODKAT) and cfg.training.batch_targets is not None:
-        raise UserError("training.batch_targets: todkat reads whole dialogues. Leave it null; batch_tokens counts.")
-    for encoder, key in ((backbone, "backbone"), (getattr(cfg.classifier, "memory_backbone", None), MEMORY_KEY)):
-        rules += _encoder_rules(encoder, key) if encoder else []
-    enforce(rules)
+    stands_in = [stage for stage in cfg.phase.stages.values() if not stage.scored]
+    if cfg.training.checkpoint is not None and not stands_in:
+        raise UserError(
+            "training.checkpoint is where phase=finetune starts from, in the place of a stage that is not scored, but "
+            f"phase={cfg.phase.name} has none."
+        )
+    rules += [*_phase_rules(cfg.phase), *cfg.classifier.problems(cfg), *cfg.backbone.problems("backbone")]
+    enforce([*rules, *cfg.loss.problems()])
+    if unknown := [stage for stage in cfg.ranking.stages or () if stage not in cfg.phase.stages]:
+        raise UserError(
+            f"ranking.stages: phase={cfg.phase.name} has no stage {unknown[0]}. It has: {', '.join(cfg.phase.stages)}."
+        )
 
 
-def _classifier_rules(classifier: Classifier) -> list[Rule]:
-    if isinstance(classifier, CoMPM):
-        dropout = classifier.memory_dropout
-        return [
-            at_least_1("classifier.memory_layers", classifier.memory_layers),
-            ("classifier.memory_dropout", dropout, 0 <= dropout < 1, "from 0 to below 1"),
-        ]
-    if isinstance(classifier, EmoOne):
-        worded = classifier.gray in {Gray.word, Gray.word_softmax}
-        vectors = classifier.word_vectors
-        return [
-            ("classifier.w1", classifier.w1, classifier.w1 >= 0, "0 or more"),
-            ("classifier.w2", classifier.w2, classifier.w2 >= 0, "0 or more"),
-            ("classifier.w1 + w2", classifier.w1 + classifier.w2, classifier.w1 + classifier.w2 > 0, "above 0"),
-            ("classifier.future_turns", classifier.future_turns, classifier.future_turns >= 0, "0 or more"),
-            ("classifier.word_vectors", vectors, not worded or vectors is not None, "a file, for this classifier.gray"),
-        ]
-    return _todkat_rules(classifier) if isinstance(classifier, TODKAT) else []
-
-
-def _todkat_rules(classifier: TODKAT) -> list[Rule]:
-    counts = ("topic_width", "layers", "heads", "feedforward", "knowledge_width")
-    given = {name: value for name in counts if (value := getattr(classifier, name)) is not None}
-    return [
-        *(at_least_1(f"classifier.{name}", value) for name, value in given.items()),
-        ("classifier.kl_weight", classifier.kl_weight, classifier.kl_weight >= 0, "0 or more"),
-        ("classifier.dropout", classifier.dropout, 0 <= classifier.dropout < 1, "from 0 to below 1"),
-    ]
-
-
-def _encoder_rules(backbone: Backbone, key: str) -> list[Rule]:
-    if backbone.size is None:
-        value = backbone.checkpoint
-        return [(f"{key}.checkpoint", value, value is not None, f"a folder or a hub name: {key}.checkpoint=FOLDER")]
-    hidden, heads = backbone.size.hidden, backbone.size.heads
-    return [
-        *(at_least_1(f"{key}.size.{name}", value) for name, value in vars(backbone.size).items()),
-        (f"{key}.size.hidden", hidden, hidden % max(heads, 1) == 0, f"a multiple of the {heads} heads"),
-    ]
+def _phase_rules(phase: PhaseConfig) -> Iterator[Rule]:
+    """Stages that can be: each starts from an earlier one, shares are shares, what is ranked is scored."""
+    nodes = [("phase", phase), *((f"phase.stages.{name}", stage) for name, stage in phase.stages.items())]
+    for key, node in nodes:
+        for name in ("real_share", "synthetic_share"):
+            share = getattr(node, name)
+            yield f"{key}.{name}", share, share is None or 0 < share <= 1, "above 0, to 1"
+    earlier: list[str] = []
+    for name, stage in phase.stages.items():
+        there = stage.start is None or stage.start in earlier
+        yield f"phase.stages.{name}.start", stage.start, there, f"a stage before it: {', '.join(earlier) or 'none'}"
+        yield from _stage_rules(f"phase.stages.{name}", stage)
+        earlier.append(name)
+    scored = [name for name, stage in phase.stages.items() if stage.scored]
+    yield "phase.stages", list(phase.stages), bool(scored), "one that is scored at least"
+    ranked = bool(phase.ranked) and set(phase.ranked) <= set(scored)
+    yield "phase.ranked", list(phase.ranked), ranked, f"among the scored stages: {', '.join(scored)}"
 
 
 def check_ranking(ranking: Ranking) -> None:
@@ -104,13 +69,11 @@ def check_ranking(ranking: Ranking) -> None:
     Raises:
         UserError: names the key and what it must be.
     """
-    stages = ("original", "pretrain", "finetune")
     columns = [*ranking.treatment, *ranking.block]
     twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
-    given = [(f"ranking.{key}", getattr(ranking, key)) for key in ("treatment", "block", "stages")]
-    known = set(ranking.stages) <= set(stages)
+    given = [(f"ranking.{key}", getattr(ranking, key)) for key in ("treatment", "block")]
     enforce([(key, value, bool(value), "a list of one name at least") for key, value in given])
-    enforce([("ranking.stages", list(ranking.stages), known, f"among {', '.join(stages)}")])
+    enforce([("ranking.stages", ranking.stages, ranking.stages != [], "a list of one name at least, or null")])
     enforce([("ranking.treatment and ranking.block", columns, not twice, "columns named once")])
     pairs = ranking.comparisons in ("baseline", "all") or _is_pairs(ranking.comparisons)
     enforce([("ranking.comparisons", ranking.comparisons, pairs, "baseline, all or [[treatment, baseline], ...]")])
@@ -125,13 +88,18 @@ def _is_pairs(value: Any) -> bool:
 def _training_rules(training: Training) -> list[Rule]:
     stages = ("original", "pretrain", "finetune", "topic")
     nodes = {"training": training, **{f"training.{n}": getattr(training, n) for n in stages}}
-    rules = [at_least_1(f"{n}.epochs", node.epochs) for n, node in nodes.items() if node.epochs is not None]
-    rules += [(f"{n}.lr", node.lr, node.lr > 0, "above 0") for n, node in nodes.items() if node.lr is not None]
     return [
-        *rules,
+        *(rule for key, node in nodes.items() for rule in _stage_rules(key, node)),
         ("training.warmup", training.warmup, 0 <= training.warmup <= 1, "from 0 to 1"),
         ("training.weight_decay", training.weight_decay, training.weight_decay >= 0, "0 or more"),
         ("training.clip", training.clip, training.clip >= 0, "0 (off) or more"),
         at_least_1("training.batch_tokens", training.batch_tokens),
         at_least_1("training.batch_targets", 1 if training.batch_targets is None else training.batch_targets),
     ]
+
+
+def _stage_rules(key: str, node: Training | StageOverrides | StageConfig) -> Iterator[Rule]:
+    if node.epochs is not None:
+        yield at_least_1(f"{key}.epochs", node.epochs)
+    if node.lr is not None:
+        yield f"{key}.lr", node.lr, node.lr > 0, "above 0"

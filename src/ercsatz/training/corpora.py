@@ -1,21 +1,19 @@
-"""A job's dialogues, and what is known about them."""
+"""A job's dialogues: the benchmark's, the generated ones, shares of them, test sets, and what is known about them."""
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ercsatz import knowledge
-from ercsatz.config import TODKAT, KnowledgeSources, Phase, TrainConfig
-from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
+from ercsatz.config import ORG, StageConfig, TrainConfig, TrainOn, variants
+from ercsatz.data import benchmarks
+from ercsatz.data.dialogue import Corpus, Dialogue, Utterance, fingerprint
+from ercsatz.data.files import read_jsonl
+from ercsatz.errors import UserError
 
 Sources = frozenset[str]
 _Splits = Mapping[str, tuple[Dialogue, ...]]
-_WANTED: dict[KnowledgeSources, Sources] = {
-    KnowledgeSources.none: frozenset(),
-    KnowledgeSources.retrieved: frozenset({"retrieved"}),
-    KnowledgeSources.generated: frozenset({"generated"}),
-    KnowledgeSources.both: frozenset({"retrieved", "generated"}),
-}
 
 
 @dataclass(frozen=True)
@@ -35,34 +33,116 @@ class Data:
     hashes: Mapping[str, str]
 
 
-def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[TrainConfig, Data]:
-    """Join what the sidecars know, as far as all that is trained on has it; says so where that is not all.
+def load_data(cfg: TrainConfig) -> Data:
+    """Read all that a job needs, before anything is trained.
+
+    Raises:
+        UserError: something is missing or wrong.
+    """
+    variant = cfg.data.variant
+    real = benchmarks.load(cfg.benchmark)
+    synthetic = None if variant == ORG else read_synthetic(cfg, variant, ("train", "validation", "test"))
+    test_sets = _test_sets(cfg, real)
+    hashes = {name: fingerprint(dialogues) for name, dialogues in test_sets.items()}
+    return Data(real, synthetic, test_sets, hashes)
+
+
+def read_synthetic(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> Corpus:
+    """Read splits of a benchmark's generated variant, from beside the job's own data.
+
+    Raises:
+        UserError: it was not generated yet, or a file is wrong.
+    """
+    name = f"{cfg.benchmark.name}_{variant}"
+    folder = _folder(cfg, variant)
+    if not folder.is_dir():
+        raise UserError(f"There is no data set {name} in {folder}. Make it with: python generate.py data={name}")
+    return Corpus(name, tuple(cfg.benchmark.labels), {split: read_jsonl(folder / f"{split}.jsonl") for split in splits})
+
+
+def _folder(cfg: TrainConfig, variant: str) -> Path:
+    if variant == cfg.data.variant:
+        return Path(cfg.data.path)
+    return Path(cfg.paths.data) / f"{cfg.benchmark.name}_{variant}"
+
+
+def _test_sets(cfg: TrainConfig, real: Corpus) -> dict[str, tuple[Dialogue, ...]]:
+    chosen = cfg.test_sets
+    if chosen is None:
+        chosen = [v for v in variants() if v == ORG or _folder(cfg, v).is_dir()]
+    return {
+        variant: (real if variant == ORG else read_synthetic(cfg, variant, ("test",))).split("test")
+        for variant in chosen
+    }
+
+
+def corpus_of(cfg: TrainConfig, data: Data, stage: StageConfig) -> Corpus:
+    """What a stage trains on and is validated on: shares by dialogues, drawn by the seed.
+
+    Of one seed a smaller share is part of a larger one. Where real dialogues are among them, the best epoch is found on
+    the real validation split: that is what the classifier is for.
+    """
+    real_share = cfg.phase.real_share if stage.real_share is None else stage.real_share
+    synthetic_share = cfg.phase.synthetic_share if stage.synthetic_share is None else stage.synthetic_share
+    real = share_of(data.real, real_share, cfg.seed)
+    if stage.train == TrainOn.real:
+        return real
+    assert data.synthetic is not None
+    synthetic = share_of(data.synthetic, synthetic_share, cfg.seed)
+    if stage.train == TrainOn.synthetic:
+        return synthetic
+    joined = {**real.splits, "train": real.split("train") + synthetic.split("train")}
+    return Corpus(f"{real.name}+{synthetic.name}", real.labels, joined)
+
+
+def share_of(corpus: Corpus, share: float, seed: int) -> Corpus:
+    """A corpus with a share of its training dialogues, one at least, in their order."""
+    if share == 1.0:
+        return corpus
+    train = corpus.split("train")
+    drawn = random.Random(seed).sample(range(len(train)), len(train))[: max(1, round(share * len(train)))]
+    return replace(corpus, splits={**corpus.splits, "train": tuple(train[place] for place in sorted(drawn))})
+
+
+def with_knowledge(cfg: TrainConfig, data: Data, trained_on: Iterable[TrainOn]) -> tuple[TrainConfig, Data, list[str]]:
+    """Join what the sidecars know, as far as all that is trained on has it.
 
     Knowledge of a kind that a classifier was never trained with would go through weights that are still random. So a
-    source counts only where the training dialogues of every data set of the job have it; the configuration that comes
-    back asks for these sources alone.
+    source counts only where the training dialogues of every data set of the job have it.
+
+    Args:
+        cfg: the job's configuration, whose classifier says which sources it reads.
+        data: without knowledge.
+        trained_on: whose dialogues the stages see.
+
+    Returns:
+        The configuration that asks for the sources that count, the data with what is known, and a sentence for every
+        data set that lacks a source.
     """
-    names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets}
+    wanted: Sources = cfg.classifier.knowledge_sources
+    if not wanted:
+        return cfg, data, []
     corpora = [corpus for corpus in (data.real, data.synthetic) if corpus]
-    names |= {corpus.name for corpus in corpora}
-    wanted = _WANTED[classifier.knowledge]
-    sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)} if wanted else {}
+    names = {f"{cfg.benchmark.name}_{variant}" for variant in data.test_sets} | {corpus.name for corpus in corpora}
+    sidecars = {name: knowledge.find(Path(cfg.paths.data), name) for name in sorted(names)}
 
     def join(name: str, splits: _Splits) -> _Splits:
         sidecar = sidecars.get(name)
         return splits if sidecar is None else knowledge.attach(splits, sidecar)
 
     joined = [replace(corpus, splits=join(corpus.name, corpus.splits)) for corpus in corpora]
-    trained = {Phase.original: joined[:1], Phase.pretrain: joined[-1:]}.get(cfg.phase, joined)
+    seen = set(trained_on)
+    own = [{TrainOn.real, TrainOn.both}, {TrainOn.synthetic, TrainOn.both}][: len(joined)]
+    trained = [corpus for corpus, kinds in zip(joined, own, strict=True) if kinds & seen]
     found = [_sources(corpus.split("train")) for corpus in trained]
     kept = wanted.intersection(*found)
-    for corpus, own in zip(trained, found, strict=True):
-        if missing := sorted(wanted - own):
-            print(
-                f"  todkat runs without {' and '.join(missing)} knowledge, which {corpus.name} has none of "
-                f"(in {Path(cfg.paths.data) / 'knowledge'}). It is made with: python knowledge.py data={corpus.name}",
-                flush=True,
-            )
+    lacking = [(corpus, sorted(wanted - there)) for corpus, there in zip(trained, found, strict=True)]
+    told = [
+        f"{cfg.classifier.name} runs without {' and '.join(missing)} knowledge, which {corpus.name} has none of "
+        f"(in {Path(cfg.paths.data) / 'knowledge'}). It is made with: python knowledge.py data={corpus.name}"
+        for corpus, missing in lacking
+        if missing
+    ]
     joined = [_reduced_to(corpus, kept) for corpus in joined]
     ready = {corpus.name: corpus.split("test") for corpus in joined}
 
@@ -70,9 +150,8 @@ def with_knowledge(cfg: TrainConfig, classifier: TODKAT, data: Data) -> tuple[Tr
         return ready[name] if name in ready else _only(join(name, {"test": dialogues})["test"], kept)
 
     tests = {variant: test_set(f"{cfg.benchmark.name}_{variant}", d) for variant, d in data.test_sets.items()}
-    (effective,) = (name for name, sources in _WANTED.items() if sources == kept)
-    changed = replace(cfg, classifier=replace(classifier, knowledge=effective))
-    return changed, Data(joined[0], joined[1] if data.synthetic else None, tests, data.hashes)
+    changed = replace(cfg, classifier=cfg.classifier.with_sources(kept))
+    return changed, Data(joined[0], joined[1] if data.synthetic else None, tests, data.hashes), told
 
 
 def without_knowledge(corpus: Corpus) -> Corpus:

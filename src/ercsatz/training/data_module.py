@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,6 +18,8 @@ from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.segments import Segment, TokenBudgetSampler
 from ercsatz.config import Trainer
 from ercsatz.data.dialogue import Dialogue
+
+PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Split(Dataset[Step]):
         trainer: Trainer,
         device: torch.device,
         cache: Path | None,
-        gray: Sequence[NDArray[Any]] | None = None,
+        soft: Sequence[NDArray[Any]] | None = None,
         every_turn: bool = False,
     ) -> None:
         """Tokenise and cut.
@@ -70,13 +73,13 @@ class Split(Dataset[Step]):
             trainer: how many tokens fit the memory, and how many processes make batches.
             device: where a frozen encoder runs.
             cache: a folder for tokens and for a frozen encoder's vectors; None keeps them in memory.
-            gray: a (turns, labels) array of gray labels a dialogue.
+            soft: a (turns, labels) array of soft labels a dialogue.
             every_turn: whether turns without a label are targets, too.
         """
         module = classifier.module
         tokenised = module.tokeniser.tokenise(dialogues, classifier.labels, cache, every_turn)
-        if gray is not None:
-            tokenised = [replace(tokens, gray=own) for tokens, own in zip(tokenised, gray, strict=True)]
+        if soft is not None:
+            tokenised = [replace(tokens, soft=own) for tokens, own in zip(tokenised, soft, strict=True)]
         tokenised = with_vectors(module, tokenised, device, cache)
         self._cut, self._collate = module.segments, module.collate
         self._size, self._trainer, self._pinned = size, trainer, device.type == "cuda"
@@ -126,3 +129,25 @@ class Split(Dataset[Step]):
             # Its own: else each pass draws from the global one, on resuming at another point than otherwise.
             generator=torch.Generator(),
         )
+
+
+class DialogueDataModule(pl.LightningDataModule):
+    """The dialogues that a stage trains on, shuffled by a seed, and those that decide the best epoch."""
+
+    def __init__(self, train: Split, validation: Split, seed: int) -> None:
+        super().__init__()
+        self.train, self.validation = train, validation
+        self._batches = train.loader(seed)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of an epoch."""
+        return len(self._batches)
+
+    def train_dataloader(self) -> DataLoader[Step]:
+        """Steps in a new order each epoch."""
+        return self._batches
+
+    def val_dataloader(self) -> DataLoader[Step]:
+        """Large batches in their order."""
+        return self.validation.loader(None)

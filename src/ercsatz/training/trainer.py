@@ -1,9 +1,6 @@
 """One training run with Lightning: fit, keep the best epoch, resume after an interruption."""
 
-import ctypes
 import logging
-import math
-import platform
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,14 +16,15 @@ from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ercsatz.classifiers.checkpoint import ErcClassifier, save_weights
+from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.config import Trainer
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
-from ercsatz.training.data_module import Size, Split
+from ercsatz.training.callbacks import BestEpoch
+from ercsatz.training.data_module import PREDICTED_TOKENS, DialogueDataModule, Size, Split
 from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
 
-PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
+_LOG = logging.getLogger(__name__)
 
 # Lightning's advice and device list, a paragraph a stage; its warnings stay.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -36,66 +34,6 @@ warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")  # 
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
 warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged
-
-
-class BestEpoch(Callback):
-    """Keeps the weights of the best epoch on the validation split, and prints a line an epoch.
-
-    The best is that of the highest W-F1, or of the lowest loss where a classifier is not scored. The file is named by
-    its epoch, and those of earlier epochs go only when the run's state is saved: whenever a run is killed, the state
-    that it goes on from and the weights that belong to it are both there.
-    """
-
-    def __init__(self, folder: Path, title: str, scored: bool) -> None:
-        self._folder, self._title, self._scored = folder, title, scored
-        self.epoch, self.score = 0, float("-inf")
-        self.curve: list[dict[str, Any]] = []
-
-    @property
-    def file(self) -> Path:
-        """The best weights so far."""
-        return self._folder / f"best-{self.epoch}.safetensors"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The best epoch (from 1), its validation figure, and the figures of all epochs."""
-        figure = {"validation_w_f1": self.score} if self._scored else {"validation_loss": -self.score}
-        return {"best_epoch": self.epoch, **figure, "curve": self.curve}
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remove what no state refers to any more, from the folder and from the memory."""
-        _give_back_memory()
-        for file in self._folder.glob("best-*.safetensors"):
-            if file != self.file:
-                file.unlink()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the weights if they are the best, and print the line."""
-        metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
-        score = float(metrics["validation/w_f1"]) if self._scored else -float(metrics["validation/loss"])
-        if score > self.score:
-            self.epoch, self.score = epoch, score
-            save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
-        loss = float(metrics["train/loss"])
-        figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
-        known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON
-        self.curve.append({"epoch": epoch, **known})
-        name, now, best = "loss", f"{-score:.3f}", f"{-self.score:.3f}"
-        if self._scored:
-            name, now, best = "W-F1", f"{100 * score:.2f}", f"{100 * self.score:.2f}"
-        print(
-            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {loss:.3f} | "
-            f"validation {name} {now} | best {best} (epoch {self.epoch})",
-            flush=True,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
-        return {"epoch": self.epoch, "score": self.score, "curve": self.curve}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.epoch, self.score, self.curve = state_dict["epoch"], state_dict["score"], list(state_dict["curve"])
 
 
 @dataclass(frozen=True)
@@ -110,6 +48,7 @@ class Run:
         loggers: Lightning's.
         title: for progress lines.
         cache: a folder for tokens and frozen vectors, shared with other runs.
+        callbacks: Lightning's, beside the project's own.
     """
 
     optimisation: Optimisation
@@ -119,6 +58,7 @@ class Run:
     loggers: Sequence[Logger]
     title: str
     cache: Path | None = None
+    callbacks: Sequence[Callback] = ()
 
 
 def fit(
@@ -126,7 +66,7 @@ def fit(
     train: Sequence[Dialogue],
     validation: Sequence[Dialogue],
     run: Run,
-    gray: Sequence[NDArray[Any]] | None = None,
+    soft: Sequence[NDArray[Any]] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier in place and leave it with the weights of its best epoch on the validation split.
 
@@ -138,7 +78,7 @@ def fit(
         train: dialogues to train on.
         validation: dialogues that decide the best epoch.
         run: how and where.
-        gray: gray labels of the training dialogues, a (turns, labels) array a dialogue.
+        soft: soft labels of the training dialogues, a (turns, labels) array a dialogue.
 
     Returns:
         ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``curve`` (a mapping an epoch:
@@ -151,7 +91,8 @@ def fit(
     device = resolve_device(run.trainer.accelerator)
     best = BestEpoch(run.folder, run.title, classifier.module.scored)
     runner = _runner(run, device, best)
-    steps = _train(runner, classifier, *_splits(classifier, train, validation, run, device, gray), run)
+    data = _data(classifier, train, validation, run, device, soft)
+    steps = _train(runner, classifier, data, run)
     if not best.epoch:
         raise UserError(f"{run.title}: the validation loss was never a number. Lower the learning rate (training.lr).")
     classifier.module.load_state_dict(load_file(best.file))
@@ -160,45 +101,38 @@ def fit(
     return {**best.result, **ran}
 
 
-def _splits(
+def _data(
     classifier: ErcClassifier,
     train: Sequence[Dialogue],
     validation: Sequence[Dialogue],
     run: Run,
     device: torch.device,
-    gray: Sequence[NDArray[Any]] | None,
-) -> tuple[Split, Split]:
+    soft: Sequence[NDArray[Any]] | None,
+) -> DialogueDataModule:
     """The dialogues to train on and those to check on; says so where one of the former is too long for the memory."""
     size = Size(run.optimisation.batch_tokens, run.optimisation.batch_targets)
-    split = Split(classifier, train, size, run.trainer, device, run.cache, gray)
+    split = Split(classifier, train, size, run.trainer, device, run.cache, soft)
     largest = max((part for segment in split.segments for part in split.parts(segment)), key=lambda part: part.held)
     if largest.held > run.trainer.memory_tokens:
-        print(
+        _LOG.warning(
             f"  {run.title} | dialogue {train[largest.dialogue].id!r} has {largest.held:,} tokens that are read at "
             f"once, more than trainer.memory_tokens={run.trainer.memory_tokens}. Leave it out if the memory is too "
-            "small, or lower classifier.max_tokens.",
-            flush=True,
+            "small, or lower classifier.max_tokens."
         )
-    return split, Split(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
+    checks = Split(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
+    return DialogueDataModule(split, checks, run.seed)
 
 
-def _train(runner: pl.Trainer, classifier: ErcClassifier, split: Split, checks: Split, run: Run) -> int:
+def _train(runner: pl.Trainer, classifier: ErcClassifier, data: DialogueDataModule, run: Run) -> int:
     """Train, or go on; the number of steps in all."""
-    batches, resume = split.loader(run.seed), run.folder / "last.ckpt"
+    resume = run.folder / "last.ckpt"
     run.folder.mkdir(parents=True, exist_ok=True)
-    module = LightningClassifier(classifier, run.optimisation, Lengths(len(batches), split.targets), run.seed)
+    module = LightningClassifier(classifier, run.optimisation, Lengths(data.steps, data.train.targets), run.seed)
     classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
     if run.trainer.compile:
         classifier.module.compile(dynamic=True)
-    checkpoint = resume if resume.exists() else None
-    runner.fit(module, batches, checks.loader(None), ckpt_path=checkpoint, weights_only=True)
-    return len(batches) * run.optimisation.epochs
-
-
-def _give_back_memory() -> None:
-    """Hand freed memory back to the system; glibc keeps it in pieces that the next epoch's tensors do not fit."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    runner.fit(module, datamodule=data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    return data.steps * run.optimisation.epochs
 
 
 def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
@@ -210,7 +144,7 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
         devices=1,
         precision=resolve_precision(run.trainer.precision, device),  # type: ignore[arg-type]
         max_epochs=run.optimisation.epochs,
-        callbacks=[best, last, *bar],
+        callbacks=[best, last, *bar, *run.callbacks],
         logger=list(run.loggers),
         log_every_n_steps=10,
         num_sanity_val_steps=0,

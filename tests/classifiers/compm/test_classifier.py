@@ -14,19 +14,21 @@ from transformers import get_linear_schedule_with_warmup
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
+from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.segments import TokenBudgetSampler
-from ercsatz.config import Backbone, CoMPM, Memory, Pooling, SpeakerTags, Trainer, register
+from ercsatz.classifiers.speaker_tags import SpeakerTags
+from ercsatz.config import BackboneConfig, Pooling, Trainer, register
 from ercsatz.data.benchmarks import fetch, load
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.resources import resource
 from ercsatz.training import lightning_module as module_module
-from ercsatz.training.cell import optimisation
+from ercsatz.training.graph import optimisation
 from ercsatz.training.lightning_module import Optimisation
 from ercsatz.training.trainer import Run, fit
 from tests.classifiers import plain
 
-COMPM = CoMPM("compm", 48, memory_layers=2, memory_dropout=0.0)
+COMPM = CoMPMConfig("compm", 48, memory_layers=2, memory_dropout=0.0)
 ORIGINAL = replace(COMPM, max_tokens=512, padded_memory=True)
 LABELS = ("neutral", "joy", "anger", "fear")
 EXACT = {"atol": 1e-5, "rtol": 0.0}
@@ -36,10 +38,12 @@ EXACT = {"atol": 1e-5, "rtol": 0.0}
 def built(tiny):
     """A new tiny CoMPM with random weights from a seed."""
 
-    def build(config: CoMPM = COMPM, pooling: Pooling = Pooling.first, other_memory: bool = False) -> ErcClassifier:
+    def build(
+        config: CoMPMConfig = COMPM, pooling: Pooling = Pooling.first, other_memory: bool = False
+    ) -> ErcClassifier:
         torch.manual_seed(0)
-        memory = tiny(["what my sister did"], pooling, hidden=24) if other_memory else None
-        return checkpoint.build(config, tiny(pooling=pooling), LABELS, memory)
+        encoders = {"memory": tiny(["what my sister did"], pooling, hidden=24)} if other_memory else {}
+        return checkpoint.build(config, tiny(pooling=pooling), LABELS, encoders)
 
     return build
 
@@ -100,9 +104,9 @@ def test_a_batch_is_the_plain_computation_turn_by_turn(
     make_dialogues, tiny, cut, logits, seed, pooling, tags, other_memory, max_tokens
 ):
     torch.manual_seed(seed)
-    memory = tiny(["what my sister did"], pooling, hidden=24) if other_memory else None
+    encoders = {"memory": tiny(["what my sister did"], pooling, hidden=24)} if other_memory else {}
     config = replace(COMPM, speaker_tags=tags, max_tokens=max_tokens)
-    classifier = checkpoint.build(config, tiny(pooling=pooling), LABELS, memory)
+    classifier = checkpoint.build(config, tiny(pooling=pooling), LABELS, encoders)
     corpus = make_dialogues(4, LABELS, seed=seed, turns=(1, 8))
     found = logits(classifier, [cut(classifier, corpus)])
     with torch.no_grad():
@@ -196,7 +200,7 @@ def test_real_meld_with_a_pretrained_encoder(meld, shared, cut):
     chosen = longest_and_some(dialogues, 3)
     folder = str(shared("models/all-MiniLM-L6-v2-fp16"))
     torch.manual_seed(0)
-    pretrained = open_backbone(Backbone("local", folder, Pooling.first, 1e-4), [])
+    pretrained = open_backbone(BackboneConfig("local", folder, Pooling.first, 1e-4), [])
     classifier = checkpoint.build(ORIGINAL, pretrained, labels)
     check_originals(classifier, chosen, one_of_each(classifier, chosen), cut)
 
@@ -325,7 +329,7 @@ def test_the_longest_input_is_never_more_than_the_encoder_has_positions(built, c
 
 
 def test_both_encoders_start_alike_from_a_checkpoint_and_train_apart(bert_folder, corpus, cut):
-    pretrained = open_backbone(Backbone("local", str(bert_folder()), Pooling.first, 1e-3), [])
+    pretrained = open_backbone(BackboneConfig("local", str(bert_folder()), Pooling.first, 1e-3), [])
     classifier = checkpoint.build(replace(COMPM, max_tokens=32), pretrained, LABELS)
     module = classifier.module
     context = module.context.state_dict()
@@ -342,7 +346,7 @@ def test_both_encoders_start_alike_from_a_checkpoint_and_train_apart(bert_folder
 
 
 def test_a_scratch_memory_starts_from_other_weights_than_the_checkpoints(bert_folder):
-    pretrained = open_backbone(Backbone("local", str(bert_folder()), Pooling.first, 1e-3), [])
+    pretrained = open_backbone(BackboneConfig("local", str(bert_folder()), Pooling.first, 1e-3), [])
     module = checkpoint.build(replace(COMPM, max_tokens=32, memory=Memory.scratch), pretrained, LABELS).module
     name = "model.encoder.layer.0.output.dense.weight"
     context, memory = module.context.state_dict()[name], module.memory.state_dict()[name]

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from ercsatz.classifiers import checkpoint
-from ercsatz.config import TODKAT, KnowledgeSources, Pooling
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
+from ercsatz.config import Pooling
 from tests.classifiers import plain
 
 LABELS = ("neutral", "joy", "anger", "fear")
-WHOLE = TODKAT("todkat", 12, True, 8, 1.0, KnowledgeSources.none, None, 2, 2, 32, 0.0, True)
+WHOLE = TODKATConfig("todkat", 12, True, 8, 1.0, KnowledgeSources.none, None, 2, 2, 32, 0.0, True)
 
 
 @pytest.mark.parametrize("topic", [True, False])

@@ -13,8 +13,8 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.emoone import soft_labels
 from ercsatz.classifiers.emoone.classifier import gray_labels
-from ercsatz.classifiers.prerequisites import FUTURE, FUTURE_TEACHER, TAUGHT, prior
-from ercsatz.config import EmoOne, Gray, Pooling, Trainer
+from ercsatz.classifiers.emoone.config import FUTURE, TAUGHT, EmoOneConfig, FutureTeacherConfig, Gray
+from ercsatz.config import Pooling, Trainer
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
 from ercsatz.training.trainer import predict
@@ -22,9 +22,9 @@ from tests.classifiers import plain
 
 LABELS = ("neutral", "joy", "anger", "fear")
 SENTIMENTS = {"neutral": "neutral", "joy": "positive", "anger": "negative", "fear": "negative"}
-EMOONE = EmoOne("emoone", 64, gray=Gray.self_adjust, w1=1.0, w2=1.0, future_turns=2)
+EMOONE = EmoOneConfig("emoone", 64, gray=Gray.self_adjust, w1=1.0, w2=1.0, future_turns=2)
 STUDENT = replace(EMOONE, gray=Gray.future)
-TEACHER = replace(STUDENT, name=FUTURE_TEACHER, gray=Gray.none)
+TEACHER = STUDENT.prerequisite().config
 EXACT = {"atol": 1e-5, "rtol": 0.0}
 
 
@@ -32,7 +32,9 @@ EXACT = {"atol": 1e-5, "rtol": 0.0}
 def built(tiny):
     """A new tiny classifier with random weights from a seed."""
 
-    def build(config: EmoOne = EMOONE, labels=LABELS, seed: int = 0, pooling: Pooling = Pooling.first) -> ErcClassifier:
+    def build(
+        config: EmoOneConfig = EMOONE, labels=LABELS, seed: int = 0, pooling: Pooling = Pooling.first
+    ) -> ErcClassifier:
         torch.manual_seed(seed)
         return checkpoint.build(config, tiny(pooling=pooling), labels)
 
@@ -99,7 +101,7 @@ def test_the_class_token_stands_before_the_targets_tag_and_nowhere_else(config, 
     for turn, (row, mark) in enumerate(zip(rows_of(batch.contexts), batch.marks.tolist(), strict=True)):
         assert [i for i, token in enumerate(row) if token == tokenizer.cls_token_id] == [mark]
         assert tokenizer.decode(row[:mark]) == "".join(written[:turn])
-        last = turn + 3 if config.name == FUTURE_TEACHER else turn + 1
+        last = turn + 3 if config.later_turns else turn + 1
         assert tokenizer.decode(row[mark + 1 :]) == "".join(written[turn:last])
 
 
@@ -119,8 +121,8 @@ def test_only_the_teacher_hears_later_turns_and_only_two(built, cut, logits):
         before = logits(classifier, [cut(classifier, [say(*texts)])])[0, 1]
         changed = [say(*texts[:i], "again and again", *texts[i + 1 :]) for i in range(5)]
         after = [logits(classifier, [cut(classifier, [dialogue])])[0, 1] for dialogue in changed]
-        seen[config.name] = [bool((vector - before).abs().max() > 1e-5) for vector in after]
-    assert seen == {"emoone": [True, True, False, False, False], FUTURE_TEACHER: [True, True, True, True, False]}
+        seen[config.role] = [bool((vector - before).abs().max() > 1e-5) for vector in after]
+    assert seen == {"classifier": [True, True, False, False, False], "future_teacher": [True, True, True, True, False]}
 
 
 @given(
@@ -137,7 +139,7 @@ def test_a_long_dialogue_loses_its_oldest_tokens_then_its_latest_and_never_the_m
     bounds, ids = segment.tokens.tagged.bounds, segment.tokens.tagged.ids.tolist()
     batch = classifier.module.collate([segment])
     for turn, (row, mark) in enumerate(zip(rows_of(batch.contexts), batch.marks.tolist(), strict=True)):
-        last = min(turn + 3 if config.name == FUTURE_TEACHER else turn + 1, len(words))
+        last = min(turn + 3 if config.later_turns else turn + 1, len(words))
         past, rest = ids[: bounds[turn]], ids[bounds[turn] : bounds[last]]
         assert len(row) == min(longest, len(past) + 1 + len(rest))
         assert row[mark] == tokenizer.cls_token_id
@@ -162,7 +164,7 @@ def word_vectors(tmp_path):
     return str(file)
 
 
-def graded(config: EmoOne, taught=()) -> list[np.ndarray]:
+def graded(config: EmoOneConfig, taught=()) -> list[np.ndarray]:
     return gray_labels(config, LABELS, SENTIMENTS, TALK, taught)
 
 
@@ -247,7 +249,7 @@ def gold_of(corpus, n: int, i: int) -> int:
 
 
 def with_gray(segment, grays):
-    return replace(segment, tokens=replace(segment.tokens, gray=grays[segment.dialogue]))
+    return replace(segment, tokens=replace(segment.tokens, soft=grays[segment.dialogue]))
 
 
 def test_a_kept_teacher_teaches_as_one_that_is_asked_every_step(built, corpus, cut):
@@ -291,11 +293,11 @@ def test_predicting_needs_no_teacher(built, corpus):
 
 @pytest.mark.parametrize("method", Gray)
 def test_a_teacher_is_trained_first_where_a_method_has_one_and_on_hard_labels(method):
-    first = prior(replace(EMOONE, gray=method))
+    first = replace(EMOONE, gray=method).prerequisite()
     assert (first is not None) == (method in TAUGHT)
     if first:
         assert first.config.gray == Gray.none
-        assert first.config.name == (FUTURE_TEACHER if method in FUTURE else "emoone")
+        assert isinstance(first.config, FutureTeacherConfig) == (method in FUTURE)
 
 
 def test_teacher_and_student_share_one_label_order(built, tmp_path):
@@ -320,4 +322,4 @@ def test_a_teachers_column_is_the_students_label(built, corpus, cut):
         grays = gray_labels(config, order, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
         student = built(config, order)
         batch = student.module.collate([with_gray(segment, grays) for segment in cut(student, corpus)])
-        assert {order[i] for i in batch.gray.argmax(dim=1).tolist()} == {"joy"}
+        assert {order[i] for i in batch.soft.argmax(dim=1).tolist()} == {"joy"}

@@ -21,10 +21,11 @@ import sys
 import numpy as np
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.encoder.packing import pack
-from ercsatz.config import Backbone, Pooling
+from ercsatz.config import Pooling
+from ercsatz.config import BackboneConfig
 from ercsatz.errors import UserError
 try:
-    pretrained = open_backbone(Backbone("roberta-base", sys.argv[1], Pooling.first, 1e-5), [])
+    pretrained = open_backbone(BackboneConfig("roberta-base", sys.argv[1], Pooling.first, 1e-5), [])
     print(pretrained.max_length(512), tuple(pretrained.encoder()(pack([np.array([0, 5, 6]), np.array([0, 7])])).shape))
 except UserError as error:
     print("UserError:", error)
@@ -101,5 +102,5 @@ def test_a_named_backbone_is_fetched_from_the_hub(hub: str, tmp_path: Path) -> N
 
 def test_an_unknown_name_is_an_error_that_says_what_to_do(hub: str, tmp_path: Path) -> None:
     message = _open(hub, "nobody/nothing", tmp_path / "home")
-    assert message.startswith("UserError: Backbone nobody/nothing")
+    assert message.startswith("UserError: BackboneConfig nobody/nothing")
     assert "backbone=local" in message

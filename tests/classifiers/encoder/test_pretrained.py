@@ -26,10 +26,11 @@ from transformers import (
 )
 
 from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder import packed_layers
 from ercsatz.classifiers.encoder.packing import MAX_PADDED_TOKENS, pack
 from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone, train_tokenizer
-from ercsatz.config import Backbone, CoMPM, Pooling
+from ercsatz.config import BackboneConfig, Pooling
 from ercsatz.errors import UserError
 
 SMALL = {
@@ -54,8 +55,8 @@ FAMILIES = [
 ]
 
 
-def backbone(folder: Path | str, pooling: Pooling = Pooling.mean) -> Backbone:
-    return Backbone("local", str(folder), pooling, 1e-3)
+def backbone(folder: Path | str, pooling: Pooling = Pooling.mean) -> BackboneConfig:
+    return BackboneConfig("local", str(folder), pooling, 1e-3)
 
 
 def local(folder: Path | str) -> Pretrained:
@@ -201,7 +202,7 @@ def test_a_local_checkpoint_opens_with_its_weights(bert_folder):
 
 def test_a_half_precision_checkpoint_is_trained_and_saved_in_float32(bert_folder, tmp_path):
     pretrained = local(bert_folder(lambda model: model.half()))
-    classifier = checkpoint.build(CoMPM("compm", 32, memory_layers=1, memory_dropout=0.0), pretrained, ["a", "b"])
+    classifier = checkpoint.build(CoMPMConfig("compm", 32, memory_layers=1, memory_dropout=0.0), pretrained, ["a", "b"])
     checkpoint.save(classifier, tmp_path / "saved")
     for module in (classifier.module, checkpoint.load(tmp_path / "saved").module):
         assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ercsatz.classifiers.encoder.pretrained import train_tokenizer
 from ercsatz.classifiers.encoder.tokenization import REGISTERED, TokenisedDialogue, Tokeniser
-from ercsatz.config import SpeakerTags
+from ercsatz.classifiers.speaker_tags import SpeakerTags
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 
 LABELS = ("neutral", "joy", "anger")

@@ -11,9 +11,9 @@ from transformers import AlbertConfig
 
 from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.todkat.classifier import TODKAT, Batch
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
 from ercsatz.classifiers.todkat.topic import TopicEncoder, TopicModel
-from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811
-from ercsatz.config import KnowledgeSources, Pooling
+from ercsatz.config import Pooling
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 

@@ -14,11 +14,12 @@ from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.encoder.pretrained import Pretrained
 from ercsatz.classifiers.encoder.tokenization import Pieces
 from ercsatz.classifiers.segments import Segment
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
 from ercsatz.classifiers.todkat.topic import MASKED, Posterior, TopicEncoder, TopicModel, divergence, pack_with_topic
-from ercsatz.config import TODKAT, KnowledgeSources, Pooling
+from ercsatz.config import Pooling
 from ercsatz.errors import UserError
 
-CONFIG = TODKAT("todkat", 48, True, 6, 1.0, KnowledgeSources.both, None, 1, 2, 32, 0.0, True)
+CONFIG = TODKATConfig("todkat", 48, True, 6, 1.0, KnowledgeSources.both, None, 1, 2, 32, 0.0, True)
 LABELS = ("neutral", "joy", "anger")
 SHAPE = {
     "vocab_size": 60,

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from ercsatz.classifiers import base
 from ercsatz.classifiers.base import Classifier, targets
+from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.encoder.packing import Sequences, pack
 from ercsatz.classifiers.encoder.pretrained import Encoder, Pretrained
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment, prefix_segments
-from ercsatz.config import CoMPM as CoMPMConfig
-from ercsatz.config import Memory, Pooling
+from ercsatz.config.backbone import Pooling
 
 
 @dataclass(frozen=True)

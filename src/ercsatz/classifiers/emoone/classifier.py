@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from ercsatz.classifiers import base
 from ercsatz.classifiers.base import Classifier, targets
 from ercsatz.classifiers.emoone import soft_labels
+from ercsatz.classifiers.emoone.config import ADJUSTED, FUTURE, WORDED, EmoOneConfig, Gray
 from ercsatz.classifiers.encoder.packing import Sequences, pack
 from ercsatz.classifiers.encoder.pretrained import Pretrained
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
-from ercsatz.classifiers.prerequisites import ADJUSTED, FUTURE, FUTURE_TEACHER
 from ercsatz.classifiers.segments import Segment, prefix_segments
-from ercsatz.config import EmoOne as EmoOneConfig
-from ercsatz.config import Gray
+from ercsatz.config import Benchmark
 from ercsatz.data.dialogue import Dialogue, Utterance
 
 
@@ -46,8 +45,8 @@ class EmoOne(Classifier):
     def __init__(self, config: EmoOneConfig, pretrained: Pretrained, n_labels: int) -> None:
         super().__init__()
         self._config = config
-        self._future = config.future_turns if config.name == FUTURE_TEACHER else 0
-        self._marked = config.gray in FUTURE or config.name == FUTURE_TEACHER
+        self._future = config.future_turns if config.later_turns else 0
+        self._marked = config.gray in FUTURE or config.later_turns
         self._max_tokens = pretrained.max_length(config.max_tokens)
         self._first = np.array([pretrained.tokenizer.cls_token_id], dtype=np.int32)
         self.tokeniser = Tokeniser(pretrained.tokenizer, pretrained.tokenizer, config.speaker_tags)
@@ -79,10 +78,17 @@ class EmoOne(Classifier):
 
     def sums(self, output: Tensor, batch: Batch) -> Tensor:
         """``w1`` times the cross-entropy with the hard labels plus ``w2`` times that with the gray ones."""
-        if batch.gray is None:
-            return super().sums(output, batch)
-        mean = soft_labels.gray_loss(output.float(), batch.labels, batch.gray, self._config.w1, self._config.w2)
+        hard = super().sums(output, batch)
+        if batch.soft is None:
+            return hard
+        mean = soft_labels.gray_loss(hard / batch.counts, output.float(), batch.soft, self._config.w1, self._config.w2)
         return mean * batch.counts
+
+    def soft_labels(
+        self, benchmark: Benchmark, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
+    ) -> list[NDArray[np.float32]] | None:
+        """The gray labels, by the method that ``gray`` names."""
+        return gray_labels(self._config, benchmark.labels, benchmark.sentiments, dialogues, taught)
 
     def _context(self, tokens: TokenisedDialogue, turn: int) -> tuple[Ids, int]:
         return np.concatenate([self._first, tokens.context(turn, self._max_tokens - 1)]), 0
@@ -144,7 +150,7 @@ def _rows(
     if config.gray == Gray.category:
         return soft_labels.category(labels, emotions, [turn.sentiment for turn in turns], sentiments)
     gold = np.array([labels.index(emotion) for emotion in emotions])
-    if config.gray in {Gray.word, Gray.word_softmax}:
+    if config.gray in WORDED:
         table = soft_labels.word if config.gray == Gray.word else soft_labels.word_softmax
         return np.asarray(table(labels, soft_labels.read_word_vectors(Path(str(config.word_vectors)), labels))[gold])
     rows = np.array([row["probabilities"] for row in taught])

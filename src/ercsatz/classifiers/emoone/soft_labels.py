@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ercsatz.errors import UserError
 
@@ -125,17 +124,17 @@ def gray_cross_entropy(logits: Tensor, gray: Tensor) -> Tensor:
     return -(gray.to(logs.dtype) * logs).sum(dim=-1).mean()
 
 
-def gray_loss(logits: Tensor, labels: Tensor, gray: Tensor, w1: float, w2: float) -> Tensor:
-    """EmoOne's loss: ``w1`` times the cross-entropy of the gold label plus ``w2`` times that of the gray label.
+def gray_loss(hard: Tensor, logits: Tensor, gray: Tensor, w1: float, w2: float) -> Tensor:
+    """EmoOne's loss: ``w1`` times the loss with the gold labels plus ``w2`` times the cross-entropy with the gray ones.
 
     Args:
+        hard: the mean loss with the gold labels; the cross-entropy in the paper.
         logits: (N, labels).
-        labels: (N,) class indices.
         gray: (N, labels), rows sum to 1.
         w1: weight of the gold label.
         w2: weight of the gray label.
     """
-    return w1 * functional.cross_entropy(logits, labels) + w2 * gray_cross_entropy(logits, gray)
+    return w1 * hard + w2 * gray_cross_entropy(logits, gray)
 
 
 def read_word_vectors(path: Path, words: Sequence[str]) -> dict[str, Floats]:

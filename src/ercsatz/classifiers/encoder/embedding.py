@@ -43,10 +43,10 @@ def pretrained(checkpoint: str, key: str) -> TextEncoder:
 
     from ercsatz.classifiers.encoder.packing import pack
     from ercsatz.classifiers.encoder.pretrained import open_backbone
-    from ercsatz.config import Backbone, Pooling
+    from ercsatz.config.backbone import BackboneConfig, Pooling
 
     try:
-        opened = open_backbone(Backbone("local", checkpoint, Pooling.mean, 0.0), ())
+        opened = open_backbone(BackboneConfig("local", checkpoint, Pooling.mean, 0.0), ())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder = opened.encoder().eval().to(device)
     except UserError as error:

@@ -2,10 +2,10 @@
 
 import copy
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 
 from ercsatz.classifiers.encoder import packed_layers
 from ercsatz.classifiers.encoder.packing import Group, Sequences
-from ercsatz.config import Backbone, Pooling, TinySize
+from ercsatz.config.backbone import BackboneConfig, Pooling, TinySize
 from ercsatz.errors import UserError
 
 # cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
@@ -97,16 +97,19 @@ class Pretrained:
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "spm.model")
 
 
-def open_backbone(backbone: Backbone, texts: Iterable[str]) -> Pretrained:
+def open_backbone(backbone: BackboneConfig, texts: Sequence[str]) -> Pretrained:
     """Open the encoder that a configuration names.
 
     Args:
-        backbone: its ``checkpoint`` is a hub name or a folder; without one, a tiny encoder of ``size`` is built.
+        backbone: may open itself; else its ``checkpoint`` is a hub name or a folder, and without one, a tiny encoder of
+            ``size`` is built.
         texts: what a tiny encoder's tokenizer is trained on; not read otherwise.
 
     Raises:
         UserError: the checkpoint cannot be found, or is not an encoder with a fast tokenizer.
     """
+    if (own := backbone.open(texts)) is not None:
+        return cast(Pretrained, own)
     if backbone.checkpoint is None:
         assert backbone.size is not None
         tokenizer = train_tokenizer(texts, backbone.size.vocabulary)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
-from ercsatz.config import SpeakerTags
+from ercsatz.classifiers.speaker_tags import REGISTERED, SpeakerTags
 from ercsatz.data.dialogue import Dialogue, fingerprint
 
 VERSION = 1  # raise it when the same dialogues and tokenizer give other tokens
@@ -59,7 +59,7 @@ class TokenisedDialogue:
         speakers: who speaks each turn, numbered by first appearance.
         targets: the turns to classify.
         labels: class index of each turn, or None where it has none.
-        gray: (turns, labels) gray labels to train on beside the hard ones, or None.
+        soft: (turns, labels) soft labels to train on beside the hard ones, or None.
         vectors: the frozen encoder's, a row a sequence of the classifier's ``frozen_sequences``; None without one.
         given: (turns, 3, width) knowledge that came as vectors; None where there is none. Zeros: none about a turn.
     """
@@ -71,7 +71,7 @@ class TokenisedDialogue:
     speakers: tuple[int, ...]
     targets: tuple[int, ...]
     labels: tuple[int | None, ...]
-    gray: NDArray[np.float32] | None = None
+    soft: NDArray[np.float32] | None = None
     vectors: NDArray[np.float32] | None = None
     given: NDArray[np.float32] | None = None
 
@@ -188,9 +188,6 @@ class Tokeniser:
             "dialogues": fingerprint(dialogues),
         }
         return Artifact(Kind.tokens, description, f"{len(dialogues):,} dialogues, {type(self.tokenizer).__name__}")
-
-
-REGISTERED = 32  # speaker tags that are one token each with speaker_tags=tokens; no dialogue of a benchmark has ten
 
 
 def _load(file: Path) -> Any:

@@ -14,9 +14,9 @@ from ercsatz.classifiers.encoder.packing import Sequences, Tensors, pack
 from ercsatz.classifiers.encoder.pretrained import Encoder, Pretrained
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment, whole_segments
+from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
 from ercsatz.classifiers.todkat.topic import Topical, TopicEncoder, TopicModel, pack_with_topic, starting, turns_of
-from ercsatz.config import TODKAT as TODKATConfig  # noqa: N811
-from ercsatz.config import KnowledgeSources, Pooling
+from ercsatz.config.backbone import Pooling
 from ercsatz.errors import UserError
 
 RETRIEVED, GENERATED = range(2)
@@ -169,8 +169,9 @@ class TODKAT(Classifier):
             self.reader.eval()
         return self
 
-    def adopt(self, model: TopicModel) -> None:
+    def adopt(self, model: Classifier) -> None:
         """Take over the encoder and topic layer that a topic model has fitted."""
+        assert isinstance(model, TopicModel)
         self.encoder.load_state_dict(model.encoder.state_dict())
 
     def frozen(self) -> Encoder | None:

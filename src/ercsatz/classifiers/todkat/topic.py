@@ -19,7 +19,8 @@ from ercsatz.classifiers.encoder.packing import Sequences, Tensors, pack
 from ercsatz.classifiers.encoder.pretrained import Encoder, Pretrained
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment, whole_segments
-from ercsatz.config import TODKAT, Pooling
+from ercsatz.classifiers.todkat.config import TopicConfig
+from ercsatz.config.backbone import Pooling
 from ercsatz.errors import UserError
 
 MASKED = 0.15  # of the tokens
@@ -203,7 +204,7 @@ class TopicModel(Classifier):
     scored = False
     _special: Tensor
 
-    def __init__(self, config: TODKAT, pretrained: Pretrained, n_labels: int) -> None:
+    def __init__(self, config: TopicConfig, pretrained: Pretrained, n_labels: int) -> None:
         """Build it from the options of the classifier that it is for; ``n_labels`` is not read.
 
         Raises:

@@ -9,20 +9,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.classifiers.emoone.classifier import gray_labels
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.classifiers.prerequisites import essential
-from ercsatz.classifiers.todkat.classifier import TODKAT
-from ercsatz.config import Classifier, CoMPM, EmoOne, TrainConfig
+from ercsatz.config import TrainConfig
+from ercsatz.config.classifier import ClassifierConfig
+from ercsatz.config.registry import instantiate
 from ercsatz.errors import UserError
 from ercsatz.tracking.loggers import stage_loggers
 from ercsatz.tracking.wandb_run import RunName
+from ercsatz.training.graph import Stage
 from ercsatz.training.lightning_module import Optimisation
-from ercsatz.training.stage_cache import Stage
 from ercsatz.training.trainer import Run, fit
 
 
@@ -32,12 +30,12 @@ class Before:
 
     Attributes:
         start: the saved classifier whose weights it takes; None: the backbone.
-        topic: the saved topic layer that TODKAT takes over, or None.
-        taught: the teacher's predictions on the training dialogues, for EmoOne.
+        adopted: the saved prerequisite whose weights the classifier takes over, or None.
+        taught: the prerequisite's predictions on the training dialogues, where these are what it gives.
     """
 
     start: Path | None = None
-    topic: Path | None = None
+    adopted: Path | None = None
     taught: Sequence[Mapping[str, Any]] = ()
 
 
@@ -45,7 +43,7 @@ def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, ti
     """Train a stage and save its classifier into ``folder``.
 
     Args:
-        cfg: the job's configuration; ``cfg.classifier`` is what the stage trains.
+        cfg: the job's configuration.
         stage: what is trained.
         before: what it starts from.
         folder: the stage's own; what an interrupted run left there is gone on from.
@@ -55,15 +53,18 @@ def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, ti
         What ``fit`` returns, and the number of threads.
 
     Raises:
-        UserError: the backbone or ``before.start`` cannot be opened, or it is another classifier than asked for.
+        UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, or a
+            callback or logger cannot be made.
     """
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     train, validation = (stage.corpus.split(split) for split in ("train", "validation"))
     classifier = _classifier(cfg, stage, before)
+    soft = classifier.module.soft_labels(cfg.benchmark, train, before.taught)
+    callbacks = [instantiate(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
-    with stage_loggers(cfg.wandb, _run_name(cfg, stage), stage.description, folder) as loggers:
-        run = Run(optimisation, cfg.trainer, cfg.seed, work, loggers, title, Path(cfg.paths.cache))
-        record = fit(classifier, train, validation, run, _gray(cfg, stage, before))
+    with stage_loggers(cfg.wandb, cfg.logger, _run_name(cfg, stage), stage.description, folder) as loggers:
+        run = Run(optimisation, cfg.trainer, cfg.seed, work, loggers, title, Path(cfg.paths.cache), callbacks)
+        record = fit(classifier, train, validation, run, soft)
     checkpoint.save(classifier, folder)
     (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
@@ -81,30 +82,22 @@ def _run_name(cfg: TrainConfig, stage: Stage) -> RunName:
 
 
 def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier:
-    labels = stage.corpus.labels
+    labels, config = stage.corpus.labels, stage.classifier
     if before.start is not None:
         classifier = checkpoint.load(before.start, labels)
-        _check_same(classifier.config, cfg.classifier, before.start)
-        return classifier
-    texts = [f"<s{n}> {turn.text}" for d in stage.corpus.split("train") for n, turn in enumerate(d.utterances, 1)]
-    other = cfg.classifier.memory_backbone if isinstance(cfg.classifier, CoMPM) else None
-    memory = open_backbone(other, texts) if other else None
-    classifier = checkpoint.build(cfg.classifier, open_backbone(cfg.backbone, texts), labels, memory)
-    if before.topic is not None:
-        assert isinstance(classifier.module, TODKAT)
-        classifier.module.adopt(checkpoint.load(before.topic, labels).module)  # type: ignore[arg-type]
+        _check_same(classifier.config, config, before.start)
+    else:
+        texts = [f"<s{n}> {turn.text}" for d in stage.corpus.split("train") for n, turn in enumerate(d.utterances, 1)]
+        encoders = {name: open_backbone(each, texts) for name, each in config.encoders().items()}
+        classifier = checkpoint.build(config, open_backbone(cfg.backbone, texts), labels, encoders)
+    if before.adopted is not None:
+        classifier.module.adopt(checkpoint.load(before.adopted, labels).module)
+    classifier.module.target_loss = cfg.loss.total
     return classifier
 
 
-def _gray(cfg: TrainConfig, stage: Stage, before: Before) -> list[NDArray[Any]] | None:
-    if not isinstance(cfg.classifier, EmoOne):
-        return None
-    labels, train = stage.corpus.labels, stage.corpus.split("train")
-    return gray_labels(cfg.classifier, labels, cfg.benchmark.sentiments, train, before.taught)
-
-
-def _check_same(saved: Classifier, wanted: Classifier, start: Path) -> None:
-    there, here = asdict(essential(saved)), asdict(essential(wanted))
+def _check_same(saved: ClassifierConfig, wanted: ClassifierConfig, start: Path) -> None:
+    there, here = asdict(saved.essential()), asdict(wanted.essential())
     differing = [key for key in here | there if here.get(key) != there.get(key)]
     if differing:
         listed = ", ".join(f"classifier.{key} is {there.get(key)} there and {here.get(key)} here" for key in differing)

@@ -12,14 +12,16 @@ from omegaconf import OmegaConf
 
 from ercsatz import config
 from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import CoMPM, TrainConfig
+from ercsatz.config import TrainConfig
 from ercsatz.data.dialogue import SPLITS
 from ercsatz.data.files import read_jsonl, write_jsonl
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
-from ercsatz.training.cell import optimisation, run_job
+from ercsatz.sweeps.cell import run_job
+from ercsatz.training.graph import optimisation
 
 LABELS = ["neutral", "joy", "anger"]
 MICRO = [
@@ -236,7 +238,7 @@ def test_synthetic_data_with_another_label_is_refused(make_place):
 
 
 def save(cfg: TrainConfig, folder: Path, labels: list[str], **changes: Any) -> Path:
-    assert isinstance(cfg.classifier, CoMPM)
+    assert isinstance(cfg.classifier, CoMPMConfig)
     settings = replace(cfg.classifier, **changes)
     checkpoint.save(checkpoint.build(settings, open_backbone(cfg.backbone, ["the train"]), labels), folder)
     return folder
@@ -278,7 +280,7 @@ def test_a_stage_that_is_killed_while_it_tidies_up_can_be_run_again(make_place, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ercsatz.training.run_stage.shutil.rmtree", killed)
+        patch.setattr("ercsatz.training.stage.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             place.run("data=mini_org")
     assert not place.finished()
@@ -315,12 +317,12 @@ def test_what_is_trained_before_a_stage_is_asked_for_only_when_the_stage_is_trai
     line = ("data=mini_org", f"classifier={classifier}")
     (stage,) = place.run(*line)["stages"]
     assert f"| {title} | best validation" in capsys.readouterr().out
-    before = place.root / "cache" / "stages" / stage["prior"]
+    before = place.root / "cache" / "stages" / stage["before"]
     shutil.rmtree(before)
     (again,) = place.run(*line)["stages"]
-    assert (again["cached"], again["prior"], again["key"]) == (True, stage["prior"], stage["key"])
+    assert (again["cached"], again["before"], again["key"]) == (True, stage["before"], stage["key"])
     assert not before.exists()
     assert f"| {title} |" not in capsys.readouterr().out
     (other,) = place.run(*line, change)["stages"]
-    assert (other["cached"], other["prior"]) == (False, stage["prior"])
+    assert (other["cached"], other["before"]) == (False, stage["before"])
     assert (before / "stage.json").is_file()

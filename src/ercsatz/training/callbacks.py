@@ -1,0 +1,81 @@
+"""What happens beside training: the best epoch is kept, the state is saved so that a killed run goes on."""
+
+import ctypes
+import logging
+import math
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from ercsatz.classifiers.checkpoint import save_weights
+
+_LOG = logging.getLogger(__name__)
+
+
+class BestEpoch(Callback):
+    """Keeps the weights of the best epoch on the validation split, and prints a line an epoch.
+
+    The best is that of the highest W-F1, or of the lowest loss where a classifier is not scored. The file is named by
+    its epoch, and those of earlier epochs go only when the run's state is saved: whenever a run is killed, the state
+    that it goes on from and the weights that belong to it are both there.
+    """
+
+    def __init__(self, folder: Path, title: str, scored: bool) -> None:
+        self._folder, self._title, self._scored = folder, title, scored
+        self.epoch, self.score = 0, float("-inf")
+        self.curve: list[dict[str, Any]] = []
+
+    @property
+    def file(self) -> Path:
+        """The best weights so far."""
+        return self._folder / f"best-{self.epoch}.safetensors"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The best epoch (from 1), its validation figure, and the figures of all epochs."""
+        figure = {"validation_w_f1": self.score} if self._scored else {"validation_loss": -self.score}
+        return {"best_epoch": self.epoch, **figure, "curve": self.curve}
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove what no state refers to any more, from the folder and from the memory."""
+        _give_back_memory()
+        for file in self._folder.glob("best-*.safetensors"):
+            if file != self.file:
+                file.unlink()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights if they are the best, and print the line."""
+        metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
+        score = float(metrics["validation/w_f1"]) if self._scored else -float(metrics["validation/loss"])
+        if score > self.score:
+            self.epoch, self.score = epoch, score
+            save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
+        loss = float(metrics["train/loss"])
+        figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
+        known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON
+        self.curve.append({"epoch": epoch, **known})
+        name, now, best = "loss", f"{-score:.3f}", f"{-self.score:.3f}"
+        if self._scored:
+            name, now, best = "W-F1", f"{100 * score:.2f}", f"{100 * self.score:.2f}"
+        _LOG.info(
+            f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {loss:.3f} | "
+            f"validation {name} {now} | best {best} (epoch {self.epoch})"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"epoch": self.epoch, "score": self.score, "curve": self.curve}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.epoch, self.score, self.curve = state_dict["epoch"], state_dict["score"], list(state_dict["curve"])
+
+
+def _give_back_memory() -> None:
+    """Hand freed memory back to the system; glibc keeps it in pieces that the next epoch's tensors do not fit."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,39 @@
+"""A job before it runs: its data, with what is known about them, and its stages."""
+
+import logging
+from dataclasses import dataclass
+
+from ercsatz.config import TrainConfig
+from ercsatz.training.corpora import Data, load_data, with_knowledge
+from ercsatz.training.graph import Stage, plan, stages_of
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a job computes from.
+
+    Attributes:
+        cfg: its configuration; the classifier reads only knowledge that all its training dialogues have.
+        data: its dialogues.
+        stages: of its phase.
+    """
+
+    cfg: TrainConfig
+    data: Data
+    stages: list[Stage]
+
+
+def load_job(cfg: TrainConfig) -> Job:
+    """Read what a job needs, and plan its stages.
+
+    Raises:
+        UserError: data are missing or wrong, or the phase does not fit the data.
+    """
+    chosen = stages_of(cfg)
+    data = load_data(cfg)
+    cfg, data, told = with_knowledge(cfg, data, [stage.train for stage in chosen.values()])
+    for sentence in told:
+        _LOG.warning(f"  {sentence}")
+    return Job(cfg, data, plan(cfg, data))

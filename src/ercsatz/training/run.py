@@ -1,0 +1,158 @@
+"""A job's stages, run: each is trained or loaded once, and scored on every test set."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ercsatz.artifacts.cache import State
+from ercsatz.config import TrainConfig
+from ercsatz.config.classifier import Gives
+from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.metrics import scores
+from ercsatz.data.text_files import write_json_lines
+from ercsatz.training.corpora import Data
+from ercsatz.training.graph import Stage, walk
+from ercsatz.training.stage_cache import StageCache
+
+if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
+    from ercsatz.classifiers.checkpoint import ErcClassifier
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StageRunner:
+    """Runs a job's stages; what is done is kept here for what starts from it.
+
+    Attributes:
+        cfg: the job's configuration.
+        data: its dialogues.
+        folder: the job's own, for predictions.
+        done: folder and record of the stages that are trained or loaded, by key.
+    """
+
+    cfg: TrainConfig
+    data: Data
+    folder: Path
+    done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> StageCache:
+        """Where finished stages are."""
+        return StageCache(Path(self.cfg.paths.cache))
+
+    def run(self, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+        """Train, or load, and score the stages; the records of those that are scored, in their order.
+
+        What is trained elsewhere is left for last, and waited for only when nothing else is free.
+        """
+        records = {}
+        waiting = self._needed(stages)
+        while waiting:
+            ready = [stage for stage in waiting if all(needed not in waiting for needed in stage.needs)]
+            free = (stage for stage in ready if self.cache.state(stage) is not State.running)
+            stage = next(free, ready[0])
+            self._resolve(stage)
+            if stage.scored:
+                records[stage.name] = self._scored(stage)
+            waiting.remove(stage)
+        return [records[stage.name] for stage in stages if stage.scored]
+
+    def _needed(self, stages: Sequence[Stage]) -> list[Stage]:
+        """The stages that are scored, and those that one of them which is not in the cache needs before."""
+        needed: dict[str, Stage] = {}
+
+        def want(stage: Stage) -> None:
+            if stage.key not in needed:
+                needed[stage.key] = stage
+                if self.cache.state(stage) is not State.cached:
+                    for before in stage.needs:
+                        want(before)
+
+        for stage in stages:
+            if stage.scored:
+                want(stage)
+        return [stage for stage in walk(list(stages)) if stage.key in needed]
+
+    def _resolve(self, stage: Stage) -> None:
+        """Train a stage, unless it is in the cache."""
+        title = self._title(stage)
+
+        def train(partial: Path) -> dict[str, Any]:
+            from ercsatz.training.stage import train_stage
+
+            return train_stage(self.cfg, stage, self._before(stage), partial, title)
+
+        folder, record = self.cache.resolve(stage, train)
+        how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
+        best = f"loss {record['validation_loss']:.3f}" if "validation_loss" in record else ""
+        best = best or f"W-F1 {100 * record['validation_w_f1']:.2f}"
+        _LOG.info(f"  {title} | best validation {best} at epoch {record['best_epoch']}, {how} ({record['key']})")
+        self.done[stage.key] = folder, {key: value for key, value in record.items() if key != "description"}
+
+    def _before(self, stage: Stage) -> Any:
+        """What a stage starts from, a ``stage.Before``; trained now if what needed it was lost from the cache."""
+        from ercsatz.training.stage import Before
+
+        for needed in stage.needs:
+            if needed.key not in self.done:
+                self._resolve(needed)
+        start = self.done[stage.start.key][0] if isinstance(stage.start, Stage) else stage.start
+        if stage.before is None:
+            return Before(start)
+        folder, _ = self.done[stage.before.key]
+        if stage.gives == Gives.weights:
+            return Before(start, adopted=folder)
+        return Before(start, taught=self._predictions(folder, stage.before.corpus.split("train"), []))
+
+    def _scored(self, stage: Stage) -> dict[str, Any]:
+        """A stage's record with its scores on every test set; predictions go to ``folder/predictions``."""
+        folder, record = self.done[stage.key]
+        labels = self.data.real.labels
+        loaded: list[ErcClassifier] = []
+        test = {}
+        for variant, dialogues in self.data.test_sets.items():
+            rows = self._predictions(folder, dialogues, loaded)
+            test[variant] = scores(
+                [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
+            )
+            write_json_lines(self.folder / "predictions" / f"{stage.name}-{variant}.jsonl", rows)
+        told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}" for variant, result in test.items())
+        _LOG.info(f"  {self._title(stage)} | test W-F1: {told}")
+        named = {"stage": stage.name, "variant": stage.variant, "ranked": stage.ranked}
+        return {**named, "before": stage.before and stage.before.key, **record, "test": test}
+
+    def _predictions(
+        self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
+    ) -> list[dict[str, Any]]:
+        return self.cache.predictions(folder, dialogues, partial(self._predict, folder, dialogues, loaded))
+
+    def _predict(
+        self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
+    ) -> list[dict[str, Any]]:
+        from ercsatz.classifiers.checkpoint import load
+        from ercsatz.training.trainer import predict
+
+        labels = self.data.real.labels
+        if not loaded:
+            loaded.append(load(folder, labels))
+        rows = []
+        for number, turn, probabilities in predict(loaded[0], dialogues, self.cfg.trainer, self.cache.folder):
+            dialogue = dialogues[number]
+            rows.append(
+                {
+                    "dialogue": dialogue.id,
+                    "turn": turn,
+                    "emotion": dialogue.utterances[turn].emotion,
+                    "predicted": labels[int(probabilities.argmax())],
+                    "probabilities": [round(p, 6) for p in probabilities.tolist()],
+                }
+            )
+        return rows
+
+    def _title(self, stage: Stage) -> str:
+        cfg = self.cfg
+        return f"{cfg.classifier.name} {cfg.benchmark.name}_{stage.variant} seed {cfg.seed} | {stage.name}"
