@@ -24,11 +24,12 @@ import torch
 import transformers as library
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from ercsatz.config import ChatTemplate, PromptStyle
+from ercsatz.config import PromptStyle
 from ercsatz.data.text_files import atomic_write
+from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.interface import Answer, Request
-from ercsatz.generators.transformers import LocalServer
 from ercsatz.generators.transformers_model import Model, dtype_name
+from ercsatz.generators.transformers_server import LocalServer
 
 hf: Any = library  # not all of it is typed
 

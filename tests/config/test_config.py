@@ -93,7 +93,11 @@ def test_every_option_is_typed(group, option):
     own = {"benchmark": f"data={option}_org", "mode": f"data=mini_{shorts.get(option)}"}
     choice = own.get(group, f"{group}={option}")
     node = compose(GROUPS[group], [choice])[group]
-    if group in PARTS:
+    if group == "generator":
+        given: dict[str, Any] = dict(OmegaConf.to_container(node))
+        schema = registry.load(given.pop("_target_"), group)
+        assert registry.merge(schema, given, group).keys() == given.keys()  # each can be overridden
+    elif group in PARTS:
         assert dataclasses.is_dataclass(vars(typed(choice))[group])
     elif group in ("callbacks", "logger"):
         assert all(registry.instantiate(part, group) for part in OmegaConf.to_container(node).values())

@@ -8,7 +8,6 @@ from ercsatz.config import (
     Checks,
     Data,
     GenerateConfig,
-    Generator,
     Leakage,
     ModeConfig,
     Paths,
@@ -20,6 +19,7 @@ from ercsatz.config import (
     modes,
     registry,
 )
+from ercsatz.generators.offline.generator import OfflineConfig
 
 BENCHMARKS = {
     "mini": (["neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear"], PromptStyle.cast),
@@ -61,7 +61,7 @@ def config() -> Callable[..., GenerateConfig]:
             ),
             data=Data(name=f"{benchmark}_{variant}", variant=variant, path=path),
             mode=mode_of_variant(variant),
-            generator=Generator(name="offline", window=3),
+            generator=OfflineConfig(name="offline", window=3),
             plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14, attempts=3),
             persona=Persona(base=PersonaStep.sample, background=PersonaStep.write, situation=PersonaStep.write),
             checks=Checks(near_duplicate=0.8, leakage=Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ercsatz.config import ChatTemplate, Flavour, OpenAI, PersonaStep, PromptStyle, Sampling, Split, Tgi, Transformers
+from ercsatz.config import PersonaStep, PromptStyle, Split
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import fewest_dialogues, validate
 from ercsatz.generation.dataset.store import assign
@@ -15,17 +15,23 @@ from ercsatz.generation.duplicates import Duplicates
 from ercsatz.generation.guided import PLACEHOLDERS
 from ercsatz.generation.plan import GROUP_SIZES
 from ercsatz.generation.run import run
+from ercsatz.generators.chat import ChatTemplate
+from ercsatz.generators.language_model import SamplingConfig
+from ercsatz.generators.openai import OpenAIConfig
+from ercsatz.generators.openai_flavours import Flavour
+from ercsatz.generators.tgi import TgiConfig
+from ercsatz.generators.transformers import TransformersConfig
 
 MODEL = {
     "window": 1,
-    "sampling": Sampling(temperature=0.7, top_p=1, top_k=0, repetition_penalty=1, typical_p=1, max_new_tokens=9),
+    "sampling": SamplingConfig(temperature=0.7, top_p=1, top_k=0, repetition_penalty=1, typical_p=1, max_new_tokens=9),
     "chat_template": ChatTemplate.raw,
 }
 SERVED = {"url": "http://127.0.0.1:9", "timeout": 5, "tries": 1, "patience": 0}
 GENERATORS = {
-    "tgi": Tgi(name="tgi", **MODEL, **SERVED),
-    "openai": OpenAI(name="openai", flavour=Flavour.vllm, **MODEL, **SERVED),
-    "transformers": Transformers(
+    "tgi": TgiConfig(name="tgi", **MODEL, **SERVED),
+    "openai": OpenAIConfig(name="openai", flavour=Flavour.vllm, **MODEL, **SERVED),
+    "transformers": TransformersConfig(
         name="transformers", model="none", device="cpu", dtype="float32", batch_size=1, **MODEL
     ),
 }

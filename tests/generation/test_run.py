@@ -22,7 +22,7 @@ from ercsatz.generation import pipeline
 from ercsatz.generation.dataset.files import write_files
 from ercsatz.generation.run import run
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Identity, RefusedError
-from ercsatz.generators.offline import generator as offline
+from ercsatz.generators.offline.generator import OfflineConfig, OfflineServer
 from ercsatz.llm import endpoint_pool
 from ercsatz.resources import resource
 
@@ -39,15 +39,15 @@ def generate(config, **changes) -> None:
     run(OmegaConf.to_object(cfg))
 
 
-class Changed:
-    """The offline generator behind a server that answers in another way."""
+def answering(monkeypatch, answer):
+    """Put the offline generator behind a server that answers in another way."""
+    original = OfflineConfig.build
 
-    def __init__(self, answer):
-        self._offline, self._answer = offline.build(), answer
+    def build(config, grammar=None):
+        generator = original(config, grammar)
+        return replace(generator, servers=(Wrapped(generator.servers[0], answer),))
 
-    def build(self, *_):
-        (server,) = self._offline.servers
-        return replace(self._offline, servers=(Wrapped(server, self._answer),))
+    monkeypatch.setattr(OfflineConfig, "build", build)
 
 
 class Wrapped:
@@ -86,7 +86,9 @@ def test_two_processes_write_the_same_bytes(config, tmp_path):
         "from ercsatz.generation.run import run;"
         "run(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(GenerateConfig), OmegaConf.load(sys.argv[1]))))"
     )
-    OmegaConf.save(OmegaConf.structured(config(path=str(tmp_path / "there"))), tmp_path / "config.yaml")
+    plain = OmegaConf.to_container(OmegaConf.structured(config(path=str(tmp_path / "there"))))
+    plain["generator"]["_target_"] = f"{OfflineConfig.__module__}.OfflineConfig"
+    OmegaConf.save(OmegaConf.create(plain), tmp_path / "config.yaml")
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script, tmp_path / "config.yaml"], check=True, env=environment)
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
@@ -94,7 +96,7 @@ def test_two_processes_write_the_same_bytes(config, tmp_path):
 
 def test_order_of_answers_does_not_matter(config, tmp_path, monkeypatch):
     generate(config(path=str(tmp_path / "one")))
-    monkeypatch.setattr(job_module, "build", Changed(shuffled).build)
+    answering(monkeypatch, shuffled)
     generate(config(path=str(tmp_path / "two")), generator__window=17)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -138,7 +140,7 @@ def test_nothing_kept_is_an_error_and_writes_nothing(config, tmp_path, monkeypat
     async def mute(server, request):
         return Answer("I'd rather not.", FinishReason.stop)
 
-    monkeypatch.setattr(job_module, "build", Changed(mute).build)
+    answering(monkeypatch, mute)
     with pytest.raises(UserError, match="No dialogue was kept"):
         generate(config(path=str(tmp_path / "d")))
     assert [path.name for path in tmp_path.iterdir()] == ["d.journal.sqlite"]
@@ -148,7 +150,7 @@ def test_goal_that_cannot_be_reached_ends_the_run(config, tmp_path, monkeypatch)
     async def mute(server, request):
         return Answer("I'd rather not.", FinishReason.stop)
 
-    monkeypatch.setattr(job_module, "build", Changed(mute).build)
+    answering(monkeypatch, mute)
     wanted = config(path=str(tmp_path / "d"))
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 10
     with pytest.raises(UserError, match="No dialogue was kept"):
@@ -162,7 +164,7 @@ def test_server_that_breaks_for_good_ends_a_run_for_kept_dialogues(config, tmp_p
         return await server.answer(request)
 
     monkeypatch.setattr(pipeline, "HOPELESS", 30)
-    monkeypatch.setattr(job_module, "build", Changed(breaks).build)
+    answering(monkeypatch, breaks)
     wanted = config(path=str(tmp_path / "d"))
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 100
     with pytest.raises(UserError, match="the run stopped"):
@@ -178,7 +180,7 @@ def test_refusals_of_a_server_out_of_order_are_not_held_against_the_requests(con
         return await server.answer(request)
 
     monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(job_module, "build", Changed(refuses).build)
+    answering(monkeypatch, refuses)
     made = config(path=str(tmp_path / "d"))
     with pytest.raises(UserError, match="out of order"):
         generate(made, generator__window=2)
@@ -224,7 +226,7 @@ def test_of_two_alike_the_first_is_kept_whatever_came_first(config, tmp_path, mo
         first = replace(request, seed=seeds.get(request.index % 30, request.index % 30))
         return await server.answer(replace(first, speakers=("Maya", "Leo"), n_turns=6))
 
-    monkeypatch.setattr(job_module, "build", Changed(parrot).build)
+    answering(monkeypatch, parrot)
     monkeypatch.setattr("ercsatz.generation.write.check", lambda *_: None)
     generate(config(variant="nat", path=str(tmp_path / "d")), generator__window=60)
     assert max(kept(tmp_path / "d")) < "000030"
@@ -237,7 +239,7 @@ def test_rejected_answer_is_asked_for_again_with_another_seed(config, tmp_path, 
             return Answer("Hm?", FinishReason.stop)
         return await server.answer(request)
 
-    monkeypatch.setattr(job_module, "build", Changed(slow_of_wit).build)
+    answering(monkeypatch, slow_of_wit)
     generate(config(path=str(tmp_path / "d")))
     found = kept(tmp_path / "d").values()
     assert {d.provenance["attempt"] for d in found} == {2}
@@ -255,7 +257,7 @@ def test_leaked_dialogues_are_left_out_and_reported(config, tmp_path, monkeypatc
         spoken = [f"{turn.speaker}: {turn.text} ({labels[turn.emotion]})" for turn in turns if turn.emotion]
         return Answer("\n".join(spoken), FinishReason.stop)
 
-    monkeypatch.setattr(job_module, "build", Changed(plagiarist).build)
+    answering(monkeypatch, plagiarist)
     monkeypatch.setattr("ercsatz.generation.write.check", lambda *_: None)
     made = config(variant="nat", path=str(tmp_path / "d"))
     made.benchmark.path, made.benchmark.name = str(resource("data/benchmarks") / "mini"), "mini"
@@ -297,7 +299,7 @@ def test_later_step_is_redone_alone(config, tmp_path, monkeypatch):
         asked.append(request.step)
         return await server.answer(request)
 
-    monkeypatch.setattr(job_module, "build", Changed(counted).build)
+    answering(monkeypatch, counted)
     prompts = shutil.copytree(resource("prompts"), tmp_path / "prompts")
     made = config(variant="per", path=str(tmp_path / "d"), n_dialogues=40)
     made.prompts = str(prompts)
@@ -319,7 +321,7 @@ def test_journal_alone_gives_the_same_data_set_again(config, tmp_path, monkeypat
     async def gone(server, request):
         raise AssertionError("nothing has to be asked")
 
-    monkeypatch.setattr(job_module, "build", Changed(gone).build)
+    answering(monkeypatch, gone)
     generate(config(path=str(tmp_path / "d")))
     assert contents(tmp_path / "d") == before
 
@@ -334,7 +336,7 @@ def test_refused_requests_are_final_and_on_record(config, tmp_path, monkeypatch)
         return await server.answer(request)
 
     monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(job_module, "build", Changed(choosy).build)
+    answering(monkeypatch, choosy)
     made = config(path=str(tmp_path / "d"))
     generate(made)
     assert not {"000020", "000021", "000022", "000023"} & kept(tmp_path / "d").keys()
@@ -352,7 +354,7 @@ def test_goal_of_kept_dialogues_asks_for_little_more_than_that(config, tmp_path,
         await asyncio.sleep(0.5 if request.index == 3 else 0.001)
         return await server.answer(request)
 
-    monkeypatch.setattr(job_module, "build", Changed(with_a_straggler).build)
+    answering(monkeypatch, with_a_straggler)
     wanted = config(path=str(tmp_path / "d"))
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 40
     generate(wanted, generator__window=16)
@@ -366,13 +368,7 @@ def test_another_model_is_another_data_set(config, tmp_path, monkeypatch):
     async def identify():
         return Identity(models[0])
 
-    def build(*_):
-        generator = offline.build()
-        server = Wrapped(generator.servers[0], lambda server, request: server.answer(request))
-        server.identify = identify
-        return replace(generator, servers=(server,))
-
-    monkeypatch.setattr(job_module, "build", build)
+    monkeypatch.setattr(OfflineServer, "identify", lambda _: identify())
     made = config(path=str(tmp_path / "d"))
     generate(made)
     models.pop(0)
@@ -401,7 +397,7 @@ def test_journal_without_answers_binds_nothing(config, tmp_path, monkeypatch):
 
     made = config(path=str(tmp_path / "d"))
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "build", Changed(gone).build)
+        answering(patch, gone)
         with pytest.raises(UserError, match="nobody there"):
             generate(made)
     generate(made, seed=7)

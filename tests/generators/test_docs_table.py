@@ -13,11 +13,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ercsatz.config import Flavour, PromptStyle, register
+from ercsatz.config import GeneratorConfig, PromptStyle, register, registry
 from ercsatz.errors import UserError
-from ercsatz.generators import build
-from ercsatz.generators.capabilities import NEUTRAL
 from ercsatz.generators.interface import Generator, Request, ServerError
+from ercsatz.generators.language_model import NEUTRAL
+from ercsatz.generators.openai_flavours import Flavour
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "generators.md"
@@ -78,8 +78,9 @@ def built(name: str, url: str, *overrides: str) -> Generator:
         given += [f"generator.url={url}", f"generator.flavour={flavour}"]
     register([ROOT / "conf"])
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = OmegaConf.to_object(compose("generate", given).generator)
-    return build(config, "[AB]+" if getattr(config, "guided", False) else None)
+        chosen = OmegaConf.to_container(compose("generate", given).generator, resolve=True)
+    config = registry.part(chosen, GeneratorConfig, "generator")
+    return config.build("[AB]+" if config.held_to_grammar else None)
 
 
 def sent(generator: Generator) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz import config
-from ercsatz.config import ChatTemplate, Flavour, OnUnsupported, PromptStyle, Sampling
+from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
-from ercsatz.generators import build
+from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.interface import (
     Answer,
     BusyError,
@@ -26,9 +25,12 @@ from ercsatz.generators.interface import (
     TimedOutError,
     UnreachableError,
 )
+from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
+from ercsatz.generators.openai import OpenAIConfig
+from ercsatz.generators.openai_flavours import Flavour
 
 SEED = 2**62 + 2**31 + 5  # its lowest 31 bits are 5
-TABLE_2 = Sampling(
+TABLE_2 = SamplingConfig(
     temperature=0.7, top_p=1.0, top_k=10000, repetition_penalty=1.0, typical_p=0.995, max_new_tokens=1024
 )
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -43,7 +45,7 @@ def stand_in():
     return module
 
 
-def settings(url="http://127.0.0.1:9", flavour="vllm", **changes) -> config.OpenAI:
+def settings(url="http://127.0.0.1:9", flavour="vllm", **changes) -> OpenAIConfig:
     fields = {
         "name": "openai",
         "window": 8,
@@ -56,7 +58,7 @@ def settings(url="http://127.0.0.1:9", flavour="vllm", **changes) -> config.Open
         "patience": 1.0,
         "flavour": Flavour(flavour),
     }
-    return config.OpenAI(**{**fields, **changes})
+    return OpenAIConfig(**{**fields, **changes})
 
 
 def request(seed=SEED, prompt="Write a dialogue.", **changes) -> Request:
@@ -69,7 +71,7 @@ def run(server, use: Callable[[Generator, Server], Awaitable], grammar=None, **c
 
     async def main():
         async with server:
-            generator = build(settings(server.url, server.flavour, **changes), grammar)
+            generator = settings(server.url, server.flavour, **changes).build(grammar)
             try:
                 return await use(generator, generator.servers[0])
             finally:
@@ -150,7 +152,7 @@ def test_transformers_serve_gets_table_2_as_one_string(stand_in):
 
 @pytest.mark.parametrize("flavour", Flavour)
 def test_what_is_sent_and_dropped_is_on_record(flavour):
-    generator = build(settings(flavour=flavour))
+    generator = settings(flavour=flavour).build()
     dropped = {"openai": {"top_k": 10000, "typical_p": 0.995}, "vllm": {"typical_p": 0.995}}
     dropped["llamacpp"] = dropped["vllm"]
     assert generator.dropped == dropped.get(flavour.value, {})
@@ -168,10 +170,10 @@ def test_what_is_sent_and_dropped_is_on_record(flavour):
 def test_what_a_flavour_does_not_honour_is_refused(flavour, name):
     config = settings(flavour=flavour, on_unsupported=OnUnsupported.error)
     if name is None:
-        assert build(config).dropped == {}
+        assert config.build().dropped == {}
         return
     with pytest.raises(UserError, match=rf"flavour={flavour} does not honour generator.sampling.{name}="):
-        build(config)
+        config.build()
 
 
 def test_prompts_for_completion_are_wrapped_here(stand_in):
@@ -223,13 +225,13 @@ def test_only_dialogues_are_guided(stand_in):
 
 
 def test_a_grammar_is_part_of_the_settings():
-    assert build(settings(guided=True), "A+").settings["grammar"] == "A+"
+    assert settings(guided=True).build("A+").settings["grammar"] == "A+"
 
 
 @pytest.mark.parametrize("flavour", [flavour for flavour in Flavour if flavour is not Flavour.vllm])
 def test_only_vllm_can_be_guided(flavour):
     with pytest.raises(UserError, match=r"generator\.guided=false"):
-        build(settings(flavour=flavour, guided=True), "A+")
+        settings(flavour=flavour, guided=True).build("A+")
 
 
 def identify(server, **changes):
@@ -409,7 +411,7 @@ def test_an_answer_has_to_come_in_time(stand_in, kind):
 
 def test_a_server_that_is_not_there_is_unreachable():
     async def main():
-        generator = build(settings("http://127.0.0.1:9/v1", model="tiny"))
+        generator = settings("http://127.0.0.1:9/v1", model="tiny").build()
         (one,) = generator.servers
         with pytest.raises(UnreachableError):
             await one.identify()
@@ -441,7 +443,7 @@ def test_v1_is_added_where_there_is_no_path(stand_in):
     async def main():
         async with stand_in.OpenAIServer() as server:
             bare = server.url.removesuffix("/v1")
-            generator = build(settings([bare, server.url.replace("127.0.0.1", "localhost")]))
+            generator = settings([bare, server.url.replace("127.0.0.1", "localhost")]).build()
             texts = []
             for one in generator.servers:
                 assert await one.healthy()
@@ -463,7 +465,7 @@ def test_the_key_is_taken_from_the_environment(stand_in, monkeypatch):
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
-    monkeypatch.delitem(sys.modules, "ercsatz.generators.openai", raising=False)
-    monkeypatch.delattr("ercsatz.generators.openai", raising=False)
+    monkeypatch.delitem(sys.modules, "ercsatz.generators.openai_server", raising=False)
+    monkeypatch.delattr("ercsatz.generators.openai_server", raising=False)
     with pytest.raises(UserError, match=r'pip install "ercsatz\[openai\]"'):
-        build(settings())
+        settings().build()

@@ -8,11 +8,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from ercsatz.config import ChatTemplate, PromptStyle, Sampling, Tgi
+from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generation.guided import grammar
-from ercsatz.generators import build
-from ercsatz.generators.chat import VICUNA
+from ercsatz.generators.chat import VICUNA, ChatTemplate
 from ercsatz.generators.interface import (
     BusyError,
     FailedError,
@@ -24,12 +23,16 @@ from ercsatz.generators.interface import (
     TimedOutError,
     UnreachableError,
 )
+from ercsatz.generators.language_model import SamplingConfig
+from ercsatz.generators.tgi import TgiConfig
 
 pytestmark = pytest.mark.tgi
 pytest.importorskip("text_generation")
 
-TABLE_2 = Sampling(temperature=0.7, top_p=1, top_k=10000, repetition_penalty=1, typical_p=0.995, max_new_tokens=512)
-CONFIG = Tgi(
+TABLE_2 = SamplingConfig(
+    temperature=0.7, top_p=1, top_k=10000, repetition_penalty=1, typical_p=0.995, max_new_tokens=512
+)
+CONFIG = TgiConfig(
     name="tgi",
     window=4,
     sampling=TABLE_2,
@@ -63,7 +66,7 @@ def use(tgi_stand_in):
     def run(act, pattern=None, options=None, **changes):
         async def main():
             async with tgi_stand_in.TgiServer(**(options or {})) as stand_in:
-                (server,) = build(replace(CONFIG, url=stand_in.url, **changes), pattern).servers
+                (server,) = replace(CONFIG, url=stand_in.url, **changes).build(pattern).servers
                 try:
                     return await act(server, stand_in)
                 finally:
@@ -128,7 +131,7 @@ def test_values_that_do_something_are_sent(use):
 
 
 def test_generator_says_what_answers_depend_on():
-    generator = build(replace(CONFIG, url="http://127.0.0.1:1", chat_template=ChatTemplate.vicuna), "a|b")
+    generator = replace(CONFIG, url="http://127.0.0.1:1", chat_template=ChatTemplate.vicuna).build("a|b")
     assert generator.sent == {"temperature": 0.7, "top_k": 10000, "typical_p": 0.995, "max_new_tokens": 512}
     assert generator.dropped == {}
     assert json.loads(json.dumps(generator.settings)) == {
@@ -293,7 +296,7 @@ def test_nobody_there(use):
 
 def test_unknown_host_is_unreachable():
     async def act():
-        (server,) = build(replace(CONFIG, url="http://nowhere.invalid:80", timeout=60)).servers
+        (server,) = replace(CONFIG, url="http://nowhere.invalid:80", timeout=60).build().servers
         try:
             await server.answer(REQUEST)
         finally:
@@ -444,23 +447,23 @@ def test_missing_tokenizer_is_explained(use):
 def test_tokenizer_without_template_is_explained(tokenizer):
     config = replace(CONFIG, url="http://a:1", chat_template=ChatTemplate.model, tokenizer=tokenizer(None))
     with pytest.raises(UserError, match=r"has no chat template.*generator\.chat_template=vicuna"):
-        build(config)
+        config.build()
 
 
 def test_several_urls_are_several_servers():
-    generator = build(replace(CONFIG, url=["http://a:1/generate", "http://b:1"]))
+    generator = replace(CONFIG, url=["http://a:1/generate", "http://b:1"]).build()
     assert [server.name for server in generator.servers] == ["http://a:1", "http://b:1"]
 
 
 def test_wrong_url_is_refused():
     with pytest.raises(UserError, match=r"generator\.url: 'a:1' is no server's address"):
-        build(replace(CONFIG, url="a:1"))
+        replace(CONFIG, url="a:1").build()
 
 
 def test_missing_client_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ercsatz.generators.tgi_client", None)
     with pytest.raises(UserError, match=r'pip install "ercsatz\[tgi\]"'):
-        build(replace(CONFIG, url="http://a:1"))
+        replace(CONFIG, url="http://a:1").build()
 
 
 def test_faults_of_all_kinds_become_errors_of_ours(use):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.config import ChatTemplate, Flavour, OnUnsupported, OpenAI, PromptStyle, Sampling
-from ercsatz.generators import build
+from ercsatz.config import PromptStyle
+from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.interface import (
     Answer,
     FinishReason,
@@ -17,6 +17,9 @@ from ercsatz.generators.interface import (
     ServerError,
     UnreachableError,
 )
+from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
+from ercsatz.generators.openai import OpenAIConfig
+from ercsatz.generators.openai_flavours import Flavour
 
 TOKENS = 24
 
@@ -33,11 +36,11 @@ def server_module():
 
 
 def generator(url: str, template: ChatTemplate = ChatTemplate.model, model: str | None = None) -> Generator:
-    table_2 = Sampling(
+    table_2 = SamplingConfig(
         temperature=0.7, top_p=1.0, top_k=10000, repetition_penalty=1.0, typical_p=0.995, max_new_tokens=TOKENS
     )
-    return build(
-        OpenAI(
+    return (
+        OpenAIConfig(
             name="openai",
             window=1,
             sampling=table_2,
@@ -50,7 +53,7 @@ def generator(url: str, template: ChatTemplate = ChatTemplate.model, model: str 
             flavour=Flavour.transformers,
             model=model,
         )
-    )
+    ).build()
 
 
 def request(seed: int, max_new_tokens: int | None = None) -> Request:

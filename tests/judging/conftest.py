@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ercsatz.config import ChatTemplate, Generator, Judge, OnUnsupported, Sampling, Tgi
+from ercsatz.config import GeneratorConfig, Judge
 from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.generators.chat import ChatTemplate
+from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
+from ercsatz.generators.tgi import TgiConfig
 from ercsatz.judging import Judgement, judge
 
 SERVERS = Path(__file__).resolve().parents[1] / "servers"
@@ -97,8 +100,8 @@ def says() -> SimpleNamespace:
     return SimpleNamespace(verdict=verdict, good=good, rating=rating, load=load)
 
 
-def tgi(**changes: Any) -> Tgi:
-    sampling = Sampling(
+def tgi(**changes: Any) -> TgiConfig:
+    sampling = SamplingConfig(
         temperature=0.7, top_p=1.0, top_k=10000, repetition_penalty=1.0, typical_p=0.995, max_new_tokens=768
     )
     usual = {
@@ -111,7 +114,7 @@ def tgi(**changes: Any) -> Tgi:
         "tries": 3,
         "patience": 5.0,
     }
-    return Tgi(**{**usual, **changes})
+    return TgiConfig(**{**usual, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +148,9 @@ def served() -> Callable[..., Any]:
 def run(synthetic: list[Dialogue], real: list[Dialogue]) -> Callable[..., Judgement]:
     """Judge; ``run.told`` is the console's text."""
 
-    def run(settings: Judge, generator: Generator, data: list[Dialogue] | None = None, seed: int = 0) -> Judgement:
+    def run(
+        settings: Judge, generator: GeneratorConfig, data: list[Dialogue] | None = None, seed: int = 0
+    ) -> Judgement:
         console = Console(file=StringIO(), width=200)
         try:
             return judge(synthetic if data is None else data, real, settings, generator, "mini_nat", seed, console)

@@ -6,11 +6,15 @@ from dataclasses import fields
 import pytest
 from omegaconf import OmegaConf
 
-from ercsatz.config import ChatTemplate, Generator, Judge, OnUnsupported, Sampling, Transformers
+from ercsatz.config import Judge
 from ercsatz.errors import UserError
+from ercsatz.generators.chat import ChatTemplate
+from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
+from ercsatz.generators.offline.generator import OfflineConfig
+from ercsatz.generators.transformers import TransformersConfig
 from ercsatz.resources import resource
 
-OFFLINE = Generator(name="offline", window=1)
+OFFLINE = OfflineConfig(name="offline", window=1)
 
 
 def test_the_offline_generator_judges_nothing(run, settings, tmp_path):
@@ -69,10 +73,10 @@ def model(says, tmp_path_factory):
 
 
 def in_process(model):
-    sampling = Sampling(
+    sampling = SamplingConfig(
         temperature=0.7, top_p=1.0, top_k=10000, repetition_penalty=1.0, typical_p=0.995, max_new_tokens=12
     )
-    return Transformers(
+    return TransformersConfig(
         name="transformers",
         window=8,
         sampling=sampling,

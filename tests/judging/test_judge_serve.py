@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ercsatz.config import ChatTemplate, Flavour, OnUnsupported, OpenAI, Sampling
+from ercsatz.generators.chat import ChatTemplate
+from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
+from ercsatz.generators.openai import OpenAIConfig
+from ercsatz.generators.openai_flavours import Flavour
 
 
 @pytest.fixture(scope="module")
@@ -16,11 +19,11 @@ def url(says, tmp_path_factory) -> Iterator[str]:
         yield url
 
 
-def generator(url: str) -> OpenAI:
-    sampling = Sampling(
+def generator(url: str) -> OpenAIConfig:
+    sampling = SamplingConfig(
         temperature=0.7, top_p=1.0, top_k=10000, repetition_penalty=1.0, typical_p=0.995, max_new_tokens=12
     )
-    return OpenAI(
+    return OpenAIConfig(
         name="openai",
         window=1,
         sampling=sampling,

@@ -18,8 +18,8 @@ from ercsatz.config import Infer, register
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
-from ercsatz.generators.capabilities import TGI
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, RefusedError
+from ercsatz.generators.tgi import TgiConfig
 from ercsatz.knowledge import Found, Inference, ask, attach, find, text_hash
 from ercsatz.knowledge.ask import Asker, Unit
 from ercsatz.knowledge.run import run
@@ -84,7 +84,12 @@ def serve(monkeypatch):
 
     def serve(reply=good, model="m"):
         server = Fake(reply, model)
-        monkeypatch.setattr("ercsatz.generators.build", lambda _: Generator("tgi", TGI, {"sampling": {}}, (server,)))
+
+        def build(config):
+            known = {"window": config.window, "tries": config.tries, "patience": config.patience}
+            return Generator("tgi", config.profile, {"sampling": {}}, (server,), **known)
+
+        monkeypatch.setattr(TgiConfig, "build", build)
         return server
 
     return serve

@@ -18,25 +18,16 @@ from ercsatz.config.backbone import BackboneConfig, Pooling, TinySize
 from ercsatz.config.classifier import ClassifierConfig, Gives, Prerequisite
 from ercsatz.config.corpus import Benchmark, Counts, Data, Download, Paths, PromptStyle
 from ercsatz.config.generation import (
-    ChatTemplate,
     Checks,
-    Flavour,
     GenerateConfig,
-    Generator,
-    LanguageModel,
     Leakage,
-    OnUnsupported,
-    OpenAI,
     Persona,
     PersonaStep,
     PersonaUnit,
     Plan,
-    Sampling,
-    Served,
     Split,
-    Tgi,
-    Transformers,
 )
+from ercsatz.config.generator import GeneratorConfig, Profile
 from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
 from ercsatz.config.loss import LossConfig
@@ -65,7 +56,6 @@ __all__ = [
     "AssessConfig",
     "BackboneConfig",
     "Benchmark",
-    "ChatTemplate",
     "Checks",
     "ClassifierConfig",
     "Cosmic",
@@ -73,22 +63,18 @@ __all__ = [
     "Counts",
     "Data",
     "Download",
-    "Flavour",
     "GenerateConfig",
-    "Generator",
+    "GeneratorConfig",
     "Gives",
     "Hardware",
     "Infer",
     "Judge",
     "KnowledgeConfig",
     "KnowledgeOrigin",
-    "LanguageModel",
     "Leakage",
     "LossConfig",
     "Missing",
     "ModeConfig",
-    "OnUnsupported",
-    "OpenAI",
     "Paths",
     "Persona",
     "PersonaStep",
@@ -98,25 +84,22 @@ __all__ = [
     "Pooling",
     "PredictConfig",
     "Prerequisite",
+    "Profile",
     "PromptStyle",
     "RankConfig",
     "Ranking",
     "Repeats",
     "Retrieve",
-    "Sampling",
     "Schedule",
-    "Served",
     "Split",
     "StageConfig",
     "StageOverrides",
     "TextFiles",
-    "Tgi",
     "TinySize",
     "TrainConfig",
     "TrainOn",
     "Trainer",
     "Training",
-    "Transformers",
     "Wandb",
     "WandbMode",
     "modes",
@@ -149,8 +132,6 @@ def register(config_folders: Iterable[Path]) -> None:
     commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig, "assess": AssessConfig}
     for name, node in commands.items():
         store.store(name=f"{name}_schema", node=node)
-    for generator in (Tgi, OpenAI, Transformers):
-        store.store(group="generator", name=f"{generator.__name__.lower()}_schema", node=generator)
     Plugins.instance().register(InstalledParts)
     written_in = {ORG: None, **modes(folders)}
     for benchmark in choices("benchmark", folders):

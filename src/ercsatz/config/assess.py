@@ -1,13 +1,16 @@
 """How good a synthetic data set is."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
 from ercsatz.config.corpus import Benchmark, Data, Paths
-from ercsatz.config.generation import Checks, Generator
+from ercsatz.config.generation import Checks
+from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.judge import Judge
 from ercsatz.config.mode import ModeConfig
+from ercsatz.config.registry import part
 from ercsatz.config.training import Wandb
 
 
@@ -29,7 +32,7 @@ class Assess:
 
 @dataclass
 class AssessConfig:
-    """What ``assess.py`` reads."""
+    """What ``assess.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
 
     assess: Assess = field(default_factory=Assess)
     seed: int = MISSING
@@ -39,5 +42,8 @@ class AssessConfig:
     mode: ModeConfig | None = None
     checks: Checks = field(default_factory=Checks)
     judge: Judge = field(default_factory=Judge)
-    generator: Generator = field(default_factory=Generator)
+    generator: Any = MISSING
     wandb: Wandb = field(default_factory=Wandb)
+
+    def __post_init__(self) -> None:
+        self.generator = part(self.generator, GeneratorConfig, "generator")

@@ -7,32 +7,9 @@ from typing import Any
 from omegaconf import MISSING
 
 from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.mode import ModeConfig
-
-
-class OnUnsupported(StrEnum):
-    """What happens to a sampling parameter that a generator does not honour: an error, or a record of the omission."""
-
-    error = "error"
-    record = "record"
-
-
-class ChatTemplate(StrEnum):
-    """What a prompt is wrapped in: nothing, the model's own chat template, or Vicuna's."""
-
-    raw = "raw"
-    model = "model"
-    vicuna = "vicuna"
-
-
-class Flavour(StrEnum):
-    """Which server speaks the OpenAI protocol; each takes other extra fields."""
-
-    openai = "openai"
-    vllm = "vllm"
-    webui = "webui"
-    llamacpp = "llamacpp"
-    transformers = "transformers"
+from ercsatz.config.registry import part
 
 
 class PersonaStep(StrEnum):
@@ -48,79 +25,6 @@ class PersonaUnit(StrEnum):
 
     dialogue = "dialogue"
     text = "text"
-
-
-@dataclass
-class Sampling:
-    """Sampling parameters; the defaults are Table II of Kaplan, Carneiro and Wermter (2025).
-
-    ``max_new_tokens`` is not in the table. Neutral values (``top_p``, ``typical_p`` and ``repetition_penalty`` 1,
-    ``top_k`` 0) are left out where a server then does nothing, and sent where it would do something of its own.
-    """
-
-    temperature: float = MISSING
-    top_p: float = MISSING
-    top_k: int = MISSING
-    repetition_penalty: float = MISSING
-    typical_p: float = MISSING
-    max_new_tokens: int = MISSING
-
-
-@dataclass
-class Generator:
-    """What writes synthetic dialogues; ``window`` requests are in flight at a time, on each server."""
-
-    name: str = MISSING
-    window: int = MISSING
-
-
-@dataclass
-class LanguageModel(Generator):
-    """What all language models have; ``guided`` lets one fixed grammar hold for every dialogue."""
-
-    sampling: Sampling = field(default_factory=Sampling)
-    on_unsupported: OnUnsupported = OnUnsupported.error
-    chat_template: ChatTemplate = MISSING
-    guided: bool = False
-
-
-@dataclass
-class Served(LanguageModel):
-    """A model behind one URL or a list of them.
-
-    ``timeout`` (seconds) is for one answer, ``tries`` how often a request may fail before it is given up,
-    ``patience`` (seconds) how long all servers may be down before the run stops.
-    """
-
-    url: Any = MISSING
-    timeout: float = MISSING
-    tries: int = MISSING
-    patience: float = MISSING
-
-
-@dataclass
-class Tgi(Served):
-    """Hugging Face TGI; ``tokenizer`` (name or folder) renders the model's chat template, null: the served model's."""
-
-    tokenizer: str | None = None
-
-
-@dataclass
-class OpenAI(Served):
-    """An OpenAI-compatible server; ``model`` null takes the only one it serves."""
-
-    flavour: Flavour = MISSING
-    model: str | None = None
-
-
-@dataclass
-class Transformers(LanguageModel):
-    """A model in this process; ``batch_size`` requests are answered at a time."""
-
-    model: str = MISSING
-    device: str = MISSING
-    dtype: str = MISSING
-    batch_size: int = MISSING
 
 
 @dataclass
@@ -182,13 +86,13 @@ class Split:
 
 @dataclass
 class GenerateConfig:
-    """What ``generate.py`` reads."""
+    """What ``generate.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
 
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
     mode: ModeConfig | None = None
-    generator: Generator = field(default_factory=Generator)
+    generator: Any = MISSING
     plan: Plan = field(default_factory=Plan)
     persona: Persona = field(default_factory=Persona)
     checks: Checks = field(default_factory=Checks)
@@ -199,3 +103,6 @@ class GenerateConfig:
     dry_run: bool = MISSING
     overwrite: bool = MISSING
     push_to_hub: str | None = None
+
+    def __post_init__(self) -> None:
+        self.generator = part(self.generator, GeneratorConfig, "generator")

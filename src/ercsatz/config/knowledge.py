@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from omegaconf import MISSING
 
 from ercsatz.config.corpus import Benchmark, Data, Paths
-from ercsatz.config.generation import Generator
+from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.mode import ModeConfig
+from ercsatz.config.registry import part
 
 
 class KnowledgeOrigin(StrEnum):
@@ -63,7 +65,7 @@ class Cosmic:
 
 @dataclass
 class KnowledgeConfig:
-    """What ``knowledge.py`` reads."""
+    """What ``knowledge.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
 
     source: KnowledgeOrigin = MISSING
     retrieve: Retrieve = field(default_factory=Retrieve)
@@ -74,8 +76,11 @@ class KnowledgeConfig:
     benchmark: Benchmark = field(default_factory=Benchmark)
     data: Data = field(default_factory=Data)
     mode: ModeConfig | None = None
-    generator: Generator = field(default_factory=Generator)
+    generator: Any = MISSING
     seed: int = MISSING
     prompts: str | None = None
     journal: str = MISSING
     overwrite: bool = MISSING
+
+    def __post_init__(self) -> None:
+        self.generator = part(self.generator, GeneratorConfig, "generator")

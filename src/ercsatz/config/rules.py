@@ -1,9 +1,7 @@
 """Rules that a configuration's values must keep, beside having the right type."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from ercsatz.config.generation import Generator, LanguageModel, Served, Transformers
 from ercsatz.errors import UserError
 
 Rule = tuple[str, object, bool, str]
@@ -29,17 +27,3 @@ def at_least_1(key: str, value: int) -> Rule:
 def one_of(key: str, value: str, known: Sequence[str]) -> Rule:
     """The rule that a value is among known ones."""
     return key, value, value in known, f"one of {', '.join(known)}"
-
-
-def generator_rules(generator: Generator) -> Iterator[Rule]:
-    """What must hold of any generator's settings."""
-    yield at_least_1("generator.window", generator.window)
-    if isinstance(generator, LanguageModel):
-        for key, value in vars(generator.sampling).items():
-            yield f"generator.sampling.{key}", value, abs(value) < math.inf, "a finite number"
-    if isinstance(generator, Served):
-        yield at_least_1("generator.tries", generator.tries)
-        yield "generator.timeout", generator.timeout, 0 < generator.timeout < math.inf, "above 0 and finite"
-        yield "generator.patience", generator.patience, generator.patience >= 0, "0 or more"
-    if isinstance(generator, Transformers):
-        yield at_least_1("generator.batch_size", generator.batch_size)

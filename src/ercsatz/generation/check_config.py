@@ -16,7 +16,7 @@ from ercsatz.config import (
     PromptStyle,
     Split,
 )
-from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse
@@ -65,7 +65,7 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
         yield from _gender_rules(config.benchmark)
     base = config.persona.base
     yield "persona.base", base, base is not PersonaStep.write, "sample or off: base personas come from the inventories"
-    yield from generator_rules(config.generator)
+    yield from config.generator.problems()
     yield from check_rules(config.checks)
     yield from _place_rules(config)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from ercsatz.config import GenerateConfig, LanguageModel, PersonaStep
+from ercsatz.config import GenerateConfig, PersonaStep
 from ercsatz.generation.job import Job
 from ercsatz.generation.plan import is_text, mode_of, plan
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
@@ -30,7 +30,7 @@ def dry_run(job: Job, console: Console) -> None:
     for request in [request for request in requests if request.index < SHOWN]:
         title = f"dialogue {request.index}, {request.step.value}, seed {request.seed}"
         console.print(Panel(escape(request.prompt), title=title, title_align="left"))
-    if isinstance(config.generator, LanguageModel):
+    if generator.profile.language_model:
         console.print(f"Sent with each: {dict(generator.sent)}. Dropped: {dict(generator.dropped)}.", markup=False)
     _estimate(console, config, requests)
 

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.artifacts.keys import code_sha256
-from ercsatz.config import GenerateConfig, LanguageModel, prompts_folder
+from ercsatz.config import GenerateConfig, prompts_folder
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
 from ercsatz.generation.personas import Inventories
 from ercsatz.generation.plan import is_text, mode_of, plan, targets_of
 from ercsatz.generation.write import Outcome, Writer
-from ercsatz.generators import build
-from ercsatz.generators.interface import Request
+from ercsatz.generators.interface import Generator, Request
 from ercsatz.llm.prompt import Templates
 from ercsatz.resources import resource
 
@@ -46,10 +45,10 @@ class Job:
         self.reference = load_reference(config.benchmark, config.checks.leakage)
         self.inventories = Inventories(folder / "inventory") if mode.personas else None
         self.grammar = None
-        if isinstance(config.generator, LanguageModel) and config.generator.guided:
+        if config.generator.held_to_grammar:
             turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
             self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
-        self.generator = build(config.generator, self.grammar)
+        self.generator: Generator = config.generator.build(self.grammar)
         self.writer = Writer(config, self.templates, guided=self.grammar is not None)
         self.example = self._example()
 

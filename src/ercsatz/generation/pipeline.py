@@ -40,7 +40,7 @@ async def make(job: Job, journal: Journal, folder: Path, settings: dict[str, Any
         KeyboardInterrupt: the user stopped it.
     """
     config, state = job.config, _state(job.config)
-    window = open_window(job.generator, config.generator, journal, state)
+    window = open_window(job.generator, journal, state)
     try:
         model = await model_of(journal, window, config.overwrite)
         journal.answers_come_from(job.generator.settings, model, job.generator.sent, job.generator.dropped)
@@ -96,7 +96,7 @@ def _state(config: GenerateConfig) -> State:
 async def _ready(job: Job, journal: Journal, window: Window) -> None:
     """Before the first request is sent: are the servers there, and are they what they should be?"""
     model = await meet(journal, window)
-    if job.generator.real:
+    if job.generator.profile.language_model:
         await _probe(job, journal, window, model)
 
 

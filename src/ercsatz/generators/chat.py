@@ -1,10 +1,19 @@
 """What a prompt is wrapped in before it goes to a model that completes text."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
-from ercsatz.config import ChatTemplate
 from ercsatz.errors import UserError
+
+
+class ChatTemplate(StrEnum):
+    """What a prompt is wrapped in: nothing, the model's own chat template, or Vicuna's."""
+
+    raw = "raw"
+    model = "model"
+    vicuna = "vicuna"
+
 
 # Vicuna 1.1's conversation format; the system sentence comes first and never changes, so prefix caches hold it.
 VICUNA = (

@@ -1,4 +1,4 @@
-"""What every generator takes and gives, and what each declares about itself."""
+"""What every generator takes and gives."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from ercsatz.config import PromptStyle
+from ercsatz.config import Profile, PromptStyle
 
 
 class Step(StrEnum):
@@ -159,36 +159,19 @@ class Server(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """What a generator declares about itself, before it is built.
-
-    Attributes:
-        honours: the sampling parameters that change its answers, by the names of ``config.Sampling``, and ``seed``.
-        guided: whether it can hold to a grammar.
-        licence: the hub's tag for the licence of its text.
-        rights: who may use its text, a sentence for the card.
-        limits: what its text is not good for, sentences for the card.
-    """
-
-    honours: frozenset[str]
-    licence: str
-    rights: str
-    limits: tuple[str, ...] = ()
-    guided: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Generator:
     """What writes dialogues: equal servers that share the load.
 
     Attributes:
-        name: ``offline``, ``tgi``, ``openai`` or ``transformers``.
+        name: that of its configuration.
         profile: what it declares.
         settings: all that answers depend on besides the request and the model; compared before a run is resumed.
         servers: one at least.
         sent: the sampling parameters of every request, as they go out.
         dropped: those that were asked for and are not honoured.
-        real: whether a language model answers, so that a start-up probe makes sense.
+        window: requests in flight on each server.
+        tries: how often a request may fail before it is given up.
+        patience: seconds that all servers may be down before the run stops.
     """
 
     name: str
@@ -197,4 +180,6 @@ class Generator:
     servers: tuple[Server, ...]
     sent: Mapping[str, object] = field(default_factory=dict)
     dropped: Mapping[str, object] = field(default_factory=dict)
-    real: bool = True
+    window: int = 1
+    tries: int = 1
+    patience: float = 0.0

@@ -4,288 +4,78 @@ They share the protocol and little else: each ``flavour`` has other fields for w
 to ignore them.
 """
 
-import asyncio
-import json
-import os
-from collections.abc import Awaitable, Mapping
-from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from ercsatz import config
-from ercsatz.config import ChatTemplate, Flavour
+from omegaconf import MISSING
+
+from ercsatz.config import Profile
 from ercsatz.errors import UserError
-from ercsatz.generators import capabilities, chat, interface
-from ercsatz.generators.interface import BusyError, FailedError, RefusedError, TimedOutError, UnreachableError
+from ercsatz.generators.interface import Generator
+from ercsatz.generators.language_model import NEUTRAL, ServedConfig
+from ercsatz.generators.openai_flavours import PROFILES, Flavour
 from ercsatz.generators.urls import urls
-from ercsatz.generators.words import retry_after, short
-
-try:
-    import openai
-except ImportError as missing:
-    raise UserError(
-        f'generator=openai needs the official client: pip install "ercsatz[openai]". ({missing})'
-    ) from missing
-
-CONNECTING = 10.0  # seconds for a connection to be made
-GLANCE = 5.0  # seconds for what a server answers at once or not at all
-IDLE = 3.0  # seconds a connection is kept; uvicorn hangs up after 5, and a request sent just then would fail
-
-_BROKEN_OFF = ("abort", "error")  # vLLM's and OpenRouter's finish reasons for an answer that did not end
-# Seeds have 63 bits. vLLM takes them whole, as does PyTorch behind transformers serve. llama.cpp has 32 bits, all set
-# meaning a random seed; gateways to other makers' models have 32 with a sign. The lowest 31 bits suit all of these.
-_SEED_BITS = {Flavour.vllm: 63, Flavour.transformers: 63}
 
 
-def build(config: config.OpenAI, grammar: str | None = None) -> interface.Generator:
-    """OpenAI-compatible servers. The environment variable ``OPENAI_API_KEY``, if set, is sent as bearer token.
+@dataclass
+class OpenAIConfig(ServedConfig):
+    """An OpenAI-compatible server; ``model`` null takes the only one it serves."""
 
-    Args:
-        config: the generator's configuration.
-        grammar: a regular expression that every answer to a dialogue's request must match.
-
-    Raises:
-        UserError: the flavour does not honour what is asked for, or a setting makes no sense.
-    """
-    profile = capabilities.OPENAI[config.flavour]
-    what = f"generator=openai with generator.flavour={config.flavour}"
-    if config.guided and not profile.guided:
-        raise UserError(f"{what} cannot hold answers to a grammar: choose generator.guided=false.")
-    honoured, dropped = capabilities.negotiate(config.sampling, profile, what, config.on_unsupported)
-    sent = _complete(config.flavour, profile, honoured)
-    servers = tuple(OpenAIServer(url, config, sent, grammar) for url in urls(config.url))
-    settings = {
-        "sampling": sent,
-        "dropped": dropped,
-        "flavour": config.flavour.value,
-        "model": config.model,
-        "chat_template": config.chat_template.value,
-        "grammar": grammar,
-    }
-    return interface.Generator("openai", profile, settings, servers, sent, dropped)
-
-
-def _complete(
-    flavour: Flavour, profile: interface.Profile, honoured: Mapping[str, float | int]
-) -> dict[str, float | int]:
-    """What is sent. Elsewhere than at OpenAI a value that is left out is not neutral, so all are there.
-
-    vLLM and transformers take it from the model's ``generation_config.json`` (transformers from there or ``top_k=50``),
-    llama.cpp and text-generation-webui from their command lines (``top_p=0.95`` and ``min_p=0.05``, unless changed).
-    """
-    if flavour is Flavour.openai:
-        return dict(honoured)
-    neutral = {name: value for name, value in capabilities.NEUTRAL.items() if name in profile.honours}
-    return {**neutral, "min_p": 0.0, **honoured}
-
-
-class OpenAIServer:
-    """One OpenAI-compatible server.
-
-    Args:
-        url: its address; ``/v1`` is added where it has no path.
-        config: the generator's configuration.
-        sent: the sampling parameters.
-        grammar: holds for dialogues; ``None`` leaves answers free.
-    """
-
-    def __init__(self, url: str, config: config.OpenAI, sent: Mapping[str, float | int], grammar: str | None) -> None:
-        self._url, self._flavour, self._sent, self._grammar = url, config.flavour, sent, grammar
-        self._asked_for, self._timeout, self._model = config.model, config.timeout, config.model
-        self._wrap = None
-        if config.chat_template is not ChatTemplate.model:
-            self._wrap = chat.wrapper(config.chat_template, lambda: None)
-        self._known, self._meeting = False, asyncio.Lock()
-        base = url if urlsplit(url).path else f"{url}/v1"
-        self._root = base.removesuffix("/v1")
-        timeout = openai.Timeout(config.timeout, connect=min(CONNECTING, config.timeout))
-        # How many connections there are is up to who asks. openai 2 is made of httpx and openai 3 of httpx2: their
-        # common names are found through the client.
-        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(keepalive_expiry=IDLE)
-        self._client = openai.AsyncOpenAI(
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
-            base_url=base,
-            max_retries=0,
-            timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
-        )
+    flavour: Flavour = MISSING
+    model: str | None = None
 
     @property
-    def name(self) -> str:
-        """Its URL."""
-        return self._url
+    def profile(self) -> Profile:
+        """That of the flavour."""
+        return PROFILES[self.flavour]
 
-    async def identify(self) -> interface.Identity:
-        """Ask which model it serves.
+    def build(self, grammar: str | None = None) -> Generator:
+        """The servers. The environment variable ``OPENAI_API_KEY``, if set, is sent as bearer token.
 
         Raises:
-            ServerError: it does not say.
-            UserError: it serves several and none is chosen, or not the one that is.
+            UserError: the client is not installed, the flavour does not honour what is asked for, or ``url`` is none.
         """
-        match self._flavour:
-            case Flavour.transformers:
-                identity = await self._identify_by_answer()
-            case Flavour.webui:
-                identity = await self._identify_loaded()
-            case _:
-                identity = await self._identify_listed()
-        self._known = True
-        return identity
-
-    async def healthy(self) -> bool:
-        """Whether ``/health`` says so within a few seconds, or ``/v1/models`` where there is no such page."""
-        for page in (f"{self._root}/health", "/models"):
-            try:
-                await self._get(page, str)
-            except RefusedError:
-                continue
-            except interface.ServerError:
-                return False
-            return True
-        return False
-
-    async def answer(self, request: interface.Request) -> interface.Answer:
-        """Answer one request; see ``interface.Server``."""
-        if not self._known:
-            async with self._meeting:
-                if not self._known:
-                    await self.identify()
-        body = self._fields(request.seed, request.max_new_tokens)
-        if self._grammar is not None and request.step is interface.Step.dialogue:
-            body["structured_outputs"] = {"regex": self._grammar}
-        if self._wrap is None:
-            body["messages"] = [{"role": "user", "content": request.prompt}]
-            return _answer(await self._post("/chat/completions", body))
-        body["prompt"] = self._wrap(request.prompt)
-        return _answer(await self._post("/completions", body))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    def _fields(self, seed: int, max_new_tokens: int | None) -> dict[str, Any]:
-        """A request without its prompt."""
-        sampling = dict(self._sent)
-        if max_new_tokens is not None:
-            sampling["max_new_tokens"] = max_new_tokens
-        fields: dict[str, Any] = {} if self._model is None else {"model": self._model}
-        fields["seed"] = seed & (2 ** _SEED_BITS.get(self._flavour, 31) - 1)
-        if self._flavour is Flavour.transformers:  # takes them in no other way; any field of its own is refused
-            return {**fields, "generation_config": json.dumps({**sampling, "do_sample": True})}
-        names = {"max_new_tokens": "max_tokens"}
-        if self._flavour is Flavour.llamacpp:
-            names["repetition_penalty"] = "repeat_penalty"
-        return {**fields, **{names.get(name, name): value for name, value in sampling.items()}}
-
-    async def _identify_listed(self) -> interface.Identity:
-        said = await self._get("/models")
+        what = f"generator=openai with generator.flavour={self.flavour}"
+        if self.guided and not self.profile.guided:
+            raise UserError(f"{what} cannot hold answers to a grammar: choose generator.guided=false.")
         try:
-            models = {str(model["id"]): model for model in said["data"]}
-        except (TypeError, KeyError) as error:
-            raise FailedError(f"/v1/models gives no list of models: {short(str(said))}") from error
-        if not models:
-            raise FailedError("/v1/models is empty: the server has no model loaded.")
-        if self._asked_for is None and len(models) > 1:
-            raise UserError(f"{self._url} serves {_some(models)}: choose one with generator.model=NAME.")
-        self._model = next(iter(models)) if self._asked_for is None else self._asked_for
-        if self._model not in models:
-            raise UserError(f"{self._url} does not serve generator.model={self._model}, but {_some(models)}.")
-        details = dict(models[self._model])
-        if self._flavour is Flavour.vllm:
-            with suppress(interface.ServerError, TypeError, ValueError):
-                details.update(await self._get(f"{self._root}/version"))
-        return interface.Identity(self._model, details=details)
+            from ercsatz.generators.openai_server import OpenAIServer
+        except ImportError as missing:
+            raise UserError(
+                f'generator=openai needs the official client: pip install "ercsatz[openai]". ({missing})'
+            ) from missing
+        honoured, dropped = self.negotiate(what)
+        sent = self._complete(honoured)
+        return Generator(
+            "openai",
+            self.profile,
+            {
+                "sampling": sent,
+                "dropped": dropped,
+                "flavour": self.flavour.value,
+                "model": self.model,
+                "chat_template": self.chat_template.value,
+                "grammar": grammar,
+            },
+            tuple(
+                OpenAIServer(url, self.flavour, self.model, self.chat_template, self.timeout, sent, grammar)
+                for url in urls(self.url)
+            ),
+            sent,
+            dropped,
+            self.window,
+            self.tries,
+            self.patience,
+        )
 
-    async def _identify_loaded(self) -> interface.Identity:
-        """text-generation-webui may list all models on its disk, and answers with the loaded one in any case."""
-        said = await self._get(f"{self._root}/v1/internal/model/info")
-        loaded = said.get("model_name") if isinstance(said, dict) else None
-        if loaded in (None, "None"):
-            raise FailedError("the server has no model loaded.")
-        if self._asked_for not in (None, loaded):
-            raise UserError(f"{self._url} does not serve generator.model={self._asked_for}, but {loaded}.")
-        self._model = loaded
-        return interface.Identity(str(loaded), details=said)
+    def _complete(self, honoured: Mapping[str, float | int]) -> dict[str, float | int]:
+        """What is sent. Elsewhere than at OpenAI a value that is left out is not neutral, so all are there.
 
-    async def _identify_by_answer(self) -> interface.Identity:
-        """``transformers serve`` lists the hub's cache and not what it serves; its answers have name and revision."""
-        try:
-            said = await self._post("/completions", {**self._fields(seed=0, max_new_tokens=1), "prompt": "Hello"})
-        except RefusedError as error:
-            if error.status != 400:
-                raise
-            raise UserError(f"{self._url} does not take generator.model={self._asked_for}. It says: {error}") from error
-        except FailedError as error:
-            hint = " (If it was started without a model, choose one with generator.model=NAME.)"
-            raise FailedError(f"{error}{hint if self._asked_for is None else ''}") from error
-        if not isinstance(said, dict) or not isinstance(said.get("model"), str):
-            raise FailedError(f"An answer that names no model: {short(str(said))}")
-        return interface.Identity(said["model"], details={"model": said["model"]})
-
-    async def _get(self, page: str, kind: type[object] = object) -> Any:
-        return await self._call(self._client.get(page, cast_to=kind, options={"timeout": GLANCE}), GLANCE)
-
-    async def _post(self, page: str, body: dict[str, Any]) -> Any:
-        # The client's own method for chats costs another 0.8 ms of CPU time a request, for checks of types
-        return await self._call(self._client.post(page, cast_to=object, body=body), self._timeout)
-
-    async def _call(self, call: Awaitable[object], seconds: float) -> object:
-        """What the server said, JSON or text; its failures as ``ServerError``."""
-        try:
-            async with asyncio.timeout(seconds):  # the client's own time-out starts anew with every byte
-                return await call
-        except openai.APIStatusError as error:
-            raise _failure(error) from error
-        except (openai.APIConnectionError, TimeoutError) as error:  # the client's time-out is one of the former
-            cause = error.__cause__ or error
-            if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError"):
-                raise UnreachableError(short(str(cause)) or "No connection could be made.") from error
-            if isinstance(error, openai.APITimeoutError | TimeoutError):
-                raise TimedOutError(f"No answer within {seconds:g} s.") from error
-            raise FailedError(f"The connection broke off: {short(str(cause)) or type(cause).__name__}") from error
-        except ValueError as error:
-            raise FailedError(f"An answer that is no JSON: {error}") from error
-
-
-def _answer(said: Any) -> interface.Answer:
-    try:
-        choice = said["choices"][0]
-        text = choice["message"]["content"] if "message" in choice else choice["text"]
-        reason, usage = choice.get("finish_reason"), said.get("usage") or {}
-        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise FailedError(f"An answer that cannot be read: {short(str(said))}") from error
-    if not isinstance(text, str | None):
-        raise FailedError(f"An answer that is no text: {short(str(text))}")
-    if reason in _BROKEN_OFF:
-        raise FailedError(f"The answer broke off: the server gives the reason {reason!r}.")
-    full = reason == interface.FinishReason.length
-    return interface.Answer(text or "", interface.FinishReason.length if full else interface.FinishReason.stop, *counts)
-
-
-def _failure(error: openai.APIStatusError) -> interface.ServerError:
-    """What a status other than 200 means."""
-    status, words = error.status_code, _words(error)
-    empty_account = "insufficient_quota" in (error.code, error.type)  # which does not fill by waiting
-    if status == 429 and not empty_account:
-        return BusyError(words, retry_after(error.response.headers.get("retry-after", "")))
-    if status in (408, 409, 424) or status >= 500:
-        return FailedError(f"HTTP {status}: {words}")
-    return RefusedError(status, words)
-
-
-def _words(error: openai.APIStatusError) -> str:
-    """What an error's body says; a proxy's page says no more than the status."""
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    if "html" in error.response.headers.get("content-type", "") or not body:
-        return error.response.reason_phrase or "no words"
-    return short(body if isinstance(body, str) else json.dumps(body))
-
-
-def _some(models: Mapping[str, object]) -> str:
-    """The names of models, not all where there are very many."""
-    first = list(models)[:20]
-    more = f" and {len(models) - len(first)} more" if len(models) > len(first) else ""
-    return ", ".join(first) + more
+        vLLM and transformers take it from the model's ``generation_config.json`` (transformers from there or
+        ``top_k=50``), llama.cpp and text-generation-webui from their command lines (``top_p=0.95`` and ``min_p=0.05``,
+        unless changed).
+        """
+        if self.flavour is Flavour.openai:
+            return dict(honoured)
+        neutral = {name: value for name, value in NEUTRAL.items() if name in self.profile.honours}
+        return {**neutral, "min_p": 0.0, **honoured}

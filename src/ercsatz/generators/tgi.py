@@ -6,12 +6,14 @@ are not used: they know neither ``top_k`` nor ``typical_p``.
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ercsatz import config
+from ercsatz.config import Profile
 from ercsatz.errors import UserError
-from ercsatz.generators import capabilities, chat, interface
+from ercsatz.generators import chat, interface
+from ercsatz.generators.language_model import TABLE_2, ServedConfig, profile
 from ercsatz.generators.urls import urls
 from ercsatz.generators.words import first_line
 
@@ -19,38 +21,54 @@ if TYPE_CHECKING:
     from ercsatz.generators.tgi_client import PooledClient
 
 
-def build(config: config.Tgi, grammar: str | None = None) -> interface.Generator:
-    """TGI servers. The environment variable ``HF_TOKEN``, if set, is sent as bearer token.
+@dataclass
+class TgiConfig(ServedConfig):
+    """Hugging Face TGI; ``tokenizer`` (name or folder) renders the model's chat template, null: the served model's."""
 
-    Args:
-        config: the generator's configuration.
-        grammar: a regular expression that every answer to a dialogue's request must match.
+    tokenizer: str | None = None
 
-    Raises:
-        UserError: text-generation is not installed, or a setting makes no sense.
-    """
-    try:
-        from ercsatz.generators.tgi_client import PooledClient
-    except ImportError as error:
-        raise UserError(
-            'generator=tgi needs the text-generation client: pip install "ercsatz[tgi]". It does not go together with '
-            f"transformers 5. ({error})"
-        ) from error
-    profile = capabilities.TGI
-    sent, dropped = capabilities.negotiate(config.sampling, profile, "TGI", config.on_unsupported)
-    token = os.environ.get("HF_TOKEN")
-    servers = [
-        TgiServer(PooledClient(url, config.timeout, token), sent, grammar, config.chat_template, config.tokenizer)
-        for url in urls(config.url)
-    ]
-    settings = {
-        "sampling": sent,
-        "dropped": dropped,
-        "chat_template": config.chat_template.value,
-        "tokenizer": config.tokenizer,
-        "grammar": grammar,
-    }
-    return interface.Generator("tgi", profile, settings, tuple(servers), sent, dropped)
+    @property
+    def profile(self) -> Profile:
+        """All of Table II, and grammars."""
+        return profile(TABLE_2, guided=True)
+
+    def build(self, grammar: str | None = None) -> interface.Generator:
+        """The servers. The environment variable ``HF_TOKEN``, if set, is sent as bearer token.
+
+        Raises:
+            UserError: text-generation is not installed, or ``url`` is none.
+        """
+        try:
+            from ercsatz.generators.tgi_client import PooledClient
+        except ImportError as error:
+            raise UserError(
+                'generator=tgi needs the text-generation client: pip install "ercsatz[tgi]". It does not go together '
+                f"with transformers 5. ({error})"
+            ) from error
+        sent, dropped = self.negotiate("TGI")
+        token = os.environ.get("HF_TOKEN")
+        servers = [
+            TgiServer(PooledClient(url, self.timeout, token), sent, grammar, self.chat_template, self.tokenizer)
+            for url in urls(self.url)
+        ]
+        settings = {
+            "sampling": sent,
+            "dropped": dropped,
+            "chat_template": self.chat_template.value,
+            "tokenizer": self.tokenizer,
+            "grammar": grammar,
+        }
+        return interface.Generator(
+            "tgi",
+            self.profile,
+            settings,
+            tuple(servers),
+            sent,
+            dropped,
+            self.window,
+            self.tries,
+            self.patience,
+        )
 
 
 class TgiServer:
@@ -69,14 +87,14 @@ class TgiServer:
         client: "PooledClient",
         sent: Mapping[str, float | int],
         grammar: str | None,
-        template: config.ChatTemplate,
+        template: chat.ChatTemplate,
         tokenizer: str | None,
     ) -> None:
         self._client = client
         self._sent = {**sent, "do_sample": True, "return_full_text": False}
         self._grammar = None if grammar is None else {"type": "regex", "value": grammar}
         self._wrap: Callable[[str], str] | None = None
-        if template is not config.ChatTemplate.model:
+        if template is not chat.ChatTemplate.model:
             self._wrap = chat.wrapper(template, lambda: None)
         elif tokenizer is not None:
             self._wrap = _model_template(tokenizer, None)
@@ -142,6 +160,6 @@ def _model_template(name: str, revision: str | None) -> Callable[[str], str]:
             f"The tokenizer of {name} cannot be loaded: {first_line(error)} Give one that has the chat "
             "template with generator.tokenizer=NAME_OR_FOLDER, or choose generator.chat_template=vicuna or raw."
         ) from error
-    render = chat.wrapper(config.ChatTemplate.model, lambda: tokenizer)
+    render = chat.wrapper(chat.ChatTemplate.model, lambda: tokenizer)
     start = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
     return lambda prompt: render(prompt).removeprefix(start)

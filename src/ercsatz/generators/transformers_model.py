@@ -11,7 +11,6 @@ import transformers
 from huggingface_hub import try_to_load_from_cache
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
-from ercsatz import config
 from ercsatz.errors import UserError
 from ercsatz.generators import chat, interface
 from ercsatz.generators.transformers_sampling import Noise, Stopped, warpers
@@ -19,6 +18,8 @@ from ercsatz.generators.words import first_line
 
 # cuDNN's attention makes a plan for every new shape, and here the shape is another with every token.
 torch.backends.cuda.enable_cudnn_sdp(False)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _MODEL_FILES = {".json", ".jinja", ".model", ".txt", ".safetensors", ".bin"}
 
@@ -41,11 +42,11 @@ class Model:
         UserError: the model's own template was asked for and it has none.
     """
 
-    def __init__(self, name: str, network: Any, tokenizer: Any, template: config.ChatTemplate) -> None:
+    def __init__(self, name: str, network: Any, tokenizer: Any, template: chat.ChatTemplate) -> None:
         self.name = name
         self._network, self._tokenizer = network, tokenizer
         self._wrap = chat.wrapper(template, lambda: tokenizer)
-        self._special = template is not config.ChatTemplate.model  # a model's own template writes its special tokens
+        self._special = template is not chat.ChatTemplate.model  # a model's own template writes its special tokens
         ends = network.generation_config.eos_token_id
         ends = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id}
         self._ends = sorted(ends - {None})
@@ -102,7 +103,7 @@ class Model:
             prompts: tokens.
             seeds: of each, 0 to 2**63 - 1.
             max_new_tokens: for all.
-            sampling: parameters by the names of ``config.Sampling``.
+            sampling: parameters by the names of ``SamplingConfig``.
             stop: ends all when set, after the next token.
 
         Returns:
@@ -138,7 +139,26 @@ class Model:
         return new
 
 
-def load(name: str, device: torch.device, dtype: torch.dtype, template: config.ChatTemplate) -> Model:
+def device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Where a model is to be, and in which numbers; ``auto`` takes what suits this machine.
+
+    Raises:
+        UserError: there is no such device or no such type.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise UserError(f"generator.device={device}: give auto, cpu, cuda, cuda:1 or mps.") from None
+    if dtype == "auto":
+        dtype = "bfloat16" if place.type == "cuda" else "float32"
+    if dtype not in DTYPES:
+        raise UserError(f"generator.dtype={dtype}: give auto, {', '.join(DTYPES)}.")
+    return place, DTYPES[dtype]
+
+
+def load(name: str, device: torch.device, dtype: torch.dtype, template: chat.ChatTemplate) -> Model:
     """Load a model.
 
     Args:

@@ -12,10 +12,8 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from ercsatz import config
-from ercsatz.config import LanguageModel
-from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules
+from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Dialogue, fingerprint
-from ercsatz.generators import build
 from ercsatz.generators.interface import Generator
 from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units
 from ercsatz.judging.pairs import Drawn, draw
@@ -35,7 +33,7 @@ MOST_TURNS = 999  # the number of a turn has three digits at the most
 CHARACTERS = 4  # of English text to a token, roughly
 
 
-def check(settings: config.Judge, generator: config.Generator) -> None:
+def check(settings: config.Judge, generator: config.GeneratorConfig) -> None:
     """Refuse what makes no sense, before anything is asked.
 
     Raises:
@@ -48,7 +46,7 @@ def judge(
     synthetic: Sequence[Dialogue],
     real: Sequence[Dialogue],
     settings: config.Judge,
-    generator: config.Generator,
+    generator: config.GeneratorConfig,
     name: str,
     seed: int,
     console: Console,
@@ -78,7 +76,7 @@ def judge(
     if settings.dry_run:
         _show(asker, planned, counts, settings, console)
         return unjudged("judge.dry_run=true asks nothing", counts)
-    if not isinstance(generator, LanguageModel):
+    if not generator.profile.language_model:
         because = f"generator={generator.name} is no language model; choose generator=tgi, openai or transformers"
         return unjudged(because, counts)
     if not planned:
@@ -92,12 +90,12 @@ def judge(
 class _Session:
     """One run with a language model."""
 
-    def __init__(self, settings: config.Judge, chosen: LanguageModel, asker: Asker, console: Console) -> None:
+    def __init__(self, settings: config.Judge, chosen: config.GeneratorConfig, asker: Asker, console: Console) -> None:
         self._settings, self._chosen, self._asker, self._console = settings, chosen, asker, console
-        self._grammar = grammar(settings.turns) if chosen.guided else None
+        self._grammar = grammar(settings.turns) if chosen.held_to_grammar else None
 
     def judge(self, drawn: Drawn, planned: list[Unit], data: dict[str, Any], sizes: tuple[int, int]) -> Judgement:
-        generator, settings = build(self._chosen, self._grammar), self._settings
+        generator, settings = self._chosen.build(self._grammar), self._settings
         self._asker.request(planned[0], 0)  # tries the templates before anything is asked
         record, tally = Record(Scores(drawn.pairs, settings.repeats)), Tally[Reason]("judgements", HOPELESS)
         described = {"name": generator.name, **generator.settings}
@@ -130,7 +128,7 @@ class _Session:
             record.source = (generator.name, model, VERSION, self._asker.rubric.sha256)
             return nullcontext(record.take)
 
-        inquiry = Inquiry[Unit, Judged, Reason](generator, self._chosen, journal, overwrite, probe)
+        inquiry = Inquiry[Unit, Judged, Reason](generator, journal, overwrite, probe)
         await inquiry.run(self._asker.write, iter(planned), len(planned), tally, begin, self._console)
 
 
@@ -202,10 +200,10 @@ def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Ju
     )
 
 
-def _rules(settings: config.Judge, generator: config.Generator) -> Iterator[Rule]:
+def _rules(settings: config.Judge, generator: config.GeneratorConfig) -> Iterator[Rule]:
     for key in ("n", "repeats", "attempts", "minimum"):
         yield at_least_1(f"{NODE}{key}", getattr(settings, key))
     enough = f"{settings.minimum} or more: of fewer than judge.minimum there is no figure"
     yield f"{NODE}n", settings.n, settings.n >= settings.minimum, enough
     yield f"{NODE}turns", settings.turns, 1 <= settings.turns <= MOST_TURNS, f"from 1 to {MOST_TURNS}"
-    yield from generator_rules(generator)
+    yield from generator.problems()

@@ -132,7 +132,7 @@ async def inquire(
             if not tally.used:
                 raise UserError(f"No answer can be read, so nothing was written. {tally.reasons}")
 
-    inquiry = Inquiry[Unit, Inference, Reason](generator, config.generator, journal, config.overwrite)
+    inquiry = Inquiry[Unit, Inference, Reason](generator, journal, config.overwrite)
     await inquiry.run(asker.write, units(splits), n, tally, writing, console)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, LanguageModel, variants
-from ercsatz.config.rules import Rule, at_least_1, enforce, generator_rules, one_of
+from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, variants
+from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
@@ -85,19 +85,18 @@ def _retrieve(config: KnowledgeConfig, console: Console) -> None:
 
 
 def _generate(config: KnowledgeConfig, console: Console) -> None:
-    if not isinstance(config.generator, LanguageModel):
+    if not config.generator.profile.language_model:
         raise UserError(
             f"source=generate asks a language model, which generator={config.generator.name} is not. "
             "Choose generator=tgi, generator=openai or generator=transformers."
         )
-    if config.generator.guided:
+    if config.generator.held_to_grammar:
         raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
-    from ercsatz.generators import build
     from ercsatz.knowledge.ask import Asker, inquire, settings, units
     from ercsatz.llm.journal import Journal
 
     splits, path = load_splits(config), _free_of_vectors(config)
-    asker, generator = Asker(config), build(config.generator)
+    asker, generator = Asker(config), config.generator.build()
     asker.request(next(units(splits)), 0)  # tries the templates before anything is asked
     begin = partial(adding, path, splits, "generated", overwrite=config.overwrite)
     with closing(Journal(Path(config.journal))) as journal:
@@ -194,4 +193,4 @@ def _rules(config: KnowledgeConfig) -> Iterator[Rule]:
     fits = bool(named) and len(set(named)) == len(named) and set(named) <= set(SPLITS)
     yield "cosmic.splits", named, fits, f"different ones of {', '.join(SPLITS)}"
     if config.source is KnowledgeOrigin.generate:
-        yield from generator_rules(config.generator)
+        yield from config.generator.problems()

@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from rich.console import Console
 
-from ercsatz import config
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, Generator, Request
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
@@ -144,11 +143,10 @@ def templates_sha256(folder: Path) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in sorted(folder.glob("*.j2")))).hexdigest()
 
 
-def open_window(generator: Generator, chosen: config.Generator, journal: Journal, state: State) -> Window:
+def open_window(generator: Generator, journal: Journal, state: State) -> Window:
     """The window through which a generator is asked, as it is configured."""
-    lanes = [Lane(server, chosen.window) for server in generator.servers]
-    tries, patience = (chosen.tries, chosen.patience) if isinstance(chosen, config.Served) else (1, 0.0)
-    return Window(lanes, tries, patience, journal.add_failure, state)
+    lanes = [Lane(server, generator.window) for server in generator.servers]
+    return Window(lanes, generator.tries, generator.patience, journal.add_failure, state)
 
 
 async def model_of(journal: Journal, window: Window, overwrite: bool) -> str:
@@ -203,7 +201,6 @@ class Inquiry(Generic[Unit, Result, Why]):
 
     Args:
         generator: whom to ask.
-        chosen: its configuration.
         journal: what was answered before, and will be.
         overwrite: whether another model may go on.
         probe: tries out every server that is up before the first request; not called where all is in the journal.
@@ -212,14 +209,13 @@ class Inquiry(Generic[Unit, Result, Why]):
     def __init__(
         self,
         generator: Generator,
-        chosen: config.Generator,
         journal: Journal,
         overwrite: bool,
         probe: Callable[[Window, Lane], Awaitable[None]] | None = None,
     ) -> None:
         self._generator, self._journal, self._overwrite, self._probe = generator, journal, overwrite, probe
         self._state = State(None, "", ())
-        self._window = open_window(generator, chosen, journal, self._state)
+        self._window = open_window(generator, journal, self._state)
 
     async def run(
         self,

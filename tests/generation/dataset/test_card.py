@@ -14,7 +14,8 @@ from ercsatz.generation.dataset.folder import new_folder
 from ercsatz.generation.dataset.store import Shelf, SplitSummary
 from ercsatz.generation.funnel import Funnel
 from ercsatz.generation.rejection import Reason
-from ercsatz.generators.capabilities import OFFLINE, TGI
+from ercsatz.generators.language_model import TABLE_2, profile
+from ercsatz.generators.offline.generator import PROFILE
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -62,7 +63,7 @@ def facts(name="meld_bal", title="MELD", labels=("joy", "anger"), prompt="Write 
                 "test": SplitSummary(1000, 10_000, Counter({labels[1]: 10_000})),
             },
             funnel=funnel,
-            profile=TGI,
+            profile=profile(TABLE_2, guided=True),
             model="lmsys/vicuna-13b-v1.5@c8327bf",
             sent={"temperature": 0.7, "top_k": 10000},
             dropped={"typical_p": 0.995},
@@ -116,7 +117,7 @@ def test_card_says_what_a_reader_has_to_know():
 
 def test_card_says_what_was_not_done():
     bare = facts(
-        profile=OFFLINE, sent={}, dropped={}, seed_kept=None, tokens=None, benchmark_labels={}, funnel=Funnel(),
+        profile=PROFILE, sent={}, dropped={}, seed_kept=None, tokens=None, benchmark_labels={}, funnel=Funnel(),
         leakage=Report(checked=False, by_kind={}),
     )  # fmt: skip
     text = card(bare)

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from ercsatz.config import Generator, PromptStyle
+from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import parse
 from ercsatz.generation.personas import Situation, read_background, read_situation
 from ercsatz.generation.rejection import Reason
-from ercsatz.generators import build
-from ercsatz.generators.capabilities import OFFLINE
 from ercsatz.generators.interface import FinishReason, Identity, Request, Step
 from ercsatz.generators.offline.dynamics import EmotionChain
-from ercsatz.generators.offline.generator import OfflineServer
+from ercsatz.generators.offline.generator import OfflineConfig, OfflineServer
 from ercsatz.generators.offline.lexicon import FAMILIES, family, grammar_sha256, phrases, topics
 from ercsatz.llm.seeds import derive
 
@@ -214,9 +212,11 @@ def test_single_text_expresses_the_target_and_addresses_nobody(benchmark):
     assert len(set(texts)) > 0.9 * len(texts)
 
 
-def test_generator_is_declared_and_built_by_name():
-    generator = build(Generator("offline", 1))
-    assert (generator.name, generator.profile, generator.real) == ("offline", OFFLINE, False)
+def test_generator_is_declared_and_built():
+    config = OfflineConfig("offline", 3)
+    generator = config.build()
+    assert (generator.name, generator.profile, generator.window) == ("offline", config.profile, 3)
+    assert not generator.profile.language_model
     assert generator.settings == {"grammar_sha256": grammar_sha256()}
     assert not generator.sent
     assert not generator.dropped
@@ -227,5 +227,3 @@ def test_generator_is_declared_and_built_by_name():
 
     assert asyncio.run(talk()) == (Identity("offline"), True, None)
     assert server.name == "offline"
-    with pytest.raises(UserError, match=r"no generator 'gpt'.*offline"):
-        build(Generator("gpt", 1))

@@ -6,13 +6,26 @@ request's speakers, labels and target; what a prompt says about persons and situ
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ercsatz.config import PromptStyle
-from ercsatz.generators.capabilities import OFFLINE
+from ercsatz.config import GeneratorConfig, Profile, PromptStyle
 from ercsatz.generators.interface import Answer, FinishReason, Generator, Identity, Request, Step
 from ercsatz.generators.offline.dynamics import EmotionChain
 from ercsatz.generators.offline.grammar import Writer
 from ercsatz.generators.offline.lexicon import grammar_sha256, phrases
+
+PROFILE = Profile(
+    honours=frozenset({"seed"}),
+    licence="apache-2.0",
+    rights="The text is put together from phrases that ercsatz ships under the Apache License 2.0.",
+    limits=(
+        "No language model was asked: a seeded grammar puts the dialogues together from a fixed stock of phrases. "
+        "It is for demos and tests, and the control that a language model has to beat.",
+        "The labels are those that the grammar meant, not anyone's judgement, and the vocabulary is small.",
+        "The grammar reads neither personas nor situations: in persona mode they stand beside the dialogues only.",
+    ),
+    language_model=False,
+)
 
 # Shares of answers with a flaw: dialogues, and the steps of a persona
 FLAWS = {"missing_number": 0.010, "unknown_number": 0.006, "stray_prose": 0.012, "cut_off": 0.012}
@@ -27,9 +40,20 @@ _AFTER = (
 )
 
 
-def build() -> Generator:
-    """The generator: one place that answers at once."""
-    return Generator("offline", OFFLINE, {"grammar_sha256": grammar_sha256()}, (OfflineServer(),), real=False)
+@dataclass
+class OfflineConfig(GeneratorConfig):
+    """The grammar; it has no options of its own."""
+
+    @property
+    def profile(self) -> Profile:
+        """Seeds alone."""
+        return PROFILE
+
+    def build(self, grammar: str | None = None) -> Generator:
+        """One place that answers at once."""
+        return Generator(
+            "offline", PROFILE, {"grammar_sha256": grammar_sha256()}, (OfflineServer(),), window=self.window
+        )
 
 
 class OfflineServer:
