@@ -18,7 +18,7 @@ from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
 from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
-from ercsatz.generation import pipeline
+from ercsatz.generation import run as pipeline
 from ercsatz.generation.dataset.files import write_files
 from ercsatz.generation.run import run
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Identity, RefusedError
@@ -409,7 +409,7 @@ def test_ctrl_c_while_files_are_written_is_heeded_after_them(config, tmp_path, m
         os.kill(os.getpid(), signal.SIGINT)
         return write_files(*arguments)
 
-    monkeypatch.setattr("ercsatz.generation.pipeline.write_files", slow)
+    monkeypatch.setattr("ercsatz.generation.run.write_files", slow)
     with pytest.raises(KeyboardInterrupt, match="is written"):
         generate(config(path=str(tmp_path / "d")))
     assert len(kept(tmp_path / "d")) > 50

@@ -1,18 +1,37 @@
-"""The whole of ``generate.py``."""
+"""The whole of ``generate.py``: ask for what the journal does not have, keep what is good, write the data set."""
 
 import asyncio
-from contextlib import closing
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from ercsatz.config import GenerateConfig
+from ercsatz.errors import UserError
 from ercsatz.generation.check_config import validate
 from ercsatz.generation.dataset import folder as dataset
+from ercsatz.generation.dataset.files import write_files
+from ercsatz.generation.dataset.filter import Keeper
+from ercsatz.generation.dataset.store import SplitSummary
 from ercsatz.generation.dry_run import dry_run
+from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import Job
-from ercsatz.generation.pipeline import make
+from ercsatz.generation.leakage import LeakageReport
+from ercsatz.generation.plan import Unit, plan, targets_of
+from ercsatz.generation.write import Outcome
+from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
+from ercsatz.llm.probe import check_grammar, keeps_seed
+from ercsatz.llm.progress import Progress, State
+from ercsatz.llm.runner import Runner
+from ercsatz.llm.scheduler import REACH
+
+ENOUGH = 20  # units from which the rate of success is taken
+HOPELESS = 500  # units in a row, none of them kept, after which a run without a number of units stops
 
 
 def run(config: GenerateConfig) -> None:
@@ -34,11 +53,147 @@ def run(config: GenerateConfig) -> None:
         dataset.check_writable(folder)
         with closing(Journal(Path(config.journal))) as journal:
             journal.begin(job.request_settings(), config.overwrite)
-            try:
-                asyncio.run(make(job, journal, folder, settings, console))
-            except asyncio.CancelledError:
-                raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
+            Generation(job, journal, settings, console).make(folder)
     if config.push_to_hub is not None:
         from ercsatz.generation.dataset.hub import push
 
         console.print(f"Uploaded to {push(folder, config.push_to_hub)}.", soft_wrap=True, markup=False)
+
+
+class Generation:
+    """One data set in the making.
+
+    Args:
+        job: what is to be made.
+        journal: what was answered before, and will be.
+        settings: all that the data set depends on.
+        console: told how far it is and what became of the requests.
+    """
+
+    def __init__(self, job: Job, journal: Journal, settings: dict[str, Any], console: Console) -> None:
+        self._job, self._journal, self._settings, self._console = job, journal, settings, console
+        self._config, self._state = job.config, _state(job.config)
+        self._idle = self._sent_before = 0  # units taken, and requests sent before them, since one was kept
+
+    def make(self, folder: Path) -> None:
+        """Make it.
+
+        Raises:
+            UserError: the servers are not there or not right, nothing was kept, or the disk is full.
+            KeyboardInterrupt: the user stopped it.
+        """
+        job, config, console, state = self._job, self._config, self._console, self._state
+        probe = self._probe if job.generator.profile.language_model else None
+        progress = Progress(console, state)
+        runner = Runner[Unit, Outcome](job.generator, self._journal, config.overwrite, state, progress, probe)
+        sizes: dict[str, SplitSummary] = {}
+
+        @contextmanager
+        def begin(model: str) -> Iterator[Callable[[Outcome], bool]]:
+            with dataset.new_folder(folder) as new:
+                self._leakage = leakage = LeakageReport(job.reference, new / dataset.LEAKAGE_FILE)
+                with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as self._keeper:
+                    with leakage:
+                        yield self._take
+                    self._check_kept()
+                    seed_kept = self._journal.fact("seed_kept")
+                    sizes.update(write_files(new, job, self._keeper, leakage, self._settings, model, seed_kept))
+
+        units = plan(config, job.inventories)
+        stopped = runner.run(job.writer.write, units, config.plan.n_dialogues, begin, self._worth)
+        self._tell()
+        listed = ", ".join(f"{name} {size.dialogues}" for name, size in sizes.items())
+        console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True, markup=False)
+        if stopped:
+            raise KeyboardInterrupt("The data set was complete and is written.")
+
+    def _take(self, outcome: Outcome) -> bool:
+        """Whether the goal is reached, or out of reach."""
+        state, keeper = self._state, self._keeper
+        sent = state.answered + state.given_up
+        kept = keeper.take(outcome)
+        self._idle, self._sent_before = (0, sent) if kept else (self._idle + 1, self._sent_before)
+        state.kept, state.utterances = len(keeper.shelf), keeper.shelf.n_utterances
+        state.kept_labels, state.rejected = keeper.shelf.labels, keeper.funnel.rejected
+        if kept and outcome.unit.target is not None:
+            state.kept_targets[outcome.unit.target] += 1
+        state.taken = outcome.unit.index + 1
+        counted = {"dialogues kept": state.kept, "utterances kept": state.utterances}
+        state.reached = counted.get(state.goal_of, state.reached)
+        # what the journal has is taken to its end first
+        hopeless = min(self._idle, sent - self._sent_before) >= HOPELESS
+        return self._config.plan.n_dialogues is None and (hopeless or state.reached >= (state.goal or 0))
+
+    def _worth(self) -> int:
+        """How many more units are worth starting: what is missing to the goal, at the rate of success so far."""
+        plan, state = self._config.plan, self._state
+        if state.goal is None or plan.n_dialogues is not None:
+            return REACH
+        missing = state.goal - state.reached
+        one = 1 if plan.n_utterances is None else (plan.min_turns + plan.max_turns) / 2  # unless there is more to go by
+        rate = state.reached / state.taken if state.taken >= ENOUGH else one
+        return math.ceil(1.1 * missing / rate) + 1 if rate else REACH
+
+    def _check_kept(self) -> None:
+        keeper, state = self._keeper, self._state
+        if not len(keeper.shelf):
+            (reason, count), *_ = keeper.funnel.by_frequency()
+            raise UserError(
+                f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times)."
+            )
+        if state.reached < (state.goal or 0):
+            raise UserError(
+                f"The last {HOPELESS} dialogues were all rejected, so the run stopped. {self._journal.n_answers} "
+                "answers are in the journal; the same command goes on from there."
+            )
+
+    def _tell(self) -> None:
+        console, leakage, keeper = self._console, self._leakage, self._keeper
+        console.print(keeper.funnel.table(f"{self._config.data.name}: from requests to data"))
+        if leakage.unchecked is not None:
+            console.print(f"Leakage was not checked. {leakage.unchecked}", soft_wrap=True, markup=False)
+        elif leakage.left_out:
+            console.print(f"{leakage.left_out} dialogues repeat the real validation or test set; see leakage.jsonl.")
+        console.print(self._state.summary())
+        if keeper.unanswered:
+            console.print(f"{keeper.unanswered} dialogues got no answer. The same command asks for them again.")
+
+    async def _probe(self, window: Window) -> None:
+        """Try out seed and grammar on every server that is up, once for the same model and settings."""
+        made = json.loads(json.dumps([window.model, self._job.generator.settings]))
+        if self._journal.fact("probed") == made:
+            return
+        window.probing = True
+        try:
+            lanes = [lane for lane in window.lanes if lane.up]
+            kept = await asyncio.gather(*(self._probe_lane(window, lane) for lane in lanes))
+        finally:
+            window.probing = False
+        if not any(answer is not None for answer in kept):
+            raise UserError(f"No server answers the start-up probe. The last words: {window.last_words}")
+        self._journal.set_fact("seed_kept", all(answer is not False for answer in kept))
+        self._journal.set_fact("probed", made)
+
+    async def _probe_lane(self, window: Window, lane: Lane) -> bool | None:
+        """Whether a server keeps the seed; ``None`` if it does not answer."""
+        job = self._job
+        try:
+            kept = await keeps_seed(window, job.example, lane)
+            if job.grammar is not None:
+                await check_grammar(window, job.example, lane, line_grammar(len(self._config.benchmark.labels)))
+        except UnansweredError:
+            return None
+        return kept
+
+
+def _state(config: GenerateConfig) -> State:
+    plan = config.plan
+    goals = {
+        "dialogues": plan.n_dialogues,
+        "dialogues kept": plan.n_kept,
+        "utterances kept": plan.n_utterances,
+    }
+    goal_of, goal = next((name, goal) for name, goal in goals.items() if goal is not None)
+    labels = tuple(config.benchmark.labels)
+    targets = targets_of(config) if plan.n_utterances is None else ()
+    return State(goal, goal_of, labels, target_goals={target: math.ceil(goal / len(targets)) for target in targets})

@@ -16,6 +16,7 @@ from ercsatz.generation.plan import Unit, is_text, mode_of
 from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, Request, Step
 from ercsatz.llm.endpoint_pool import UnansweredError
+from ercsatz.llm.inquiry import ask_until_read
 from ercsatz.llm.prompt import Templates
 from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
@@ -144,18 +145,17 @@ class Writer:
         self, outcome: Outcome, ask: Ask, request: Callable[[int], Request], read: Callable[[Answer], T | Reason]
     ) -> T:
         """Ask with one seed after the other until an answer can be used."""
-        reason = Reason.unanswered
-        for attempt in range(self._config.plan.attempts):
-            outcome.request = request(attempt)
-            answer = await ask(outcome.request)
+
+        async def counted(request: Request) -> Answer:
+            answer = await ask(request)
             prompt_tokens, new_tokens = outcome.tokens
             outcome.tokens = (prompt_tokens + (answer.prompt_tokens or 0), new_tokens + (answer.new_tokens or 0))
-            result = read(answer)
-            if not isinstance(result, Reason):
-                return result
-            outcome.rejected[result] += 1
-            reason = result
-        raise _RejectedError(reason)
+            return answer
+
+        result = await ask_until_read(outcome, counted, request, read, self._config.plan.attempts, Reason)
+        if isinstance(result, Reason):
+            raise _RejectedError(result)
+        return result
 
     def _judge(self, outcome: Outcome) -> Callable[[Answer], tuple[Utterance, ...] | Reason]:
         labels = tuple(self._config.benchmark.labels)

@@ -12,8 +12,8 @@ from ercsatz.judging.pairs import Pair
 from ercsatz.judging.read import Comparison, PersonaFit, Reason, read_comparison, read_persona_fit
 from ercsatz.judging.rubric import MODE, Rubric, Shown, personas_of, show
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
+from ercsatz.llm.inquiry import Outcome, persist
 from ercsatz.llm.probe import check_grammar
-from ercsatz.llm.runner import Outcome, persist
 from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 

@@ -11,7 +11,7 @@ from ercsatz.judging.ask import Judged, Unit
 from ercsatz.judging.pairs import Drawn
 from ercsatz.judging.read import CRITERIA, FIT, Comparison, PersonaFit, Reason
 from ercsatz.judging.scores import PERSONA, SIDES, Scores, by_side, chose_synthetic
-from ercsatz.llm.runner import Outcome, Tally
+from ercsatz.llm.inquiry import Outcome, Tally
 from ercsatz.quality.agreement import Preference
 from ercsatz.quality.measure import Measure
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ercsatz.data.dialogue import Dialogue, Utterance
+from ercsatz.llm.inquiry import templates_sha256
 from ercsatz.llm.prompt import Templates
-from ercsatz.llm.runner import templates_sha256
 from ercsatz.reporting.text import printable
 
 VERSION = 2

@@ -22,8 +22,8 @@ from ercsatz.judging.result import Funnel, Judgement, Record
 from ercsatz.judging.rubric import VERSION, Rubric
 from ercsatz.judging.scores import Scores, agreements, means
 from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.inquiry import HopelessError, Outcome, Tally, inquire
 from ercsatz.llm.journal import Journal
-from ercsatz.llm.runner import HopelessError, Inquiry, Outcome, Tally
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
 
@@ -103,33 +103,34 @@ class _Session:
             wanted = request_settings(settings, described, self._asker, VERSION, data)
             journal.begin(wanted, settings.overwrite)
             try:
-                asyncio.run(self._ask(generator, journal, planned, record, tally))
+                self._ask(generator, journal, planned, record, tally)
             except HopelessError as error:
                 self._console.print(str(error), soft_wrap=True, markup=False)
-            except asyncio.CancelledError:
-                raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
             model = journal.fact("model")
         funnel = record.funnel(sizes[0], drawn, len(planned), tally)
         self._console.print(funnel.table(f"{data['name']}: from dialogues to judgements"))
         return _judgement(f"{generator.name} {model}", self._asker, record, settings.minimum, sizes, funnel)
 
-    async def _ask(
+    def _ask(
         self, generator: Generator, journal: Journal, planned: list[Unit], record: Record, tally: Tally[Reason]
     ) -> None:
         grammar, overwrite = self._grammar, self._settings.overwrite
 
-        async def probe(window: Window, lane: Lane) -> None:
+        async def probe_lane(window: Window, lane: Lane) -> None:
             made = json.loads(json.dumps([window.model, lane.server.name, generator.settings]))
             if grammar is not None and made not in (journal.fact("probed") or []):
                 await self._asker.probe(planned[0], grammar, window, lane)
                 journal.set_fact("probed", [*(journal.fact("probed") or []), made])
 
+        async def probe(window: Window) -> None:
+            await asyncio.gather(*(probe_lane(window, lane) for lane in window.lanes if lane.up))
+
         def begin(model: str) -> nullcontext[Callable[[Outcome[Unit, Judged, Reason]], None]]:
             record.source = (generator.name, model, VERSION, self._asker.rubric.sha256)
             return nullcontext(record.take)
 
-        inquiry = Inquiry[Unit, Judged, Reason](generator, journal, overwrite, probe)
-        await inquiry.run(self._asker.write, iter(planned), len(planned), tally, begin, self._console)
+        write, units = self._asker.write, iter(planned)
+        inquire(generator, journal, overwrite, write, units, len(planned), tally, begin, self._console, probe)
 
 
 def _judgement(

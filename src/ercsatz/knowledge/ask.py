@@ -16,9 +16,9 @@ from ercsatz.generators.interface import Generator, Request
 from ercsatz.knowledge.answers import Reason, read_answer
 from ercsatz.knowledge.relations import Inference
 from ercsatz.knowledge.sidecar import Entry
+from ercsatz.llm.inquiry import Outcome, Tally, inquire, persist, templates_sha256
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.prompt import Templates
-from ercsatz.llm.runner import Inquiry, Outcome, Tally, persist, templates_sha256
 from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
@@ -98,7 +98,7 @@ def settings(config: KnowledgeConfig, generator: Generator, asker: Asker) -> dic
     }
 
 
-async def inquire(
+def ask_about_all(
     config: KnowledgeConfig,
     generator: Generator,
     asker: Asker,
@@ -132,8 +132,7 @@ async def inquire(
             if not tally.used:
                 raise UserError(f"No answer can be read, so nothing was written. {tally.reasons}")
 
-    inquiry = Inquiry[Unit, Inference, Reason](generator, journal, config.overwrite)
-    await inquiry.run(asker.write, units(splits), n, tally, writing, console)
+    inquire(generator, journal, config.overwrite, asker.write, units(splits), n, tally, writing, console)
 
 
 def _entry(outcome: Outcome[Unit, Inference, Reason]) -> Entry:

@@ -1,6 +1,5 @@
 """The whole of ``knowledge.py``."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -92,7 +91,7 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
         )
     if config.generator.held_to_grammar:
         raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
-    from ercsatz.knowledge.ask import Asker, inquire, settings, units
+    from ercsatz.knowledge.ask import Asker, ask_about_all, settings, units
     from ercsatz.llm.journal import Journal
 
     splits, path = load_splits(config), _free_of_vectors(config)
@@ -101,10 +100,7 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
     begin = partial(adding, path, splits, "generated", overwrite=config.overwrite)
     with closing(Journal(Path(config.journal))) as journal:
         journal.begin(settings(config, generator, asker), config.overwrite)
-        try:
-            asyncio.run(inquire(config, generator, asker, journal, splits, begin, console))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt("Stopped at once. Answers that had come are in the journal.") from None
+        ask_about_all(config, generator, asker, journal, splits, begin, console)
     _summarise(path, splits, console)
 
 

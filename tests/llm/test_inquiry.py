@@ -8,7 +8,7 @@ import pytest
 from ercsatz.config import PromptStyle
 from ercsatz.generators.interface import Answer, FinishReason, Request
 from ercsatz.llm.endpoint_pool import UnansweredError
-from ercsatz.llm.runner import HopelessError, Outcome, Tally, persist, templates_sha256
+from ercsatz.llm.inquiry import HopelessError, Outcome, Tally, persist, templates_sha256
 
 
 class Why(Enum):
