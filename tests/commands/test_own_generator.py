@@ -1,77 +1,27 @@
-"""A generator of one's own: a Python file and a YAML in a folder outside the repository."""
+"""docs/extend/generator.md as a reader types it: a generator of one's own in a folder outside the repository."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from ercsatz.data.dialogue import read_jsonl
+from ercsatz.data.files import read_jsonl
 
-PYTHON = '''\
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from ercsatz.config import GeneratorConfig, Profile
-from ercsatz.config.rules import Rule
-from ercsatz.generators.interface import Answer, FinishReason, Generator, Identity, Request
-
-WORDS = "apple bread candle door engine feather garden hammer island jacket kettle ladder mirror needle".split()
-
-
-@dataclass
-class MineConfig(GeneratorConfig):
-    """Random words; an utterance has ``length`` of them."""
-
-    length: int = 8
-
-    @property
-    def profile(self) -> Profile:
-        return Profile(frozenset({"seed"}), "cc0-1.0", "Nobody wrote it.", ("It means nothing.",), language_model=False)
-
-    def problems(self) -> Iterator[Rule]:
-        yield from super().problems()
-        yield "generator.length", self.length, self.length >= 3, "3 or more"
-
-    def build(self, grammar: str | None = None) -> Generator:
-        return Generator("mine", self.profile, {"length": self.length}, (Mine(self.length),), window=self.window)
-
-
-class Mine:
-    name = "mine"
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    async def identify(self) -> Identity:
-        return Identity("words-1")
-
-    async def healthy(self) -> bool:
-        return True
-
-    async def close(self) -> None:
-        pass
-
-    async def answer(self, request: Request) -> Answer:
-        draw, lines = random.Random(request.seed), []
-        for turn in range(request.n_turns):
-            speaker = request.speakers[turn % len(request.speakers)]
-            text = " ".join(draw.choices(WORDS, k=self._length))
-            lines.append(f"{speaker}: {text.capitalize()}. ({draw.randint(1, len(request.labels))})")
-        return Answer("\\n".join(lines), FinishReason.stop)
-'''
-YAML = "_target_: mine.MineConfig\nname: mine\nwindow: 4\nlength: 8\n"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "extend" / "generator.md"
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """The folder; the generator is one file of at most 60 lines and one YAML."""
-    assert PYTHON.count("\n") <= 60
-    folder = tmp_path / "conf"
-    (folder / "generator").mkdir(parents=True)
-    (folder / "mine.py").write_text(PYTHON)
-    (folder / "generator" / "mine.yaml").write_text(YAML)
-    return folder
+    """A folder that has the page's files and nothing else."""
+    blocks = re.findall(r"```\w+\n# FILE: (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert [name for name, _ in blocks] == ["generator/mine.yaml", "mine.py"]
+    for name, text in blocks:
+        file = tmp_path / "conf" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        assert text.count("\n") <= 60
+    return tmp_path / "conf"
 
 
 def test_it_writes_a_data_set(command, own, tmp_path):
@@ -117,7 +67,8 @@ def test_other_commands_refuse_wrong_options_too(command, own, tmp_path, command
 
 
 def test_a_class_that_is_no_generators_is_refused(command, own, tmp_path):
-    (own / "generator" / "mine.yaml").write_text(YAML.replace("mine.MineConfig", "mine.Mine"))
+    file = own / "generator" / "mine.yaml"
+    file.write_text(file.read_text().replace("mine.MineConfig", "mine.Mine"))
     done = command(tmp_path, "generate.py", "--config-dir", own, "generator=mine", "data=mini_nat")
     assert done.returncode == 1
     assert done.stderr.startswith(

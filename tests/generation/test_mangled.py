@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from ercsatz.config import Plan, PromptStyle
 from ercsatz.data.dialogue import Dialogue, Utterance, check_dialogues
-from ercsatz.generation.check import check
 from ercsatz.generation.parse import parse
 from ercsatz.generation.personas import read_background, read_situation
-from ercsatz.generation.rejection import Reason
+from ercsatz.generation.rejection import Reason, check
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
 from ercsatz.generators.offline.generator import write
 

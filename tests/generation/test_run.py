@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -18,7 +19,7 @@ from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
 from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
-from ercsatz.generation import run as pipeline
+from ercsatz.generation import run as run_module
 from ercsatz.generation.dataset.files import write_files
 from ercsatz.generation.run import run
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Identity, RefusedError
@@ -121,19 +122,42 @@ def test_changed_settings_stop_and_overwrite_goes_on(config, tmp_path):
     assert contents(tmp_path / "d") != before
 
 
-def test_changed_code_is_a_changed_setting(config, tmp_path, monkeypatch):
-    hashed = []
-
-    def other_code(files):
-        hashed.extend(file.name for file in files)
-        return "other"
-
+def test_another_version_is_another_data_set(config, tmp_path, monkeypatch):
     made = config(path=str(tmp_path / "d"))
     generate(made)
-    monkeypatch.setattr(job_module, "code_sha256", other_code)
-    with pytest.raises(UserError, match=r"code_sha256: [0-9a-f]{64} there, other now"):
+    monkeypatch.setattr(job_module, "VERSION", job_module.VERSION + 1)
+    with pytest.raises(UserError, match=r"\n  version: 1 there, 2 now\nReplace it with overwrite=true"):
         generate(made)
-    assert {"plan.py", "parse.py", "check.py", "store.py", "ngrams.py"} <= set(hashed)
+
+
+def test_a_data_set_made_before_versions_were_declared_is_refused_with_what_to_do(config, tmp_path):
+    made = config(path=str(tmp_path / "d"))
+    generate(made)
+    file = tmp_path / "d" / "config.json"
+    stored = json.loads(file.read_text())
+    del stored["settings"]["version"]
+    file.write_text(json.dumps(stored | {"settings": {**stored["settings"], "code_sha256": "0a"}}))
+    with pytest.raises(
+        UserError, match=r"code_sha256: 0a there, \(absent\) now\n  version: .*\nReplace it with overwrite=true"
+    ):
+        generate(made)
+
+
+def test_a_version_stands_for_the_same_dialogues(config, tmp_path):
+    digest = hashlib.sha256()
+    for variant in ("nat", "bal", "per"):
+        folder = tmp_path / variant
+        generate(config(variant=variant, path=str(folder), n_dialogues=30))
+        for split in ("train", "validation", "test"):
+            made = read_jsonl(folder / f"{split}.jsonl")
+            for dialogue in made:
+                spoken = [(turn.speaker, turn.text, turn.emotion) for turn in dialogue.utterances]
+                digest.update(repr((split, dialogue.id, spoken)).encode())
+    known = (1, "05af18056ec2bf5c")
+    assert (job_module.VERSION, digest.hexdigest()[:16]) == known, (
+        "The same settings and answers make another data set. Raise VERSION in generation/job.py, and write it and the "
+        "new digest here; where the offline generator's answers changed, the digest alone."
+    )
 
 
 def test_nothing_kept_is_an_error_and_writes_nothing(config, tmp_path, monkeypatch):
@@ -163,7 +187,7 @@ def test_server_that_breaks_for_good_ends_a_run_for_kept_dialogues(config, tmp_p
             raise FailedError("HTTP 500: out of order")
         return await server.answer(request)
 
-    monkeypatch.setattr(pipeline, "HOPELESS", 30)
+    monkeypatch.setattr(run_module, "HOPELESS", 30)
     answering(monkeypatch, breaks)
     wanted = config(path=str(tmp_path / "d"))
     wanted.plan.n_dialogues, wanted.plan.n_kept = None, 100

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ercsatz.artifacts.keys import code_sha256
 from ercsatz.config import GenerateConfig, prompts_folder
 from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
@@ -15,12 +14,10 @@ from ercsatz.generators.interface import Generator, Request
 from ercsatz.llm.prompt import Templates
 from ercsatz.resources import resource
 
-# The modules that decide what the dialogues of a data set are; a change in any of them is another data set.
-_CODE = (
-    *("generation/check", "generation/duplicates", "generation/guided", "generation/leakage", "generation/parse"),
-    *("generation/personas", "generation/plan", "generation/write", "llm/prompt", "llm/seeds", "data/ngrams"),
-    *("generation/dataset/filter", "generation/dataset/store"),
-)
+VERSION = 1
+"""Of data sets. One more when the same settings and answers give other requests or other dialogues than before: through
+plan, seeds, personas, parsing, checks, duplicates, leakage or splits. Prompts and inventories: by their content.
+"""
 
 
 class Job:
@@ -89,7 +86,6 @@ class Job:
         real = self.reference
         compared = {"with": None if isinstance(real, str) else real.sha256}  # the files may come after the data set
         goals = ("n_dialogues", "n_kept", "n_utterances")
-        files = [Path(__file__).parents[1] / f"{module}.py" for module in _CODE]
         requests = self.request_settings()
         return {
             **requests,
@@ -97,5 +93,5 @@ class Job:
             "plan": {key: getattr(self.config.plan, key) for key in (*goals, "attempts")},
             "checks": {**asdict(self.config.checks), "leakage": {**asdict(self.config.checks.leakage), **compared}},
             "split": vars(self.config.split).copy(),
-            "code_sha256": code_sha256(files),
+            "version": VERSION,
         }

@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 
 from ercsatz.config import GenerateConfig, PersonaStep, PromptStyle
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.generation.check import check
 from ercsatz.generation.guided import PLACEHOLDERS, rename, rename_text
 from ercsatz.generation.parse import parse
 from ercsatz.generation.personas import Persona, Situation, read_background, read_situation
 from ercsatz.generation.plan import Unit, is_text, mode_of
-from ercsatz.generation.rejection import Reason
+from ercsatz.generation.rejection import Reason, check
 from ercsatz.generators.interface import Answer, Request, Step
 from ercsatz.llm.endpoint_pool import UnansweredError
 from ercsatz.llm.inquiry import ask_until_read

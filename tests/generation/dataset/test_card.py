@@ -12,8 +12,7 @@ from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.generation.dataset.card import CardFacts, card, inert
 from ercsatz.generation.dataset.folder import new_folder
 from ercsatz.generation.dataset.store import Shelf, SplitSummary
-from ercsatz.generation.funnel import Funnel
-from ercsatz.generation.rejection import Reason
+from ercsatz.generation.rejection import Funnel, Reason
 from ercsatz.generators.language_model import TABLE_2, profile
 from ercsatz.generators.offline.generator import PROFILE
 

@@ -13,7 +13,7 @@ from ercsatz.config import Profile
 from ercsatz.data.dialogue import SPLITS
 from ercsatz.generation.dataset.folder import LEAKAGE_FILE
 from ercsatz.generation.dataset.store import SplitSummary
-from ercsatz.generation.funnel import Funnel
+from ercsatz.generation.rejection import Funnel
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _SEED_KEPT = {

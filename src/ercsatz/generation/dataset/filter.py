@@ -5,9 +5,8 @@ from pathlib import Path
 from ercsatz.config import GenerateConfig
 from ercsatz.generation.dataset.store import Shelf
 from ercsatz.generation.duplicates import Duplicates
-from ercsatz.generation.funnel import Funnel
 from ercsatz.generation.leakage import LeakageReport
-from ercsatz.generation.rejection import Reason
+from ercsatz.generation.rejection import Funnel, Reason
 from ercsatz.generation.write import Outcome, Writer
 from ercsatz.generators.interface import Step
 

@@ -12,7 +12,10 @@ from ercsatz.config import GeneratorConfig, Profile, PromptStyle
 from ercsatz.generators.interface import Answer, FinishReason, Generator, Identity, Request, Step
 from ercsatz.generators.offline.dynamics import EmotionChain
 from ercsatz.generators.offline.grammar import Writer
-from ercsatz.generators.offline.lexicon import grammar_sha256, phrases
+from ercsatz.generators.offline.lexicon import phrases, phrases_sha256
+
+VERSION = 1
+"""Of the grammar. One more when the same request gets another answer; phrases are known by their content."""
 
 PROFILE = Profile(
     honours=frozenset({"seed"}),
@@ -51,9 +54,8 @@ class OfflineConfig(GeneratorConfig):
 
     def build(self, grammar: str | None = None) -> Generator:
         """One place that answers at once."""
-        return Generator(
-            "offline", PROFILE, {"grammar_sha256": grammar_sha256()}, (OfflineServer(),), window=self.window
-        )
+        settings = {"version": VERSION, "phrases_sha256": phrases_sha256()}
+        return Generator("offline", PROFILE, settings, (OfflineServer(),), window=self.window)
 
 
 class OfflineServer:

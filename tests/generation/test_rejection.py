@@ -4,8 +4,7 @@ import pytest
 
 from ercsatz.config import Plan, PromptStyle
 from ercsatz.data.dialogue import Utterance
-from ercsatz.generation.check import check
-from ercsatz.generation.rejection import Reason
+from ercsatz.generation.rejection import Reason, check
 from ercsatz.generators.interface import Request
 
 PLAN = Plan(n_dialogues=1, min_turns=2, max_turns=3, attempts=1)
