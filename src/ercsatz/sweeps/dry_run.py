@@ -1,5 +1,6 @@
 """``dry_run=true``: a job's stages as a tree, with what is cached, missing or running elsewhere."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ercsatz.reporting.text import plain
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.stage_cache import StageCache
 
+_LOG_WIDTH = 10_000  # nothing is cut in a log
 _shown: set[str] = set()  # keys that an earlier job of the same sweep showed: it would make them
 
 
@@ -28,4 +30,5 @@ def show(stages: Sequence[Stage], cache: Path, title: str) -> None:
         told = f"{stage.name} ({stage.key}): {text}; {sizes}{'' if stage.scored else '; not scored'}"
         parents = [branches[needed.key] for needed in stage.needs if needed.key in branches]
         branches[stage.key] = (parents[-1] if parents else tree).add(Text(plain(told)))
-    Console(soft_wrap=True, highlight=False).print(tree)
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    Console(width=width, highlight=False).print(tree)
