@@ -5,7 +5,6 @@ import pytest
 
 from ercsatz.artifacts.cache import State
 from ercsatz.artifacts.inventory import items
-from ercsatz.artifacts.keys import checkpoint_identity
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
 from ercsatz.training.graph import Stage
@@ -60,25 +59,6 @@ def test_the_key_does_not_change_with_provenance_or_the_names_of_things():
     assert same.key == stage().key
     assert stage(train=train, seed=0).key == stage().key
     assert stage(name="teacher").key == stage().key  # so a teacher is the original stage of the plain classifier
-
-
-def test_a_checkpoint_folder_is_told_by_its_content(tmp_path):
-    def folder(name: str, weights: bytes = b"w", **more: str) -> str:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes(weights)
-        for file, text in more.items():
-            (tmp_path / name / f"{file}.json").write_text(text)
-        return str(tmp_path / name)
-
-    one = checkpoint_identity(folder("one", config="{}"))
-    assert one == checkpoint_identity(folder("same", config="{}", stage='{"seconds": 3}'))
-    assert one != checkpoint_identity(folder("other", weights=b"v", config="{}"))
-    assert one != checkpoint_identity(folder("another", config='{"a": 1}'))
-
-
-def test_a_hub_name_is_its_own_identity():
-    assert checkpoint_identity("FacebookAI/roberta-base") == "FacebookAI/roberta-base"
-    assert checkpoint_identity(None) is None
 
 
 # The cache

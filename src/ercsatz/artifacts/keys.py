@@ -1,9 +1,8 @@
 """What tells one content from another."""
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,3 @@ def checkpoint_identity(checkpoint: str | None) -> str | None:
 
 
 _ABOUT = {"stage.json", "manifest.json"}  # how and when the weights came about
-
-
-def code_sha256(files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of Python modules, in order; comments and layout do not count.
-
-    It is that of their syntax trees, which differ a little between Python's own versions.
-    """
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(ast.dump(ast.parse(file.read_text(encoding="utf-8"))).encode())
-    return digest.hexdigest()
