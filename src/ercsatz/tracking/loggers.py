@@ -8,7 +8,6 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ercsatz.config import Wandb
-from ercsatz.config.registry import instantiate
 from ercsatz.tracking.wandb_run import RunName, open_run, uploaded_by
 
 
@@ -32,14 +31,17 @@ class _Tracked(WandbLogger):
 
 @contextmanager
 def stage_loggers(
-    settings: Wandb, own: Mapping[str, Any], run: RunName, config: dict[str, Any], folder: Path
+    settings: Wandb, run: RunName, config: dict[str, Any], folder: Path, more: Sequence[Logger] = ()
 ) -> Iterator[Sequence[Logger]]:
     """Open a stage's loggers, and close them when it ends; one run in Weights & Biases a stage (see ``open_run``).
 
-    Raises:
-        UserError: a logger of ``own``, the config group ``logger``, cannot be made.
+    Args:
+        settings: of Weights & Biases.
+        run: its name there.
+        config: what it is configured with.
+        folder: the stage's own.
+        more: loggers that are open already, handed on beside these.
     """
-    more: list[Logger] = [instantiate(node, f"logger.{name}") for name, node in own.items()]
     csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
     with open_run(settings, run, config, folder) as live:
         if live is None:

@@ -62,7 +62,8 @@ def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, ti
     soft = classifier.module.soft_labels(cfg.benchmark, train, before.taught)
     callbacks = [instantiate(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
-    with stage_loggers(cfg.wandb, cfg.logger, _run_name(cfg, stage), stage.description, folder) as loggers:
+    own = [instantiate(node, f"logger.{name}") for name, node in cfg.logger.items()]
+    with stage_loggers(cfg.wandb, _run_name(cfg, stage), stage.description, folder, own) as loggers:
         run = Run(optimisation, cfg.trainer, cfg.seed, work, loggers, title, Path(cfg.paths.cache), callbacks)
         record = fit(classifier, train, validation, run, soft)
     checkpoint.save(classifier, folder)
