@@ -133,20 +133,20 @@ def test_a_damaged_stage_is_trained_again_and_its_logs_may_change(tmp_path, dama
 
 def test_predictions_are_computed_once_a_test_split(tmp_path):
     calls = []
-    cache, folder = StageCache(tmp_path), tmp_path / "stages" / "abc"
+    cache = StageCache(tmp_path)
 
     def predict(answer: str):
         return lambda: calls.append(answer) or [{"predicted": answer, "text": "a\u2028b"}]
 
-    assert cache.predictions(folder, TRAIN, predict("joy"))[0]["predicted"] == "joy"
-    assert cache.predictions(folder, TRAIN, predict("other")) == [{"predicted": "joy", "text": "a\u2028b"}]
-    assert cache.predictions(folder, VALIDATION, predict("fear"))[0]["predicted"] == "fear"
+    assert cache.predictions(stage(), TRAIN, predict("joy"))[0]["predicted"] == "joy"
+    assert cache.predictions(stage(), TRAIN, predict("other")) == [{"predicted": "joy", "text": "a\u2028b"}]
+    assert cache.predictions(stage(), VALIDATION, predict("fear"))[0]["predicted"] == "fear"
     assert calls == ["joy", "fear"]
 
 
 def test_damaged_predictions_are_computed_again(tmp_path, damaged):
     rows = [{"predicted": "joy", "probabilities": [0.25, 0.75]}]
-    cache, folder = StageCache(tmp_path), tmp_path / "stages" / "abc"
-    cache.predictions(folder, TRAIN, lambda: rows)
+    cache = StageCache(tmp_path)
+    cache.predictions(stage(), TRAIN, lambda: rows)
     for _ in damaged(tmp_path / "predictions"):
-        assert cache.predictions(folder, TRAIN, lambda: rows) == rows
+        assert cache.predictions(stage(), TRAIN, lambda: rows) == rows

@@ -38,7 +38,9 @@ class RankingCallback(Callback):
     """Ranks a sweep's results when it ends."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Remember the sweep, in case Hydra never calls ``on_multirun_end``; say where its jobs print to."""
+        """Remember the sweep, unless it is only shown, in case Hydra never calls ``on_multirun_end``; say where its jobs print to."""
+        if config.dry_run:
+            return
         ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
         _Current.sweep = Sweep(config.sweep, Path(config.hydra.sweep.dir), cast(Ranking, ranking), cast(Wandb, wandb))
         if logs := config.hydra.launcher.get("submitit_folder"):

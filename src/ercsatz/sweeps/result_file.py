@@ -1,11 +1,12 @@
 """``result.json``: what a job leaves behind. Ranking reads only these.
 
 A result has ``schema`` (1), ``status`` (running, completed or failed), ``choices`` (classifier, data, benchmark,
-variant, backbone, phase), ``sweep``, ``overrides``, ``seed``, ``labels``, ``label_counts`` of the data (by name, split
-and label), ``stages`` (key, cached, best epoch, validation W-F1, the curve of ``training.fit``, seconds, accelerator,
-and per test set the scores of ``data.metrics``), ``hashes`` of the test sets and of the ``code`` that decides what
-is learnt, ``versions``, ``host``, ``started`` and ``seconds``. A failed one has ``error`` and ``traceback``. Older
-results lack ``label_counts``, ``curve``, ``confusion`` and ``code``; readers do without.
+variant, backbone, phase, loss), ``planned`` (the ranked stages that the job is to score), ``sweep``, ``overrides``,
+``seed``, ``labels``, ``label_counts`` of the data (by name, split and label), ``stages`` (whether ranked, key, the key
+of what was trained ``before``, cached, best epoch, validation W-F1, the curve of ``training.trainer.fit``, seconds,
+accelerator, and per test set the scores of ``data.metrics``), ``hashes`` of the test sets, ``versions``, ``host``,
+``started`` and ``seconds``. A failed one has ``error`` and ``traceback``. Older results lack ``planned``, ``ranked``,
+``label_counts``, ``curve`` and ``confusion``, and may have a hash of the ``code``; readers do without.
 """
 
 import json

@@ -106,16 +106,16 @@ class StageRunner:
         folder, _ = self.done[stage.before.key]
         if stage.gives == Gives.weights:
             return Before(start, adopted=folder)
-        return Before(start, taught=self._predictions(folder, stage.before.corpus.split("train"), []))
+        return Before(start, taught=self._predictions(stage.before, stage.before.corpus.split("train"), []))
 
     def _scored(self, stage: Stage) -> dict[str, Any]:
         """A stage's record with its scores on every test set; predictions go to ``folder/predictions``."""
-        folder, record = self.done[stage.key]
+        _, record = self.done[stage.key]
         labels = self.data.real.labels
         loaded: list[ErcClassifier] = []
         test = {}
         for variant, dialogues in self.data.test_sets.items():
-            rows = self._predictions(folder, dialogues, loaded)
+            rows = self._predictions(stage, dialogues, loaded)
             test[variant] = scores(
                 [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
             )
@@ -126,9 +126,10 @@ class StageRunner:
         return {**named, "before": stage.before and stage.before.key, **record, "test": test}
 
     def _predictions(
-        self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
+        self, stage: Stage, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
     ) -> list[dict[str, Any]]:
-        return self.cache.predictions(folder, dialogues, partial(self._predict, folder, dialogues, loaded))
+        folder, _ = self.done[stage.key]
+        return self.cache.predictions(stage, dialogues, partial(self._predict, folder, dialogues, loaded))
 
     def _predict(
         self, folder: Path, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"

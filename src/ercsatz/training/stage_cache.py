@@ -40,11 +40,12 @@ class StageCache:
         return entry.path, {**json.loads(read_text(entry.path / _RECORD)), "cached": entry.cached}
 
     def predictions(
-        self, folder: Path, dialogues: Sequence[Dialogue], predict: Callable[[], list[dict[str, Any]]]
+        self, stage: Stage, dialogues: Sequence[Dialogue], predict: Callable[[], list[dict[str, Any]]]
     ) -> list[dict[str, Any]]:
         """A stage's predictions on some dialogues, computed by ``predict`` if they are not there yet."""
-        description = {"stage": folder.name, "dialogues": fingerprint(dialogues)}
-        artifact = Artifact(Kind.predictions, description, f"stage {folder.name} on {len(dialogues):,} dialogues")
+        description = {"stage": stage.key, "dialogues": fingerprint(dialogues)}
+        owner = f"{stage.artifact.owner}, on {len(dialogues):,} dialogues"
+        artifact = Artifact(Kind.predictions, description, owner)
         entry = Artifacts(self.folder).get(artifact, lambda place: write_json_lines(place / _PREDICTIONS, predict()))
         return [row for _, row in json_lines(entry.path / _PREDICTIONS)]
 
