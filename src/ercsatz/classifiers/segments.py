@@ -18,7 +18,7 @@ class Segment:
         tokens: the dialogue.
         targets: the turns, in order.
         cost: tokens that the encoder reads for them; steps are measured by it.
-        beside: tokens that another encoder reads for them, as CoMPM's memory does.
+        beside: tokens that another encoder reads for them, such as a memory of what the speaker said.
     """
 
     dialogue: int
