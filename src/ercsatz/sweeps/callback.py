@@ -38,7 +38,7 @@ class RankingCallback(Callback):
     """Ranks a sweep's results when it ends."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Remember a sweep that is not only shown, as Hydra may never call ``on_multirun_end``; say where jobs print to."""
+        """Remember the sweep, in case Hydra never calls ``on_multirun_end``; say where its jobs print to."""
         if config.dry_run:
             return
         ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
