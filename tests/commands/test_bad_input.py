@@ -38,7 +38,7 @@ def refused(done, *told):
         (["+training.typo=1"], ["+training.typo=1 adds a key that does not exist"]),
         (["+hydratypo=1"], ["+hydratypo=1 adds a key that does not exist"]),
         (["seed=abc"], ["seed=abc", "could not be converted to Integer"]),
-        (["phase=nope"], ["phase=nope", "expected one of [tstr, original, pretrain, finetune]"]),
+        (["phase=nope"], ["Could not find 'phase/nope'", "low_resource", "tstr"]),
         (["-m", "data=mini_nat,nope"], ["Could not find 'data/nope'"]),
         (["-m", MINI, "seed=0,abc"], ["seed=abc", "could not be converted to Integer"]),
         (["--config-dir", "nowhere"], ["nowhere", "not found"]),
@@ -94,7 +94,7 @@ def test_train_refuses_what_it_cannot_run_and_records_it(command, tmp_path, argu
         ("classifier.memory_dropout=1", "classifier.memory_dropout=1.0: must be from 0 to below 1"),
         ("backbone.size.layers=0", "backbone.size.layers=0: must be 1 or more"),
         ("backbone.size.heads=3", "backbone.size.hidden=64: must be a multiple of the 3 heads"),
-        ("ranking.stages=[nope]", "ranking.stages=['nope']: must be among original, pretrain, finetune"),
+        ("ranking.stages=[nope]", "ranking.stages: phase=tstr has no stage nope. It has: original, pretrain"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(override, told):
@@ -133,7 +133,12 @@ def test_checkpoint_for_other_labels_is_refused(command, new_world):
     [
         ("benchmark/mine.yaml", "name: mine\nlabls: [a]\n", ["data=mine_org"], ["'benchmark/mine'", "Key 'labls'"]),
         ("benchmark/mine.yaml", "name: mine\nstyle: duo\n", ["data=mine_org"], ["'benchmark/mine'", "style", "duo"]),
-        ("backbone/mine.yaml", "name: mine\nfoo: 1\n", ["backbone=mine"], ["'backbone/mine'", "Key 'foo'"]),
+        (
+            "backbone/mine.yaml",
+            "name: mine\nlr: 1e-3\nfoo: 1\n",
+            ["backbone=mine"],
+            ["backbone.foo", "There are: name, che"],
+        ),
         ("benchmark/mine.yaml", "name: mine\n", ["data=mine_org"], ["incomplete", "benchmark.title=VALUE"]),
     ],
 )

@@ -114,7 +114,7 @@ def _description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a saved classifier: it has no classifier.json.")
     found: dict[str, Any] = json.loads(read_text(folder / "classifier.json"))
     if found["format"] == _BEFORE_ROLES:
-        memory = found["memory_pooling"]
+        memory = found.get("memory_pooling")
         return found | {"role": ClassifierConfig.role, "encoders": {"memory": memory} if memory else {}}
     if found["format"] != FORMAT:
         raise UserError(f"{folder} was saved in format {found['format']}, this version reads {FORMAT}. Train it again.")

@@ -24,10 +24,12 @@ def to_object(cfg: DictConfig) -> Any:
         return OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         text = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"The configuration is incomplete: {text}. Give it a value: {error.full_key}=VALUE") from None
+        mended = f" Give it a value: {error.full_key}=VALUE" if error.full_key else ""
+        raise UserError(f"The configuration is incomplete: {text}.{mended}") from None
 
 
 def open_composed_folders() -> None:
     """Look for parts where Hydra found this job's YAMLs: a worker process has not seen the command line."""
-    sources = HydraConfig.get().runtime.config_sources
-    open_folders(Path(source.path) for source in sources if source.schema == "file")
+    if HydraConfig.initialized():
+        sources = HydraConfig.get().runtime.config_sources
+        open_folders(Path(source.path) for source in sources if source.schema == "file")
