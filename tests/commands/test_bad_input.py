@@ -137,7 +137,7 @@ def test_checkpoint_for_other_labels_is_refused(command, new_world):
             "backbone/mine.yaml",
             "name: mine\nlr: 1e-3\nfoo: 1\n",
             ["backbone=mine"],
-            ["backbone.foo", "There are: name, che"],
+            ["backbone.foo", "There are: name"],
         ),
         ("benchmark/mine.yaml", "name: mine\n", ["data=mine_org"], ["incomplete", "benchmark.title=VALUE"]),
     ],
