@@ -3,6 +3,7 @@
 Imports nothing heavy: ``--help`` and ``--cfg job`` are answered at once.
 """
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from ercsatz.sweeps import callback
 from ercsatz.sweeps.cell import cell_name, run_cell
 
 CONF = str(resource("conf"))
+_LOG = logging.getLogger(__name__)
 
 # Mappings that a benchmark's YAML fills, to which a user may add.
 _OPEN = tuple(
@@ -93,6 +95,7 @@ def _predict(cfg: DictConfig) -> None:
 
 def _call(module: str, cfg: DictConfig, function: str = "run") -> None:
     """Import what a command runs, now that it is needed, and give it the typed configuration; report what it raises."""
+    show_log()  # here too: a worker process has not been through the command
     try:
         settings = to_object(cfg)
         getattr(import_module(module), function)(settings)
@@ -107,8 +110,9 @@ def main() -> None:
     commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "assess": assess}
     commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show, "cache": _cache}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    show_log()
     if name not in commands:
-        print(f"usage: ercsatz {{{','.join(commands)}}} ...\n\nEach answers --help.", file=sys.stderr)
+        _LOG.error("usage: ercsatz {%s} ...\n\nEach answers --help.", ",".join(commands))
         sys.exit(0 if name in {"-h", "--help"} else 2)
     sys.argv = [f"{sys.argv[0]} {name}", *sys.argv[2:]]
     commands[name]()
@@ -142,13 +146,13 @@ def _run(command: str, task: Callable[[], None]) -> None:
         registry.check_overrides(arguments, command)
         config.register(registry.config_folders())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        report(error)
         sys.exit(1)
     OmegaConf.register_new_resolver("cell", cell_name, replace=True)
     try:
         task()
     except KeyboardInterrupt as stopped:
-        print(f"Stopped. {stopped}", file=sys.stderr)
+        _LOG.error("Stopped. %s", stopped)
         sys.exit(130)
     finally:
         callback.finish()

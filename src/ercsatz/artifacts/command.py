@@ -10,12 +10,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ercsatz.artifacts.inventory import Item, Pruned, items, prune
 from ercsatz.errors import UserError
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.status import report
+from ercsatz.reporting.terminal import show_log
 from ercsatz.reporting.text import plain
 from ercsatz.resources import resource
 
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: listed or pruned. 1: there is no cache, or it cannot be written, and the message says so. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
-    console = Console(soft_wrap=True, highlight=False)
+    show_log()
+    console = SafeConsole(soft_wrap=True)
     try:
         cache = options.folder or _default()
         if not cache.is_dir():
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _show_pruned(_pruned(cache, options.older_than, options.keep_under), cache, console)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        report(error)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -58,7 +61,7 @@ def _pruned(cache: Path, older_than: timedelta | None, keep_under: int | None) -
         raise UserError(f"Cannot remove from {cache}: {error.strerror or error}. Mend its permissions.") from None
 
 
-def _show(found: Sequence[Item], cache: Path, console: Console) -> None:
+def _show(found: Sequence[Item], cache: Path, console: SafeConsole) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for title in ("kind", "key"):
         table.add_column(title, no_wrap=True)
@@ -74,14 +77,14 @@ def _show(found: Sequence[Item], cache: Path, console: Console) -> None:
     _say(console, f"{_counted(found)} in {cache}")
 
 
-def _show_pruned(pruned: Pruned, cache: Path, console: Console) -> None:
+def _show_pruned(pruned: Pruned, cache: Path, console: SafeConsole) -> None:
     for verb, found in (("removed", pruned.removed), ("kept, in use:", pruned.kept)):
         for item in found:
             _say(console, f"{verb} {item.kind}/{item.key} ({size_text(item.size)}, {age_text(item)}, {item.owner})")
     _say(console, f"Removed {_counted(pruned.removed)}; {_counted(items(cache))} left in {cache}")
 
 
-def _say(console: Console, text: str) -> None:
+def _say(console: SafeConsole, text: str) -> None:
     console.print(Text(plain(text)))
 
 

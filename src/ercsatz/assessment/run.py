@@ -1,5 +1,6 @@
 """The whole of ``assess.py``."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +13,6 @@ from typing import Any
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from rich.console import Console
 
 from ercsatz import judging
 from ercsatz.assessment.cache import measured
@@ -20,7 +20,7 @@ from ercsatz.assessment.clean import refuse_existing, write_clean, write_csv
 from ercsatz.assessment.measures import Measured, Splits
 from ercsatz.assessment.record import FAILURE_FILE, FILE, Assessment, Failure, Line, key_of, single
 from ercsatz.assessment.report import FILES, write
-from ercsatz.assessment.terminal import say, show
+from ercsatz.assessment.terminal import show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import ORG, AssessConfig, synthetic_data, variants
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
@@ -33,7 +33,10 @@ from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Funnel, Judgement
 from ercsatz.quality.agreement import PREFERENCE
 from ercsatz.quality.leakage import COLUMNS
+from ercsatz.reporting.console import SafeConsole
 from ercsatz.reporting.status import message, report
+
+_LOG = logging.getLogger(__name__)
 
 FEWEST_HALVES = 3
 OFFENDERS, JUDGEMENTS, TURNS = "offenders.csv", "judgements.csv", "judged_turns.csv"
@@ -60,7 +63,7 @@ def run(config: AssessConfig) -> None:
             raise done.unjudged
         undone = "Not cleaned"
         if config.assess.fix:
-            say(Console(highlight=False), _fix(config, done))
+            _LOG.info("%s", _fix(config, done))
     except Exception as error:
         if group is None:
             raise
@@ -79,15 +82,15 @@ class _Done:
 
 def _assess(config: AssessConfig, folder: Path, group: str | None) -> _Done:
     _check(config)
-    console = Console(highlight=False)
+    console = SafeConsole()
     own, real = _synthetic(config), benchmarks.load(config.benchmark).splits
     everything = [dialogue for split in SPLITS for dialogue in own[split]]
     ask = partial(
         judging.judge, everything, real["train"], config.judge, config.generator, config.data.name, config.seed, console
     )
     dry = ask() if config.judge.dry_run else None
-    say(console, f"{config.data.name}: embeddings {config.assess.embedder}")
-    found = measured(config, real, own, lambda what: say(console, f"  {what} ..."))
+    _LOG.info("%s: embeddings %s", config.data.name, config.assess.embedder)
+    found = measured(config, real, own, lambda what: _LOG.info("  %s ...", what))
     judgement, unjudged = (dry, None) if dry else _judged(ask, len(everything))
     assessment = gather(config, real, own, found, judgement)
     assessment.write(folder / FILE)
@@ -96,7 +99,7 @@ def _assess(config: AssessConfig, folder: Path, group: str | None) -> _Done:
         if name == OFFENDERS or len(rows):
             write_csv(folder / name, rows)
     show([assessment], console)
-    say(console, f"Written to {folder}: {', '.join(path.name for path in write([assessment], folder))}")
+    _LOG.info("Written to %s: %s", folder, ", ".join(path.name for path in write([assessment], folder)))
     log(config.wandb, [assessment], folder, f"assess {config.data.name}", group)
     return _Done(own, offenders, unjudged)
 

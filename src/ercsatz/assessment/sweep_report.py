@@ -1,18 +1,20 @@
 """One report of all data sets of a sweep."""
 
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from ercsatz.assessment.record import FAILURE_FILE, FILE, SETTINGS, Assessment, read, read_failure
 from ercsatz.assessment.report import write
-from ercsatz.assessment.terminal import say, show
+from ercsatz.assessment.terminal import show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import Wandb
+from ercsatz.reporting.console import SafeConsole
+
+_LOG = logging.getLogger(__name__)
 
 
 def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
@@ -29,7 +31,6 @@ def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
     Returns:
         Whether every job did all that it had to.
     """
-    console = Console(highlight=False)
     found = [read(path) for path in _fresh(sweep, FILE, since)]
     failures = [str(read_failure(path)) for path in _fresh(sweep, FAILURE_FILE, since)]
     groups: dict[tuple[str, str], list[Assessment]] = defaultdict(list)
@@ -39,17 +40,15 @@ def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
         if len(members) > 1 or failures:
             name = re.sub(r"[^\w.]+", "-", f"{benchmark} {Path(embedder).name}").strip("-")
             folder = sweep if len(groups) == 1 else sweep / name
-            _report(_named_apart(members), folder, failures, wandb, sweep, console)
+            _report(_named_apart(members), folder, failures, wandb, sweep)
     for each in failures:
-        say(console, each)
+        _LOG.warning("%s", each)
     return not failures
 
 
-def _report(
-    found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: Wandb, sweep: Path, console: Console
-) -> None:
-    show(found, console)
-    say(console, f"Written to {folder}: {', '.join(path.name for path in write(found, folder, failures))}")
+def _report(found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: Wandb, sweep: Path) -> None:
+    show(found, SafeConsole())
+    _LOG.info("Written to %s: %s", folder, ", ".join(path.name for path in write(found, folder, failures)))
     log(wandb, found, folder, f"assess {', '.join(each.data for each in found)}", str(sweep))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -11,17 +10,18 @@ from ercsatz.assessment.measure_names import FAMILIES, describe
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.sentences import sentences
 from ercsatz.assessment.verdict import mark_of, number, verdict
-from ercsatz.reporting.text import inert
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.text import plain
 
 _COLOURS = {"worse": "red", "better": "green"}
 
 
-def show(found: Sequence[Assessment], console: Console) -> None:
+def show(found: Sequence[Assessment], console: SafeConsole) -> None:
     """All figures of all data sets side by side, then sentences about each."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for each in found:
-        table.add_column(Text(inert(each.data)), justify="right")
+        table.add_column(Text(plain(each.data)), justify="right")
     table.add_column("real", justify="right")
     for family, title in FAMILIES.items():
         shown = [row for row in rows(found, family) if any(line and line.value is not None for line in row)]
@@ -34,12 +34,7 @@ def show(found: Sequence[Assessment], console: Console) -> None:
     console.print(table)
     for each in found:
         for sentence in sentences(each):
-            say(console, f"- {sentence}")
-
-
-def say(console: Console, text: str) -> None:
-    """A line of text that may come from data."""
-    console.print(inert(text), markup=False, soft_wrap=True)
+            console.print(f"- {sentence}", soft_wrap=True)
 
 
 def _shown(line: Line | None) -> Text:

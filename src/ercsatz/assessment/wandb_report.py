@@ -1,6 +1,7 @@
 """An assessment, or several side by side, as a run in Weights & Biases."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.verdict import verdict
 from ercsatz.config import Wandb
 from ercsatz.tracking.wandb_run import RunName, open_run
+
+_LOG = logging.getLogger(__name__)
 
 
 def log(settings: Wandb, found: Sequence[Assessment], folder: Path, name: str, group: str | None) -> None:
@@ -33,7 +36,7 @@ def log(settings: Wandb, found: Sequence[Assessment], folder: Path, name: str, g
             if live is not None:
                 _log(live, found, folder)
     except Exception as error:
-        print(f"Weights & Biases has not got the assessment: {' '.join(str(error).split())}", flush=True)
+        _LOG.warning("Weights & Biases has not got the assessment: %s", " ".join(str(error).split()))
 
 
 def _log(live: Any, found: Sequence[Assessment], folder: Path) -> None:

@@ -25,7 +25,10 @@ from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
-from ercsatz.reporting.text import inert
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.status import report
+from ercsatz.reporting.terminal import show_log
+from ercsatz.reporting.text import plain, visible
 
 COLOURS = {
     "neutral": "default",
@@ -60,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: shown, or whoever reads had enough. 1: there is nothing to show, and the message says why. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
+    show_log()
     try:
         dialogues = select(options.folder, options.split, options.emotion, options.id, options.shuffle)
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(dialogues, _console(options.color))
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        report(error)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -118,7 +122,7 @@ def show(dialogues: Iterator[tuple[str, Dialogue]], console: Console) -> None:
 def render(split: str, dialogue: Dialogue, console: Console) -> str:
     """A dialogue for the terminal, as wide as it is; nothing in its texts can be more than text."""
     provenance, width = dialogue.provenance, console.size.width
-    title = f"{split} {inert(dialogue.id)} "
+    title = f"{split} {plain(dialogue.id)} "
     lines = [Text.assemble((title, "bold"), ("─" * (width - cell_len(title)), QUIET))]
     if facts := [f"{name} {_words(provenance[name])}" for name in FACTS if provenance.get(name) is not None]:
         lines += Text(", ".join(facts), QUIET).wrap(console, width)
@@ -128,7 +132,7 @@ def render(split: str, dialogue: Dialogue, console: Console) -> str:
             colour = _colour(words) if name == "target" else ""
             lines += _hung([(name, names, QUIET)], Text(words, colour), console)
             name = ""
-    turns = [_Turn(inert(turn.speaker), *_emotion(turn), inert(turn.text)) for turn in dialogue.utterances]
+    turns = [_Turn(plain(turn.speaker), *_emotion(turn), visible(turn.text)) for turn in dialogue.utterances]
     speakers = min(max(cell_len(turn.speaker) for turn in turns), NAME_WIDTH)
     emotions = min(max(cell_len(turn.emotion) for turn in turns), NAME_WIDTH)
     lines.append(Text())
@@ -148,7 +152,7 @@ class _Turn(NamedTuple):
 
 
 def _emotion(turn: Utterance) -> tuple[str, str]:
-    return ("-", QUIET) if turn.emotion is None else (inert(turn.emotion), _colour(turn.emotion))
+    return ("-", QUIET) if turn.emotion is None else (plain(turn.emotion), _colour(turn.emotion))
 
 
 def _hung(head: Sequence[tuple[str, int, str]], words: Text, console: Console) -> Iterator[Text]:
@@ -169,7 +173,7 @@ def _words(value: object) -> str:
     """A value of the provenance without its JSON; what is null in it is left out."""
     if isinstance(value, dict):
         return " · ".join(_words(part) for part in value.values() if part is not None)
-    return inert(value if isinstance(value, str) else json.dumps(value))
+    return visible(value if isinstance(value, str) else json.dumps(value))
 
 
 def _elements(value: object) -> list[str]:
@@ -178,8 +182,8 @@ def _elements(value: object) -> list[str]:
 
 def _console(colour: bool) -> Console:
     if colour:
-        return Console(force_terminal=True, color_system="standard", no_color=False)
-    return Console()
+        return SafeConsole(force_terminal=True, color_system="standard", no_color=False)
+    return SafeConsole()
 
 
 class _Line(NamedTuple):
@@ -204,7 +208,7 @@ def _matching(
     if found:
         return
     wanted = ([f"the id {id_!r}"] if id_ is not None else []) + ([f"the emotion {emotion!r}"] if emotion else [])
-    there = f" Emotions there: {', '.join(sorted(map(inert, emotions)))}." if emotion and emotions else ""
+    there = f" Emotions there: {', '.join(sorted(map(plain, emotions)))}." if emotion and emotions else ""
     raise UserError(f"{folder} has no dialogue{' with ' * bool(wanted)}{' and '.join(wanted)}.{there}")
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+
+from ercsatz.reporting.console import SafeConsole
 
 LINE_EVERY = 10.0  # seconds
 
@@ -15,7 +16,7 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def progress(console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
+def progress(console: SafeConsole, total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
     """Give what counts turns that are done.
 
     Args:
@@ -47,7 +48,7 @@ def words(done: int, total: int, seconds: float) -> str:
     return f"{done:,}/{total:,} turns, {rate:,.{0 if rate >= 10 else 1}f}/s, {left} left"
 
 
-def _lines(console: Console, total: int, began: float, clock: Callable[[], float]) -> Advance:
+def _lines(console: SafeConsole, total: int, began: float, clock: Callable[[], float]) -> Advance:
     done, due = 0, began + LINE_EVERY
 
     def advance(count: int) -> None:

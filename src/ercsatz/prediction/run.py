@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from rich.console import Console
-
 from ercsatz.config import PredictConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
@@ -18,8 +16,8 @@ from ercsatz.prediction.progress import progress
 from ercsatz.prediction.read import Given, given_labels, read_dialogues
 from ercsatz.prediction.saved_classifier import SavedClassifier, load_classifier
 from ercsatz.prediction.write import SUFFIXES, to_console, to_file
+from ercsatz.reporting.console import SafeConsole, unfolded
 
-_LOG_WIDTH = 10_000  # nothing folds in a log
 _SPLIT = "test"  # whose lines in a sidecar are about the dialogues
 
 
@@ -35,7 +33,7 @@ def run(config: PredictConfig) -> None:
         sys.stdout.reconfigure(errors="replace")
     file = Path(config.dialogues).expanduser()
     output = None if config.output is None else _checked(Path(config.output).expanduser(), file)
-    notes = Console(stderr=True, highlight=False)
+    notes = SafeConsole(stderr=True)
     dialogues: Sequence[Dialogue] = read_dialogues(file)
     folder, stage = find_classifier(Path(config.checkpoint).expanduser(), Path(config.paths.cache).expanduser())
     classifier = load_classifier(folder, config.trainer.accelerator, config.trainer.precision)
@@ -46,9 +44,9 @@ def run(config: PredictConfig) -> None:
     if classifier.reads_later_turns:
         _say(notes, f"{classifier.name} was trained to read later turns, too: a prediction may depend on what follows.")
     _say(notes, *about_knowledge, *given.notes)
-    predicted = _predict(classifier, dialogues, output, notes)
-    for line in _summary(dialogues, classifier.labels, given, predicted, output):
-        print(line)
+    shown = unfolded()
+    predicted = _predict(classifier, dialogues, output, shown, notes)
+    _say(shown, *_summary(dialogues, classifier.labels, given, predicted, output))
 
 
 def _checked(output: Path, file: Path) -> Path:
@@ -86,16 +84,18 @@ def _with_knowledge(
 
 
 def _predict(
-    classifier: SavedClassifier, dialogues: Sequence[Dialogue], output: Path | None, notes: Console
+    classifier: SavedClassifier,
+    dialogues: Sequence[Dialogue],
+    output: Path | None,
+    shown: SafeConsole,
+    notes: SafeConsole,
 ) -> list[list[str]]:
     """The predicted label of each turn, after they were shown or written."""
-    terminal = sys.stdout.isatty()
-    console = Console(width=None if terminal else _LOG_WIDTH, highlight=False)
     total = sum(len(dialogue.utterances) for dialogue in dialogues)
     labels = []
     with ExitStack() as stack:
-        write = stack.enter_context(to_file(output, classifier.labels) if output else to_console(console))
-        scrolling = terminal and output is None  # the tables themselves show how far it is
+        write = stack.enter_context(to_file(output, classifier.labels) if output else to_console(shown))
+        scrolling = shown.is_terminal and output is None  # the tables themselves show how far it is
         advance = None if scrolling else stack.enter_context(progress(notes, total))
         for dialogue, predictions in zip(dialogues, classifier.stream(dialogues), strict=True):
             write(dialogue, predictions)
@@ -134,6 +134,6 @@ def _summary(
 _SCORES = {"W-F1": "w_f1", "macro F1": "macro_f1", "accuracy": "accuracy"}
 
 
-def _say(console: Console, *lines: str) -> None:
+def _say(console: SafeConsole, *lines: str) -> None:
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +16,8 @@ from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.generation.browse import COLOURS
 from ercsatz.prediction.saved_classifier import Prediction
-from ercsatz.reporting.text import inert
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.text import plain
 
 SUFFIXES = (".jsonl", ".csv")
 _NAME_WIDTH = 16  # cells of a speaker's name
@@ -65,7 +65,7 @@ def to_file(path: Path, labels: Sequence[str]) -> Iterator[Write]:
 
 
 @contextmanager
-def to_console(console: Console) -> Iterator[Write]:
+def to_console(console: SafeConsole) -> Iterator[Write]:
     """Give what prints a table of a dialogue's predictions."""
     yield lambda dialogue, predictions: console.print(table(dialogue, predictions), "")
 
@@ -73,7 +73,7 @@ def to_console(console: Console) -> Iterator[Write]:
 def table(dialogue: Dialogue, predictions: Sequence[Prediction]) -> Table:
     """Speakers, texts, labels and their probabilities; nothing in the texts can be more than text."""
     result = Table(
-        title=Text(f"Dialogue {inert(dialogue.id)}", "bold"), title_justify="left", box=None, show_header=False
+        title=Text(f"Dialogue {plain(dialogue.id)}", "bold"), title_justify="left", box=None, show_header=False
     )
     result.add_column(max_width=_NAME_WIDTH, overflow="fold", style="bold")
     result.add_column(ratio=1, overflow="fold")
@@ -81,7 +81,7 @@ def table(dialogue: Dialogue, predictions: Sequence[Prediction]) -> Table:
     result.add_column(no_wrap=True, justify="right")
     for turn, prediction in zip(dialogue.utterances, predictions, strict=True):
         colour = COLOURS.get(prediction.label, "")
-        speaker, text, label = (inert(tidy(part)) for part in (turn.speaker, turn.text, prediction.label))
+        speaker, text, label = (plain(tidy(part)) for part in (turn.speaker, turn.text, prediction.label))
         result.add_row(Text(speaker), Text(text), Text(label, colour), f"{prediction.probability:.2f}")
     return result
 

@@ -1,10 +1,12 @@
 """What becomes of this process: its exit status, and how errors are told. Imports nothing heavy."""
 
+import logging
 import os
-import sys
 import traceback
 
 from ercsatz.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 
 class Status:
@@ -19,8 +21,8 @@ def message(error: BaseException) -> str:
 
 
 def report(error: BaseException, what: str = "") -> None:
-    """Print an error and set the exit status; a traceback only for our own faults or with HYDRA_FULL_ERROR=1."""
+    """Log an error and set the exit status; a traceback only for our own faults or with HYDRA_FULL_ERROR=1."""
     Status.code = 1
     if not isinstance(error, UserError) or os.environ.get("HYDRA_FULL_ERROR") == "1":
-        traceback.print_exception(error)
-    print(f"error{f' ({what})' if what else ''}: {message(error)}", file=sys.stderr, flush=True)
+        _LOG.error("%s", "".join(traceback.format_exception(error)).rstrip("\n"))
+    _LOG.error("error%s: %s", f" ({what})" if what else "", message(error))

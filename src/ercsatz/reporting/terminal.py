@@ -1,40 +1,29 @@
-"""What happens, told on the terminal: Python's logging, shown by rich. Imports nothing heavy before it is set up."""
+"""What happens, told on the terminal by Python's logging: ``logging.getLogger(__name__)`` in any module.
+
+What a command shows, such as a table, is printed through ``reporting.console``. Imports nothing heavy.
+"""
 
 import logging
 import sys
-import unicodedata
+from contextlib import suppress
 
-_KEPT = "\n\u200c\u200d"  # lines, and joiners, which are part of how emoji and some scripts are spelt
-_ACTIVE = {"Cc", "Cf", "Cs"}
-
-
-def visible(text: str) -> str:
-    r"""Text whose control characters a terminal would obey are spelt out; lines and spaces stay.
-
-    Example:
-        >>> print(visible("a\x1b[31mb"))
-        a\x1b[31mb
-    """
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _ACTIVE and character not in _KEPT
-        else character
-        for character in text
-    )
+from ercsatz.reporting.text import visible
 
 
 class _Lines(logging.Handler):
-    """Each message as it stands, on standard output; errors on standard error."""
+    """Each message as it stands, on standard output; errors on standard error.
+
+    A bar or a panel of rich stays below these lines: while it is up, rich has put itself before both streams.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it, and flush: who follows a log wants each line at once."""
-        from rich.console import Console
-        from rich.text import Text
-
+        """Write it, and flush: who follows a log wants each line at once."""
         stream = sys.stderr if record.levelno >= logging.ERROR else sys.stdout
-        text = Text(visible(record.getMessage()))
-        Console(file=stream, soft_wrap=True, highlight=False, emoji=False).print(text)
-        stream.flush()
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        line = f"{visible(self.format(record))}\n".encode(encoding, "backslashreplace").decode(encoding)
+        with suppress(OSError):  # what runs goes on when nobody listens any more
+            stream.write(line)
+            stream.flush()
 
 
 def show_log() -> None:

@@ -2,15 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Set
 
 # Joiners are part of how emoji and some scripts are spelt. Other characters that cannot be seen turn the text around
 # them, end a file early or cannot be encoded.
 _JOINERS = "\u200c\u200d"
 _UNSEEN = {"Cc", "Cf", "Cs", "Cn"}
 
-# What could move the cursor, change colours or reorder the line: control characters, other line ends, bidirectional
-# overrides, and halves of surrogate pairs, which cannot be written at all.
-_ACTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# What a terminal may obey. What has no meaning yet is not among it: newer emoji are unknown to older Pythons.
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 # Control characters, line separators, lone surrogates (no file can hold them), invisible and direction marks
 _UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
@@ -41,9 +41,18 @@ _ACCENTS = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def inert(text: str) -> str:
-    """The text with everything in it that a terminal would obey replaced by a picture of it."""
-    return _ACTIVE.sub(lambda match: _picture(ord(match[0])), text)
+def visible(text: str) -> str:
+    r"""A text for the terminal, in which nothing can be more than text.
+
+    Lines and spaces stay; control characters, marks that turn the direction of writing and whatever cannot be encoded
+    are spelt out.
+
+    Example:
+        >>> print(visible("a\n\x1b[31mb"))
+        a
+        \x1b[31mb
+    """
+    return text if text.isprintable() else "".join(c if c == "\n" else _seen(c, _OBEYED) for c in text)
 
 
 def printable(text: str) -> str:
@@ -61,7 +70,7 @@ def plain(text: object) -> str:
         >>> print(plain("a\n b\u202ec"))
         a b\u202ec
     """
-    return "".join(map(_seen, " ".join(str(text).split())))
+    return "".join(_seen(c, _UNSEEN) for c in " ".join(str(text).split()))
 
 
 def markdown(text: object) -> str:
@@ -99,8 +108,8 @@ def csv_text(text: object) -> str:
     return f"'{kept}" if kept.startswith(_FORMULA) else kept
 
 
-def _seen(character: str) -> str:
-    if unicodedata.category(character) not in _UNSEEN or character in _JOINERS:
+def _seen(character: str, unseen: Set[str]) -> str:
+    if unicodedata.category(character) not in unseen or character in _JOINERS:
         return character
     return character.encode("unicode_escape").decode()
 
@@ -114,9 +123,3 @@ def _latex(character: str) -> str:
     if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
         return f"\\{_ACCENTS[marks[0]]}{{{base}}}"
     return f"{{[}}U+{ord(character):04X}]"
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"

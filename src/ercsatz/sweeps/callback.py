@@ -6,6 +6,7 @@ other processes, where a callback's state is lost. So a failed job records its f
 files only; and the exit status is kept where the entry point looks for it.
 """
 
+import logging
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ercsatz.config import Ranking, Wandb
 from ercsatz.reporting.status import Status, message, report
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class RankingCallback(Callback):
         ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
         _Current.sweep = Sweep(config.sweep, Path(config.hydra.sweep.dir), cast(Ranking, ranking), cast(Wandb, wandb))
         if logs := config.hydra.launcher.get("submitit_folder"):
-            print(f"What the jobs print is in {logs.partition('/%j')[0]}", flush=True)
+            _LOG.info("What the jobs print is in %s", logs.partition("/%j")[0])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Rank, print and write the tables."""
@@ -95,4 +98,4 @@ def _track(sweep: Sweep, since: float) -> None:
 
         log_ranking(sweep.wandb, sweep.name, sweep.folder, {"ranking": asdict(sweep.ranking)}, since)
     except Exception as error:
-        print(f"Weights & Biases has not got the ranking: {' '.join(message(error).split())}", flush=True)
+        _LOG.warning("Weights & Biases has not got the ranking: %s", " ".join(message(error).split()))

@@ -1,19 +1,17 @@
 """``dry_run=true``: a job's stages as a tree, with what is cached, missing or running elsewhere."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from ercsatz.artifacts.cache import State
+from ercsatz.reporting.console import unfolded
 from ercsatz.reporting.text import plain
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.stage_cache import StageCache
 
-_LOG_WIDTH = 10_000  # nothing is cut in a log
 _shown: set[str] = set()  # keys that an earlier job of the same sweep showed: it would make them
 
 
@@ -30,5 +28,4 @@ def show(stages: Sequence[Stage], cache: Path, title: str) -> None:
         told = f"{stage.name} ({stage.key}): {text}; {sizes}{'' if stage.scored else '; not scored'}"
         parents = [branches[needed.key] for needed in stage.needs if needed.key in branches]
         branches[stage.key] = (parents[-1] if parents else tree).add(Text(plain(told)))
-    width = None if sys.stdout.isatty() else _LOG_WIDTH
-    Console(width=width, highlight=False).print(tree)
+    unfolded().print(tree)

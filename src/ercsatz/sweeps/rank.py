@@ -1,6 +1,6 @@
 """From finished jobs or a table of scores to a ranking: rank, print, write."""
 
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,14 +19,16 @@ from ercsatz.errors import UserError
 from ercsatz.ranking import metrics, report
 from ercsatz.ranking.report import Background
 from ercsatz.ranking.scores import METRIC
+from ercsatz.reporting.console import unfolded
 from ercsatz.reporting.text import csv_text, plain
 from ercsatz.sweeps.provenance import background
 from ercsatz.sweeps.results import collect, is_ranked, records, told_apart, unique
 from ercsatz.training.check_config import check_ranking
 
+_LOG = logging.getLogger(__name__)
+
 _APART = "pretrain"
 _NAMED = 4  # treatments, in a sentence
-_LOG_WIDTH = 10_000  # nothing folds in a log
 
 
 def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None, since: float = 0.0) -> bool:
@@ -114,16 +115,15 @@ def _publish(ranked: _Ranked, long: pd.DataFrame, scale: float, output: Path | N
         shown.append(ranking.scores_to_rich(ranked, scale))
     if background.apart is not None:
         shown += [Text(f"{report.APART}:"), ranking.scores_to_rich(background.apart, scale)]
-    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
     told = [Text(plain(sentence)) for sentence in (*ranking.sentences(ranked, scale), *background.failures)]
-    console.print(*shown, *told, sep="\n")
+    unfolded().print(*shown, *told, sep="\n")
     if output is None:
         return
     written = report.write(ranked, background, scale, output)
     with atomic_write(output / "scores.csv") as file:
         harmless = long.map(lambda cell: csv_text(cell) if isinstance(cell, str) else cell)
         harmless.rename(columns=csv_text).to_csv(file, index=False)
-    console.print(Text(plain(f"Written to {output}: {', '.join([*(path.name for path in written), 'scores.csv'])}")))
+    _LOG.info("Written to %s: %s", output, ", ".join([*(path.name for path in written), "scores.csv"]))
 
 
 def _with_settings(beside: Background, ranked: _Ranked, settings: Ranking) -> Background:

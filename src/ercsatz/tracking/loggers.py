@@ -1,5 +1,6 @@
 """Loggers of a stage: a CSV file always, Weights & Biases unless disabled."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ercsatz.config import Wandb
 from ercsatz.tracking.wandb_run import RunName, open_run, uploaded_by
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Tracked(WandbLogger):
@@ -26,7 +29,8 @@ class _Tracked(WandbLogger):
             super().log_metrics(metrics, step)
         except Exception as error:  # whatever it is that a connection to a dead process gives
             self._lost = True
-            print(f"Weights & Biases is lost ({error!r}); training goes on. Later: {uploaded_by(self._folder)}")
+            later = uploaded_by(self._folder)
+            _LOG.warning("Weights & Biases is lost (%r); training goes on. Later: %s", error, later)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """One run in Weights & Biases: opened without a prompt, finished as what it was, and no danger to what is trained."""
 
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ import psutil
 
 from ercsatz.config import Wandb, WandbMode
 from ercsatz.errors import UserError
+
+_LOG = logging.getLogger(__name__)
 
 INIT_TIMEOUT = 20.0  # seconds that a run waits for a server at the most
 START_TIMEOUT = 90.0  # seconds for the start in all, of the offline run as well
@@ -108,7 +111,8 @@ def _start(settings: Wandb, run: RunName, config: Mapping[str, Any], folder: Pat
                 raise
             wandb.teardown(exit_code=1)  # else the id stays taken, and the offline run cannot have it
             reason = str(error).splitlines()[0]
-            print(f"Weights & Biases is out of reach ({reason}). Logged offline; later: {uploaded_by(folder)}")
+            later = uploaded_by(folder)
+            _LOG.warning("Weights & Biases is out of reach (%s). Logged offline; later: %s", reason, later)
             return start("offline")
         except Exception as error:
             if not late.is_set():
@@ -130,7 +134,7 @@ def _end(live: Any, exit_code: int, folder: Path) -> None:
             with suppress(Exception):
                 wandb.teardown(exit_code=exit_code)  # forgets the dead one, so that the next run gets its own
             reason = f"its process did not end in {END_TIMEOUT:.0f} s" if late.is_set() else repr(error)
-            print(f"Weights & Biases lost the end of a run ({reason}). Later: {uploaded_by(folder)}", flush=True)
+            _LOG.warning("Weights & Biases lost the end of a run (%s). Later: %s", reason, uploaded_by(folder))
 
 
 @contextmanager

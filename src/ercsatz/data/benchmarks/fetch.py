@@ -6,6 +6,7 @@ and its published counts) and only then moved into place.
 
 import argparse
 import hashlib
+import logging
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
@@ -20,15 +21,18 @@ from urllib.request import Request, urlopen
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from yaml import YAMLError
 
 from ercsatz.config import Benchmark, Paths, register
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.errors import UserError
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.status import report
+from ercsatz.reporting.terminal import show_log
 from ercsatz.resources import resource
 
+_LOG = logging.getLogger(__name__)
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 16
 
@@ -40,15 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0: the benchmark is in place. 1: it is not, and the message says what to do. 130: interrupted.
     """
     options = _parser().parse_args(arguments)
+    show_log()
     try:
         folders = [*options.config_dir, resource("conf")]
         benchmark = settings(options.benchmark, folders, options.to)
-        fetch(benchmark, options.base_url, Console(soft_wrap=True))
+        fetch(benchmark, options.base_url, SafeConsole(soft_wrap=True))
     except UserError as error:
-        print(error, file=sys.stderr)
+        report(error)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; nothing half-written is left. Run the same command to start again.", file=sys.stderr)
+        _LOG.error("Interrupted; nothing half-written is left. Run the same command to start again.")
         return 130
     return 0
 
@@ -79,13 +84,13 @@ def settings(name: str, config_folders: Sequence[Path], to: Path | None = None) 
         raise UserError(f"{files[name]}: {error}") from None
 
 
-def fetch(benchmark: Benchmark, base_url: str | None, console: Console) -> None:
+def fetch(benchmark: Benchmark, base_url: str | None, console: SafeConsole) -> None:
     """Bring a benchmark's files into ``benchmark.path``; files that are there and right are kept.
 
     Args:
         benchmark: with ``path`` as the target folder.
         base_url: a mirror, in place of scheme and host of the publisher's addresses.
-        console: where the progress goes: bars on a terminal, a line a file elsewhere.
+        console: where bars go, if it is a terminal; elsewhere a line a file is logged.
 
     Raises:
         UserError: a download failed or is not the published file; nothing has been changed then.
@@ -94,7 +99,7 @@ def fetch(benchmark: Benchmark, base_url: str | None, console: Console) -> None:
         raise UserError(f"{benchmark.name} cannot be fetched. {benchmark.obtain} The folder: {_target(benchmark)}.")
     target = _target(benchmark)
     if _complete(benchmark, target):
-        console.print(f"{benchmark.title} is in {target} already.", highlight=False)
+        _LOG.info("%s is in %s already.", benchmark.title, target)
         return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +110,10 @@ def fetch(benchmark: Benchmark, base_url: str | None, console: Console) -> None:
             f"Cannot write to {target}: {error.strerror or error}. Nothing was left there; make room or name another "
             f"folder: ercsatz fetch {benchmark.name} --to FOLDER."
         ) from None
-    console.print(f"{benchmark.title} is in {target}. Licence: {benchmark.licence}.", highlight=False)
+    _LOG.info("%s is in %s. Licence: %s.", benchmark.title, target, benchmark.licence)
 
 
-def _download(benchmark: Benchmark, target: Path, temporary: Path, base_url: str | None, console: Console) -> None:
+def _download(benchmark: Benchmark, target: Path, temporary: Path, base_url: str | None, console: SafeConsole) -> None:
     files, fetched = {}, []
     for split, download in benchmark.downloads.items():
         name = file_name(benchmark, split)
@@ -136,9 +141,9 @@ def _download(benchmark: Benchmark, target: Path, temporary: Path, base_url: str
         (temporary / name).replace(target / name)
 
 
-def _stream(url: str, file: Path, sha256: str | None, console: Console) -> None:
+def _stream(url: str, file: Path, sha256: str | None, console: SafeConsole) -> None:
     digest = hashlib.sha256()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     file.parent.mkdir(parents=True, exist_ok=True)
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
@@ -153,7 +158,7 @@ def _stream(url: str, file: Path, sha256: str | None, console: Console) -> None:
     if sha256 is not None and digest.hexdigest() != sha256:
         raise UserError(f"this is not the published file (SHA-256 {digest.hexdigest()} instead of {sha256})")
     if not console.is_terminal:
-        console.print(f"{file.name}: {file.stat().st_size:,} bytes from {url}", highlight=False)
+        _LOG.info("%s: %s bytes from %s", file.name, f"{file.stat().st_size:,}", url)
 
 
 def _chunks(url: str) -> Generator[tuple[bytes, int | None], None, None]:

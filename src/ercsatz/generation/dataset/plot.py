@@ -5,6 +5,7 @@ python -m ercsatz.generation.dataset.plot data/meld_nat data/meld_bal --output l
 
 import argparse
 import json
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ from matplotlib.figure import Figure
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import CONFIG_FILE
+from ercsatz.reporting.status import report
+from ercsatz.reporting.terminal import show_log
+
+_LOG = logging.getLogger(__name__)
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the first, grey, is for the benchmark.
 _COLOURS = ("#777777", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -68,12 +73,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="made by generate.py; up to five")
     parser.add_argument("--output", type=Path, default=Path("labels.png"), metavar="FILE.png")
     given = parser.parse_args(arguments)
+    show_log()
     try:
         compare(given.folders, given.output)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        report(error)
         return 1
-    print(f"Wrote {given.output}.")
+    _LOG.info("Wrote %s.", given.output)
     return 0
 
 
