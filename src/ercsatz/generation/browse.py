@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.control import Control
 from rich.text import Text
 
@@ -109,7 +108,7 @@ def select(
     return _matching(lines, folder, emotion, id_)
 
 
-def show(dialogues: Iterator[tuple[str, Dialogue]], console: Console) -> None:
+def show(dialogues: Iterator[tuple[str, Dialogue]], console: SafeConsole) -> None:
     """Page through dialogues where somebody sits at the terminal, else print them all."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         with _keys() as key, console.screen(hide_cursor=False):
@@ -119,7 +118,7 @@ def show(dialogues: Iterator[tuple[str, Dialogue]], console: Console) -> None:
         sys.stdout.write(render(split, dialogue, console) + "\n")
 
 
-def render(split: str, dialogue: Dialogue, console: Console) -> str:
+def render(split: str, dialogue: Dialogue, console: SafeConsole) -> str:
     """A dialogue for the terminal, as wide as it is; nothing in its texts can be more than text."""
     provenance, width = dialogue.provenance, console.size.width
     title = f"{split} {plain(dialogue.id)} "
@@ -155,7 +154,7 @@ def _emotion(turn: Utterance) -> tuple[str, str]:
     return ("-", QUIET) if turn.emotion is None else (plain(turn.emotion), _colour(turn.emotion))
 
 
-def _hung(head: Sequence[tuple[str, int, str]], words: Text, console: Console) -> Iterator[Text]:
+def _hung(head: Sequence[tuple[str, int, str]], words: Text, console: SafeConsole) -> Iterator[Text]:
     """Cells (text, width, style) and, right of them, words on as many lines as they need."""
     start = Text.assemble(*((set_cell_size(cell, width) + "  ", style) for cell, width, style in head))
     for line in words.wrap(console, max(console.size.width - start.cell_len, NAME_WIDTH)):
@@ -180,7 +179,7 @@ def _elements(value: object) -> list[str]:
     return [_words(element) for element in (value if isinstance(value, list) else [] if value is None else [value])]
 
 
-def _console(colour: bool) -> Console:
+def _console(colour: bool) -> SafeConsole:
     if colour:
         return SafeConsole(force_terminal=True, color_system="standard", no_color=False)
     return SafeConsole()
@@ -240,7 +239,7 @@ def _line_as_key() -> str:
 class _Pager:
     """Shows a page at a time; what was read is kept, so that one can go back."""
 
-    def __init__(self, dialogues: Iterator[tuple[str, Dialogue]], console: Console, key: Callable[[], str]) -> None:
+    def __init__(self, dialogues: Iterator[tuple[str, Dialogue]], console: SafeConsole, key: Callable[[], str]) -> None:
         self._dialogues, self._console, self._key = dialogues, console, key
         self._read: list[tuple[str, Dialogue]] = []
         self._at, self._page, self._ended = 0, 0, False

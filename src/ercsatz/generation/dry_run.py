@@ -3,14 +3,13 @@
 import asyncio
 from itertools import islice
 
-from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 
 from ercsatz.config import GenerateConfig, PersonaStep
 from ercsatz.generation.job import Job
 from ercsatz.generation.plan import is_text, mode_of, plan
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
+from ercsatz.reporting.console import SafeConsole
 
 SHOWN = 2  # units whose prompts are printed
 SAMPLE = 100  # units from which lengths are estimated
@@ -23,15 +22,15 @@ WRITTEN = {
 }
 
 
-def dry_run(job: Job, console: Console) -> None:
+def dry_run(job: Job, console: SafeConsole) -> None:
     """Print the first prompts, the number of requests and a rough estimate of tokens."""
     config, generator = job.config, job.generator
     requests = asyncio.run(_requests(job))
     for request in [request for request in requests if request.index < SHOWN]:
         title = f"dialogue {request.index}, {request.step.value}, seed {request.seed}"
-        console.print(Panel(escape(request.prompt), title=title, title_align="left"))
+        console.print(Panel(request.prompt, title=title, title_align="left"))
     if generator.profile.language_model:
-        console.print(f"Sent with each: {dict(generator.sent)}. Dropped: {dict(generator.dropped)}.", markup=False)
+        console.print(f"Sent with each: {dict(generator.sent)}. Dropped: {dict(generator.dropped)}.")
     _estimate(console, config, requests)
 
 
@@ -51,7 +50,7 @@ async def _requests(job: Job) -> list[Request]:
     return requests
 
 
-def _estimate(console: Console, config: GenerateConfig, requests: list[Request]) -> None:
+def _estimate(console: SafeConsole, config: GenerateConfig, requests: list[Request]) -> None:
     units = len({request.index for request in requests})
     prompt = sum(len(request.prompt) for request in requests) / CHARACTERS / units
     answer = sum(TOKENS.get(request.step, TOKENS_A_TURN * request.n_turns) for request in requests) / units

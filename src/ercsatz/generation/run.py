@@ -2,13 +2,12 @@
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from ercsatz.config import GenerateConfig
 from ercsatz.errors import UserError
@@ -29,6 +28,9 @@ from ercsatz.llm.probe import check_grammar, keeps_seed
 from ercsatz.llm.progress import Progress, State
 from ercsatz.llm.runner import Runner
 from ercsatz.llm.scheduler import REACH
+from ercsatz.reporting.console import SafeConsole
+
+_LOG = logging.getLogger(__name__)
 
 ENOUGH = 20  # units from which the rate of success is taken
 HOPELESS = 500  # units in a row, none of them kept, after which a run without a number of units stops
@@ -42,13 +44,13 @@ def run(config: GenerateConfig) -> None:
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
     validate(config)
-    job, console = Job(config), Console()
+    job, console = Job(config), SafeConsole()
     if config.dry_run:
         dry_run(job, console)
         return
     folder, settings = Path(config.data.path), job.settings()
     if dataset.is_done(folder, settings, config.overwrite):
-        console.print(f"{folder} is there, made with these settings. Nothing to do.", soft_wrap=True, markup=False)
+        _LOG.info("%s is there, made with these settings. Nothing to do.", folder)
     else:
         dataset.check_writable(folder)
         with closing(Journal(Path(config.journal))) as journal:
@@ -57,7 +59,7 @@ def run(config: GenerateConfig) -> None:
     if config.push_to_hub is not None:
         from ercsatz.generation.dataset.hub import push
 
-        console.print(f"Uploaded to {push(folder, config.push_to_hub)}.", soft_wrap=True, markup=False)
+        _LOG.info("Uploaded to %s.", push(folder, config.push_to_hub))
 
 
 class Generation:
@@ -70,7 +72,7 @@ class Generation:
         console: told how far it is and what became of the requests.
     """
 
-    def __init__(self, job: Job, journal: Journal, settings: dict[str, Any], console: Console) -> None:
+    def __init__(self, job: Job, journal: Journal, settings: dict[str, Any], console: SafeConsole) -> None:
         self._job, self._journal, self._settings, self._console = job, journal, settings, console
         self._config, self._state = job.config, _state(job.config)
         self._idle = self._sent_before = 0  # units taken, and requests sent before them, since one was kept
@@ -82,9 +84,9 @@ class Generation:
             UserError: the servers are not there or not right, nothing was kept, or the disk is full.
             KeyboardInterrupt: the user stopped it.
         """
-        job, config, console, state = self._job, self._config, self._console, self._state
+        job, config, state = self._job, self._config, self._state
         probe = self._probe if job.generator.profile.language_model else None
-        progress = Progress(console, state)
+        progress = Progress(self._console, state)
         runner = Runner[Unit, Outcome](job.generator, self._journal, config.overwrite, state, progress, probe)
         sizes: dict[str, SplitSummary] = {}
 
@@ -103,7 +105,7 @@ class Generation:
         stopped = runner.run(job.writer.write, units, config.plan.n_dialogues, begin, self._worth)
         self._tell()
         listed = ", ".join(f"{name} {size.dialogues}" for name, size in sizes.items())
-        console.print(f"Wrote {folder} ({listed} dialogues).", soft_wrap=True, markup=False)
+        _LOG.info("Wrote %s (%s dialogues).", folder, listed)
         if stopped:
             raise KeyboardInterrupt("The data set was complete and is written.")
 
@@ -151,12 +153,12 @@ class Generation:
         console, leakage, keeper = self._console, self._leakage, self._keeper
         console.print(keeper.funnel.table(f"{self._config.data.name}: from requests to data"))
         if leakage.unchecked is not None:
-            console.print(f"Leakage was not checked. {leakage.unchecked}", soft_wrap=True, markup=False)
+            _LOG.warning("Leakage was not checked. %s", leakage.unchecked)
         elif leakage.left_out:
-            console.print(f"{leakage.left_out} dialogues repeat the real validation or test set; see leakage.jsonl.")
+            _LOG.info("%d dialogues repeat the real validation or test set; see leakage.jsonl.", leakage.left_out)
         console.print(self._state.summary())
         if keeper.unanswered:
-            console.print(f"{keeper.unanswered} dialogues got no answer. The same command asks for them again.")
+            _LOG.warning("%d dialogues got no answer. The same command asks for them again.", keeper.unanswered)
 
     async def _probe(self, window: Window) -> None:
         """Try out seed and grammar on every server that is up, once for the same model and settings."""

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 
 from ercsatz import config
@@ -26,6 +25,9 @@ from ercsatz.llm.inquiry import HopelessError, Outcome, Tally, inquire
 from ercsatz.llm.journal import Journal
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
+from ercsatz.reporting.console import SafeConsole
+
+_LOG = logging.getLogger(__name__)
 
 HOPELESS = 100  # judgements, none of them with an answer that can be read, after which there is no use in going on
 NODE = "judge."  # of the configuration
@@ -49,7 +51,7 @@ def judge(
     generator: config.GeneratorConfig,
     name: str,
     seed: int,
-    console: Console,
+    console: SafeConsole,
 ) -> Judgement:
     """Have pairs of a synthetic and a real dialogue judged, blindly and in both orders.
 
@@ -90,7 +92,9 @@ def judge(
 class _Session:
     """One run with a language model."""
 
-    def __init__(self, settings: config.Judge, chosen: config.GeneratorConfig, asker: Asker, console: Console) -> None:
+    def __init__(
+        self, settings: config.Judge, chosen: config.GeneratorConfig, asker: Asker, console: SafeConsole
+    ) -> None:
         self._settings, self._chosen, self._asker, self._console = settings, chosen, asker, console
         self._grammar = grammar(settings.turns) if chosen.held_to_grammar else None
 
@@ -105,7 +109,7 @@ class _Session:
             try:
                 self._ask(generator, journal, planned, record, tally)
             except HopelessError as error:
-                self._console.print(str(error), soft_wrap=True, markup=False)
+                _LOG.warning("%s", error)
             model = journal.fact("model")
         funnel = record.funnel(sizes[0], drawn, len(planned), tally)
         self._console.print(funnel.table(f"{data['name']}: from dialogues to judgements"))
@@ -130,7 +134,7 @@ class _Session:
             return nullcontext(record.take)
 
         write, units = self._asker.write, iter(planned)
-        inquire(generator, journal, overwrite, write, units, len(planned), tally, begin, self._console, probe)
+        inquire(generator, journal, overwrite, write, units, len(planned), tally, begin, probe)
 
 
 def _judgement(
@@ -185,14 +189,12 @@ def unjudged(because: str, funnel: Funnel) -> Judgement:
     )
 
 
-def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Judge, console: Console) -> None:
+def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Judge, console: SafeConsole) -> None:
     """The first prompt of each kind, and how many requests there would be."""
     first = {unit.kind: unit for unit in reversed(planned)}
     for kind, unit in sorted(first.items()):
         prompt = asker.request(unit, 0).prompt
-        console.print(
-            Panel(escape(prompt), title=f"{kind}, about {len(prompt) // CHARACTERS} tokens", title_align="left")
-        )
+        console.print(Panel(prompt, title=f"{kind}, about {len(prompt) // CHARACTERS} tokens", title_align="left"))
     compared = sum(unit.kind == "pair" for unit in planned)
     console.print(
         f"{counts.pairs:,} pairs in both orders with {settings.repeats} seeds: {compared:,} requests, and "

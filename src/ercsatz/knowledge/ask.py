@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ercsatz.config import KnowledgeConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
@@ -105,7 +103,6 @@ def ask_about_all(
     journal: Journal,
     splits: Mapping[str, Sequence[Dialogue]],
     begin: Begin,
-    console: Console,
 ) -> None:
     """Ask about all utterances of a data set and write what is answered, in their order.
 
@@ -116,7 +113,6 @@ def ask_about_all(
         journal: what was answered before, and will be.
         splits: the data set.
         begin: from where the answers are from to what they are given to; nothing is kept of a run that is stopped.
-        console: told how far it is.
 
     Raises:
         UserError: the servers are not there or not right, nothing can be read, or the disk is full.
@@ -132,7 +128,7 @@ def ask_about_all(
             if not tally.used:
                 raise UserError(f"No answer can be read, so nothing was written. {tally.reasons}")
 
-    inquire(generator, journal, config.overwrite, asker.write, units(splits), n, tally, writing, console)
+    inquire(generator, journal, config.overwrite, asker.write, units(splits), n, tally, writing)
 
 
 def _entry(outcome: Outcome[Unit, Inference, Reason]) -> Entry:

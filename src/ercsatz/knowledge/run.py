@@ -1,5 +1,6 @@
 """The whole of ``knowledge.py``."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -7,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, variants
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
@@ -18,7 +18,9 @@ from ercsatz.errors import UserError
 from ercsatz.knowledge.merge import adding
 from ercsatz.knowledge.sidecar import Entry, paths, read_entries
 from ercsatz.knowledge.texts import Splits
-from ercsatz.reporting.text import inert
+from ercsatz.reporting.text import plain
+
+_LOG = logging.getLogger(__name__)
 
 
 def run(config: KnowledgeConfig) -> None:
@@ -35,10 +37,9 @@ def run(config: KnowledgeConfig) -> None:
         KnowledgeOrigin.text: _import_text,
         KnowledgeOrigin.cosmic: _import_cosmic,
     }
-    console = Console(highlight=False)
     statements, _ = paths(Path(config.paths.data), config.data.name)
     with _alone(statements):
-        sources[config.source](config, console)
+        sources[config.source](config)
 
 
 def load_splits(config: KnowledgeConfig) -> Splits:
@@ -56,7 +57,7 @@ def load_splits(config: KnowledgeConfig) -> Splits:
     return Corpus(name, tuple(config.benchmark.labels), splits).splits
 
 
-def _retrieve(config: KnowledgeConfig, console: Console) -> None:
+def _retrieve(config: KnowledgeConfig) -> None:
     from ercsatz.knowledge import encoders
     from ercsatz.knowledge.atomic import read_atomic
     from ercsatz.knowledge.retrieve import Retriever
@@ -69,7 +70,7 @@ def _retrieve(config: KnowledgeConfig, console: Console) -> None:
     lexical = chosen.encoder == encoders.LEXICAL
     encoder = encoders.lexical(texts) if lexical else encoders.pretrained(chosen.encoder)
     by = f"{encoder.name}, top {chosen.top} of {Path(chosen.atomic).name}"
-    _say(console, f"{len(events):,} events with phrases in {chosen.atomic}; compared by {encoder.name}.")
+    _LOG.info("%s events with phrases in %s; compared by %s.", f"{len(events):,}", chosen.atomic, encoder.name)
     path, _ = paths(Path(config.paths.data), config.data.name)
     with adding(path, splits, "retrieved", by, config.overwrite) as put:
         cache = Path(config.paths.cache)
@@ -80,10 +81,10 @@ def _retrieve(config: KnowledgeConfig, console: Console) -> None:
             for dialogue in dialogues:
                 for turn, _ in enumerate(dialogue.utterances):
                     put(Entry.about(split, dialogue, turn, retrieved=next(found)))
-    _summarise(path, splits, console)
+    _summarise(path, splits)
 
 
-def _generate(config: KnowledgeConfig, console: Console) -> None:
+def _generate(config: KnowledgeConfig) -> None:
     if not config.generator.profile.language_model:
         raise UserError(
             f"source=generate asks a language model, which generator={config.generator.name} is not. "
@@ -100,11 +101,11 @@ def _generate(config: KnowledgeConfig, console: Console) -> None:
     begin = partial(adding, path, splits, "generated", overwrite=config.overwrite)
     with closing(Journal(Path(config.journal))) as journal:
         journal.begin(settings(config, generator, asker), config.overwrite)
-        ask_about_all(config, generator, asker, journal, splits, begin, console)
-    _summarise(path, splits, console)
+        ask_about_all(config, generator, asker, journal, splits, begin)
+    _summarise(path, splits)
 
 
-def _import_text(config: KnowledgeConfig, console: Console) -> None:
+def _import_text(config: KnowledgeConfig) -> None:
     from ercsatz.knowledge.text_form import read_text_form
 
     files = {split: getattr(config.text, split) for split in SPLITS}
@@ -116,10 +117,10 @@ def _import_text(config: KnowledgeConfig, console: Console) -> None:
         for split, file in given.items():
             for entry in read_text_form(file, split, splits[split]):
                 put(entry)
-    _summarise(path, splits, console)
+    _summarise(path, splits)
 
 
-def _import_cosmic(config: KnowledgeConfig, console: Console) -> None:
+def _import_cosmic(config: KnowledgeConfig) -> None:
     from ercsatz.knowledge.cosmic import by_id, by_order, read_cosmic
     from ercsatz.knowledge.vectors import write_vectors
 
@@ -137,7 +138,7 @@ def _import_cosmic(config: KnowledgeConfig, console: Console) -> None:
         tensors = by_order(features, {split: splits[split] for split in chosen.splits}, file)
     write_vectors(vectors, tensors, splits, f"COSMIC's {file.name}")
     n, width = sum(map(len, tensors.values())), next(iter(tensors.values())).shape[2]
-    _say(console, f"Wrote {vectors}: vectors of width {width} for {n:,} utterances.")
+    _LOG.info("Wrote %s: vectors of width %d for %s utterances.", vectors, width, f"{n:,}")
 
 
 def _free_of_vectors(config: KnowledgeConfig) -> Path:
@@ -148,19 +149,15 @@ def _free_of_vectors(config: KnowledgeConfig) -> Path:
     return statements
 
 
-def _summarise(path: Path, splits: Mapping[str, Sequence[Dialogue]], console: Console) -> None:
+def _summarise(path: Path, splits: Mapping[str, Sequence[Dialogue]]) -> None:
     n = sum(len(dialogue.utterances) for dialogues in splits.values() for dialogue in dialogues)
     counts = Counter[str]()
     for _, entry in read_entries(path):
         for part, known in (("retrieved", entry.retrieved), ("generated", entry.generated)):
             if known:
-                counts[f"{part} ({inert(entry.by.get(part, 'an unnamed source'))})"] += 1
+                counts[f"{part} ({plain(entry.by.get(part, 'an unnamed source'))})"] += 1
     listed = "; ".join(f"{count:,} with {part}" for part, count in sorted(counts.items()))
-    _say(console, f"Wrote {path}: of {n:,} utterances {listed or 'none with anything'}.")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
+    _LOG.info("Wrote %s: of %s utterances %s.", path, f"{n:,}", listed or "none with anything")
 
 
 @contextmanager

@@ -2,17 +2,16 @@
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
-
-from rich.console import Console
 
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, Generator, Request
@@ -21,6 +20,9 @@ from ercsatz.llm.journal import Journal
 from ercsatz.llm.progress import BEAT_EVERY, LINE_EVERY, State
 from ercsatz.llm.runner import Probe, Runner, Write
 from ercsatz.llm.scheduler import Ask, Indexed
+from ercsatz.reporting.console import SafeConsole
+
+_LOG = logging.getLogger(__name__)
 
 Unit = TypeVar("Unit", bound=Indexed)
 Result = TypeVar("Result")
@@ -175,7 +177,6 @@ def inquire(
     n: int,
     tally: Tally[Why],
     begin: Callable[[str], AbstractContextManager[Callable[[Outcome[Unit, Result, Why]], None]]],
-    console: Console,
     probe: Probe | None = None,
 ) -> None:
     """Ask about all units and hand over what became of each, in their order; say how it went.
@@ -189,7 +190,6 @@ def inquire(
         n: how many they are.
         tally: counts.
         begin: from the model to what is given each outcome; a run that is stopped raises in it.
-        console: told how far it is.
         probe: tries out the servers before the first request.
 
     Raises:
@@ -210,28 +210,27 @@ def inquire(
 
     state = State(None, "", ())
     runner = Runner[Unit, Outcome[Unit, Result, Why]](
-        generator, journal, overwrite, state, Lines(console, state, tally, n), probe
+        generator, journal, overwrite, state, Lines(state, tally, n), probe
     )
     runner.run(write, units, n, counting)
-    console.print(state.summary())
+    SafeConsole().print(state.summary())
     if tally.without:
-        console.print(f"{tally.without.total()} {tally.of} without: {tally.reasons}", soft_wrap=True)
+        _LOG.warning("%d %s without: %s", tally.without.total(), tally.of, tally.reasons)
     if any(why.name == "unanswered" for why in tally.without):
-        console.print("The same command asks again for those that got no answer.")
+        _LOG.warning("The same command asks again for those that got no answer.")
 
 
 class Lines:
     """Says how far an inquiry is, now and then in a line, while the context is open.
 
     Args:
-        console: where to.
         state: is read, not copied.
         tally: likewise.
         n: units in all.
     """
 
-    def __init__(self, console: Console, state: State, tally: Tally[Any], n: int) -> None:
-        self._console, self._state, self._tally, self._n = console, state, tally, n
+    def __init__(self, state: State, tally: Tally[Any], n: int) -> None:
+        self._state, self._tally, self._n = state, tally, n
         self._due, self._noted = time.monotonic() + LINE_EVERY, ""
 
     def __enter__(self) -> Self:
@@ -239,14 +238,14 @@ class Lines:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._say_note()
-        self._say(self._line())
+        _LOG.info("%s", self._line())
 
     def tick(self) -> None:
         """Say what is new or due."""
         self._say_note()
         if time.monotonic() >= self._due:
             self._due += LINE_EVERY
-            self._say(self._line())
+            _LOG.info("%s", self._line())
 
     async def beat(self) -> None:
         """Tick until cancelled."""
@@ -273,11 +272,7 @@ class Lines:
     def _say_note(self) -> None:
         if self._state.note != self._noted:
             self._noted = self._state.note
-            self._say(self._noted)
-
-    def _say(self, text: str) -> None:
-        with suppress(OSError):  # a run goes on when nobody listens any more
-            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+            _LOG.info("%s", self._noted)
 
 
 def templates_sha256(folder: Path) -> str:

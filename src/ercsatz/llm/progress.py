@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.text import visible
 
 LINE_EVERY = 30.0  # seconds between JSON lines
 DRAW_EVERY = 0.25  # seconds between drawings, at least
@@ -151,7 +153,7 @@ class Progress:
         clock: tells seconds.
     """
 
-    def __init__(self, console: Console, state: State, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: SafeConsole, state: State, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._state, self._clock = console, state, clock
         now = clock()
         self._pace = _Pace(state, now)
@@ -194,7 +196,8 @@ class Progress:
 
     def _print_line(self) -> None:
         with suppress(OSError):  # a run goes on when nobody listens any more
-            print(json.dumps(_record(self._state, self._pace)), file=self._console.file, flush=True)
+            self._console.file.write(f"{json.dumps(_record(self._state, self._pace))}\n")
+            self._console.file.flush()
 
     def _panel(self) -> Panel:
         size = self._console.size
@@ -350,7 +353,8 @@ def _rows(state: State, pace: _Pace) -> Iterator[tuple[str, str, str]]:
 
 def _row(name: str, words: str, style: str, width: int) -> Iterator[Text]:
     """Two lines at most."""
-    for line in textwrap.wrap(words, max(width - 11, 10), max_lines=2, placeholder=" …", break_on_hyphens=False):
+    room = max(width - 11, 10)
+    for line in textwrap.wrap(visible(words), room, max_lines=2, placeholder=" …", break_on_hyphens=False):
         yield Text.assemble((f"{name:11}", "bright_black"), (line, style))
         name = ""
 
