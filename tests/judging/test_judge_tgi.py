@@ -199,7 +199,7 @@ def test_of_too_few_judged_pairs_there_is_no_figure(run, settings, served, says)
     assert result.preference.low is None
 
 
-def test_gibberish_is_given_up_with_a_funnel(run, settings, served, monkeypatch):
+def test_gibberish_is_given_up_with_a_funnel(run, settings, served, monkeypatch, capsys):
     monkeypatch.setattr(run_module, "HOPELESS", 10)
     with served(lambda prompt, _: "naturalness 5 5 5") as here:
         result = run(settings(), here.generator(window=1))
@@ -209,7 +209,7 @@ def test_gibberish_is_given_up_with_a_funnel(run, settings, served, monkeypatch)
     assert result.funnel.without == {"prose": 10}
     assert {m.value for m in [*result.measures, *result.real, *result.agreement, *result.bias]} == {None}
     assert all(m.undefined.startswith("undefined because") for m in [*result.measures, *result.real])
-    assert "The first 10 judgements have no answer that can be read" in run.told
+    assert "The first 10 judgements have no answer that can be read" in capsys.readouterr().out
 
 
 SCRIPT = """

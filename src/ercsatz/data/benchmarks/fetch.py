@@ -28,7 +28,6 @@ from ercsatz.config import Benchmark, Paths, register
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.errors import UserError
 from ercsatz.reporting.console import SafeConsole
-from ercsatz.reporting.status import report
 from ercsatz.reporting.terminal import show_log
 from ercsatz.resources import resource
 
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         benchmark = settings(options.benchmark, folders, options.to)
         fetch(benchmark, options.base_url, SafeConsole(soft_wrap=True))
     except UserError as error:
-        report(error)
+        _LOG.error("%s", error)
         return 1
     except KeyboardInterrupt:
         _LOG.error("Interrupted; nothing half-written is left. Run the same command to start again.")
