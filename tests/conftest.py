@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,18 @@ def damaged() -> Callable[[Path], Iterator[str]]:
 def log_shown() -> None:
     """As in every command."""
     show_log()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    """A text that a terminal would obey: title, colours, overwriting, bell, turned direction, 8-bit codes."""
+    return "\x1b]0;title\x07\x1b[31mred\rover\b \u202eback\u2066 \x9b2J\x9d0;t\x9c \x00\x7f\ud800 [red]:smile:"
+
+
+@pytest.fixture(scope="session")
+def obeyed() -> Callable[[str], list[str]]:
+    """What of an output a terminal would obey."""
+    return re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]").findall
 
 
 class Terminal:

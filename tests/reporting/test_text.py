@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ercsatz.reporting.text import csv_text, latex, markdown, plain
+from ercsatz.reporting.text import csv_text, latex, markdown, plain, visible
 
 ANY_TEXT = st.text(st.characters(), max_size=30)  # with control characters, surrogates and marks of direction
 
@@ -33,6 +33,15 @@ def test_plain_text_can_be_written_and_cannot_turn_its_surroundings(text):
         "FSI",
         "PDI",
     }
+
+
+@given(ANY_TEXT)
+def test_visible_text_keeps_its_lines_and_has_nothing_that_a_terminal_obeys(text):
+    shown = visible(text)
+    shown.encode("utf-8")
+    assert shown.count("\n") == text.count("\n")
+    assert not {c for c in shown if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}} - set("\n\u200c\u200d")
+    assert visible(shown) == shown
 
 
 @given(ANY_TEXT)
