@@ -194,6 +194,17 @@ def test_provenance_says_how_it_was_ranked(tmp_path):
     assert f"ercsatz {version('ercsatz')}" in page
 
 
+def test_what_a_result_says_is_only_text(tmp_path, capsys, hostile, obeyed):
+    choices = {"classifier": hostile, "backbone": "tiny", "benchmark": hostile, "variant": "nat"}
+    write(tmp_path / "a", choices=choices, overrides=[f"wandb.project={hostile}"])
+    write(tmp_path / "b", status="failed", choices=choices, seed=1, error=hostile)
+    with pytest.raises(UserError, match="named above"):
+        rank(tmp_path, "classifier", "variant")
+    told = capsys.readouterr().out
+    assert told.count(r"\x1b]0;title\x07\x1b[31mred") >= 3
+    assert not obeyed(told)
+
+
 def test_earlier_ranking_does_not_stay_where_ranking_breaks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(callback.Status, "code", 0)
     write(tmp_path / "job")
