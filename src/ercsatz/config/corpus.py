@@ -46,7 +46,7 @@ class Benchmark:
     ``files`` and ``downloads`` go by split. ``label_names`` maps lower-case published names to ``labels``; null makes
     a turn context only. ``sentiments`` maps ``labels`` to negative, neutral or positive; null: it depends on the turn.
     ``genders`` (female or male, by speaker) is for personas. What a reader takes as ``options`` is in
-    docs/add-a-benchmark.md.
+    docs/extend/benchmark.md.
     """
 
     name: str = MISSING

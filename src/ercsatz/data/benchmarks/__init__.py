@@ -12,7 +12,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from ercsatz.config import Benchmark, Counts
 from ercsatz.data.benchmarks.parsing import Source
-from ercsatz.data.benchmarks.readers import READERS
+from ercsatz.data.benchmarks.readers import READERS, read_split, reader
 from ercsatz.data.dialogue import SENTIMENTS, SPLITS, Corpus, Dialogue, label_counts
 from ercsatz.errors import UserError
 
@@ -32,19 +32,18 @@ def load(benchmark: Benchmark | DictConfig) -> Corpus:
     """
     settings = _settings(benchmark)
     _check_settings(settings)
-    read = READERS[settings.reader]
     splits = {}
     for split in SPLITS:
         path = find(settings, split)
         source = Source(path, split, tuple(settings.labels), settings.label_names, settings.options)
-        splits[split] = tuple(read(source))
+        splits[split] = read_split(settings.reader, source)
         if split in settings.published:
             _check_counts(splits[split], settings.published[split], f"{path} ({settings.name}, split {split})")
     return Corpus(f"{settings.name}_org", tuple(settings.labels), splits)
 
 
 def find(benchmark: Benchmark, split: str) -> Path:
-    """The file that holds a split; for the reader ``iemocap``, which needs no files, the benchmark's folder.
+    """The file that holds a split; for a reader that needs no files, the benchmark's folder.
 
     ``benchmark.path`` comes first, then the folders below it, so that a clone of the publisher's repository serves.
 
@@ -68,13 +67,16 @@ def find(benchmark: Benchmark, split: str) -> Path:
 
 
 def file_name(benchmark: Benchmark, split: str) -> str:
-    """What ``benchmark.files`` names for a split; empty for the reader ``iemocap``, which needs no files.
+    """What ``benchmark.files`` names for a split; empty where the reader finds its files itself.
+
+    The reader ``iemocap`` does, and one of the user's own may: then ``benchmark.files`` is empty.
 
     Raises:
         UserError: it names none.
     """
     name = benchmark.files.get(split, "")
-    if not name and benchmark.reader != "iemocap":
+    finds_files = benchmark.reader == "iemocap" or (benchmark.reader not in READERS and not benchmark.files)
+    if not name and not finds_files:
         raise UserError(f"{benchmark.name}: benchmark.files lacks {split}: name the file that holds this split.")
     return name
 
@@ -91,8 +93,7 @@ def _settings(benchmark: Benchmark | DictConfig) -> Benchmark:
 def _check_settings(benchmark: Benchmark) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", benchmark.name):
         raise UserError(f"benchmark.name={benchmark.name!r}: letters (a to z), digits, - and _ only, at least one.")
-    if benchmark.reader not in READERS:
-        raise UserError(f"benchmark.reader={benchmark.reader}: no such reader; there are: {', '.join(READERS)}.")
+    reader(benchmark.reader)
     for label, count in Counter(benchmark.labels).items():
         if not label.strip():
             raise UserError("benchmark.labels: a label is empty. Remove it.")

@@ -25,6 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from yaml import YAMLError
 
 from ercsatz.config import Benchmark, Paths, register
+from ercsatz.config.registry import open_folders
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.errors import UserError
 from ercsatz.reporting.console import SafeConsole
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     show_log()
     try:
+        open_folders(options.config_dir)  # where a reader of the user's own may be
         folders = [*options.config_dir, resource("conf")]
         benchmark = settings(options.benchmark, folders, options.to)
         fetch(benchmark, options.base_url, SafeConsole(soft_wrap=True))
