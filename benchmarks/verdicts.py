@@ -73,7 +73,7 @@ def one(config: AssessConfig, trial: int) -> Sequence[Line]:
     real: dict[str, Sequence[Dialogue]] = {**corpus.splits, "train": mixed[:half]}
     sizes = Sizes(chosen.dialogues, chosen.sample, chosen.halves, config.seed)
     labels, leaks = list(config.benchmark.labels), config.checks.leakage
-    return measure(real, own, labels, fit, leaks, sizes, lambda _: None).lines
+    return measure(real, own, labels, fit, leaks, sizes, {}, lambda _: None).lines
 
 
 def fit(texts: Sequence[str]) -> Embedder:

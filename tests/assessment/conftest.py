@@ -7,7 +7,7 @@ import pytest
 from ercsatz.assessment.measures import Measured, measure
 from ercsatz.assessment.record import Assessment, Line
 from ercsatz.assessment.resampling import Sizes
-from ercsatz.config import Leakage
+from ercsatz.config import Leakage, MeasureConfig
 from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import read_jsonl
 from ercsatz.quality.embedder import lexical
@@ -36,9 +36,11 @@ def others() -> tuple[Dialogue, ...]:
 def assess(real: Splits) -> Callable[..., Measured]:
     """Measure a data set beside ``real``, on little."""
 
-    def assess(own: Splits, beside: Splits = real, **sizes: Any) -> Measured:
+    def assess(
+        own: Splits, beside: Splits = real, measures: Mapping[str, MeasureConfig] | None = None, **sizes: Any
+    ) -> Measured:
         chosen = Sizes(**{"dialogues": None, "sample": 100, "halves": 2, "seed": 0, **sizes})
-        return measure(beside, own, LABELS, lexical, RULES, chosen, lambda _: None)
+        return measure(beside, own, LABELS, lexical, RULES, chosen, measures or {}, lambda _: None)
 
     return assess
 

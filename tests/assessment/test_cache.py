@@ -1,9 +1,10 @@
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
 from ercsatz.assessment import cache
-from ercsatz.config import AssessConfig
+from ercsatz.config import AssessConfig, MeasureConfig
 from ercsatz.quality.embedder import Embedder
 
 
@@ -28,7 +29,7 @@ def counted(monkeypatch, tmp_path, real, assess):
         config.assess.embedder = str(folder)
         return cache.measured(config, real, real, lambda _: None)
 
-    return SimpleNamespace(run=run, calls=calls)
+    return SimpleNamespace(run=run, calls=calls, config=config)
 
 
 def test_an_embedder_is_called_what_this_run_calls_it(counted, tmp_path):
@@ -56,6 +57,33 @@ def test_another_version_measures_anew(counted, monkeypatch):
     monkeypatch.setattr(cache, "VERSION", 2)
     counted.run("lexical")
     assert len(counted.calls) == 2
+
+
+@dataclass
+class Turns(MeasureConfig):
+    most: int = 9
+
+    title = "turns"
+    what = "of a dialogue"
+    better = "real"
+
+    def value(self, dialogues, reference):
+        return min(self.most, sum(len(dialogue.utterances) for dialogue in dialogues) / len(dialogues))
+
+
+def test_another_own_measure_option_or_version_measures_anew(counted, monkeypatch):
+    def times(**measures):
+        counted.config.measure = measures
+        counted.run("lexical")
+        return len(counted.calls)
+
+    assert [times(), times(turns=Turns()), times(turns=Turns()), times(length=Turns())] == [1, 2, 2, 3]
+    assert [times(turns=Turns(most=8)), times(turns=Turns(most=8))] == [4, 4]
+    monkeypatch.setattr(Turns, "title", "length")
+    assert times(turns=Turns()) == 5
+    monkeypatch.setattr(Turns, "VERSION", 2)
+    assert times(turns=Turns()) == 6
+    assert times() == 6, "what has none of them is what it was"
 
 
 def test_damaged_figures_are_measured_again(counted, tmp_path, damaged):

@@ -41,6 +41,7 @@ GROUPS = {
     "persona": "generate",
     "checks": "generate",
     "judge": "assess",
+    "measure": "assess",
 }
 
 
@@ -99,7 +100,7 @@ def test_every_option_is_typed(group, option):
         assert registry.merge(schema, given, group).keys() == given.keys()  # each can be overridden
     elif group in PARTS:
         assert dataclasses.is_dataclass(vars(typed(choice))[group])
-    elif group in ("callbacks", "logger"):
+    elif group in ("callbacks", "logger", "measure"):
         assert all(registry.instantiate(part, group) for part in OmegaConf.to_container(node).values())
     else:
         check_typed(node, group)

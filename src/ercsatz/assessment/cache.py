@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
 from ercsatz.artifacts.keys import checkpoint_identity
@@ -13,7 +14,7 @@ from ercsatz.assessment.measures import VERSION, Measured, Say, Splits, measure
 from ercsatz.assessment.record import read_line
 from ercsatz.assessment.resampling import Fit, Sizes
 from ercsatz.classifiers.encoder.embedding import mean_pooling, pretrained
-from ercsatz.config import AssessConfig
+from ercsatz.config import AssessConfig, MeasureConfig
 from ercsatz.data.dialogue import Dialogue, fingerprint
 from ercsatz.data.text_files import atomic_write, read_text
 from ercsatz.quality.embedder import Embedder, lexical, remembering
@@ -40,7 +41,8 @@ def measured(config: AssessConfig, real: Splits, own: Splits, say: Say) -> Measu
 
 def _measure(config: AssessConfig, real: Splits, own: Splits, say: Say, folder: Path) -> None:
     labels = list(config.benchmark.labels)
-    found = measure(real, own, labels, _fit(config), config.checks.leakage, _sizes(config), say)
+    rules, sizes = config.checks.leakage, _sizes(config)
+    found = measure(real, own, labels, _fit(config), rules, sizes, config.measure, say)
     with atomic_write(folder / _FILE) as file:
         json.dump(asdict(found), file, ensure_ascii=False, allow_nan=False)
 
@@ -56,7 +58,20 @@ def _artifact(config: AssessConfig, real: Splits, own: Splits) -> Artifact:
         "sizes": asdict(_sizes(config)),
         "packages": {name: _installed(name) for name in _PACKAGES},
     }
+    if config.measure:
+        description["measures"] = {name: _identity(measure) for name, measure in config.measure.items()}
     return Artifact(Kind.assessments, description, f"{config.data.name}, embedder {config.assess.embedder}")
+
+
+def _identity(measure: MeasureConfig) -> dict[str, Any]:
+    """What determines the figures of a measure of the user's own, beside the dialogues, and what they are called."""
+    kind = type(measure)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "options": asdict(measure),
+        "version": measure.VERSION,
+        "words": [measure.title, measure.what, measure.better],
+    }
 
 
 def _installed(package: str) -> str | None:

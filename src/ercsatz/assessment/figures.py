@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
-from ercsatz.assessment.measure_names import FAMILIES, describe
+from ercsatz.assessment.measure_names import FAMILIES, OWN, describe
 from ercsatz.assessment.record import Assessment, Line, rows
 from ercsatz.assessment.verdict import tolerance
 from ercsatz.reporting.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MARKERS = "osD^vPX*"
 _MOST = 8.0  # times the mark, on either side; what is further lies on the edge
-_FAMILIES = ("diversity", "clusters", "realism", "labels", "human")
+_FAMILIES = ("diversity", "clusters", "realism", "labels", OWN, "human")
 # Other figures say the same of the labels, or of the clusters.
 _LEFT_OUT = ("accuracy", "macro_f1", "agreement_w_f1", "entropy", "clusters")
 _ROW, _WIDTH, _FOOT = 14.0, 372.0, 34.0  # points; a phone is as wide
@@ -71,11 +71,11 @@ def _overview_rows(found: Sequence[Assessment]) -> list[_Row]:
             row
             for row in rows(found, family)
             if any(_ratio(line) is not None for line in row)
-            and not any(part in next(line.name for line in row if line) for part in _LEFT_OUT)
+            and (family == OWN or not any(part in next(line.name for line in row if line) for part in _LEFT_OUT))
         ]
         if lines:
             shown.append(_Row(FAMILIES[family], []))
-        shown += [_Row(describe(next(line for line in row if line)).title, row) for row in lines]
+        shown += [_Row(plain(describe(next(line for line in row if line)).title), row) for row in lines]
     return shown
 
 

@@ -12,6 +12,8 @@ class Words(NamedTuple):
     what: str
 
 
+OWN = "own"
+"""The family of measures of the user's own, whose figures bring their words."""
 FAMILIES = {
     "diversity": "Diversity",
     "clusters": "Groups of meaning",
@@ -19,6 +21,7 @@ FAMILIES = {
     "labels": "Labels and usefulness",
     "leakage": "Leakage from the real validation and test sets",
     "splits": "Same distribution across its splits",
+    OWN: "Measures of your own",
     "human": "Human-likeness, by a language model as judge",
 }
 
@@ -110,6 +113,8 @@ def describe(line: Line) -> Words:
     >>> describe(Line("labels", "tstr_w_f1_words", None, "higher", (0.4,), (), 1, 1)).title
     'TSTR W-F1 (TF-IDF probe)'
     """
+    if line.family == OWN:
+        return Words(line.title, line.what)
     name, _, probe = line.name.rpartition("_")
     if probe in _PROBES and name in _PROBED:
         title, what = _PROBED[name]

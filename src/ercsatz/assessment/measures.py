@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ercsatz.assessment.record import Line, key_of, single
-from ercsatz.assessment.resampling import FEWEST, Draws, Fit, Sizes, texts_of
+from ercsatz.assessment.resampling import FEWEST, Draws, Fit, Own, Sizes, texts_of
 from ercsatz.config import Leakage
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality.leakage import Leaks, against, copied, leakage
@@ -40,7 +40,14 @@ class Measured:
 
 
 def measure(
-    real: Splits, own: Splits, labels: Sequence[str], fit: Fit, rules: Leakage, sizes: Sizes, say: Say
+    real: Splits,
+    own: Splits,
+    labels: Sequence[str],
+    fit: Fit,
+    rules: Leakage,
+    sizes: Sizes,
+    measures: Own,
+    say: Say,
 ) -> Measured:
     """Measure a synthetic data set, and the real one as the mark.
 
@@ -51,6 +58,7 @@ def measure(
         fit: makes an embedder from real texts; one that needs no fitting may ignore them.
         rules: of leakage.
         sizes: how much is drawn.
+        measures: of the user's own.
         say: told which family of measures is at work.
     """
     draws = Draws(real["train"], [*real["validation"], *real["test"]], own["train"], fit, sizes)
@@ -70,6 +78,9 @@ def measure(
     say("splits")
     tests = _tests(own, fit, sizes.seed)
     lines += _single(tests.measures, _tests(real, fit, sizes.seed).measures)
+    if measures:
+        say("measures of your own")
+        lines += draws.own(measures)
     return Measured(
         embedder=draws.embedder.name,
         lexical=draws.embedder.lexical,

@@ -30,6 +30,8 @@ class Line:
             where that is unknown.
         p: of a test of the data set.
         mark_p: of the same test of the real dialogues.
+        title: what a measure of the user's own is called; shipped ones have theirs in ``measure_names``.
+        what: what such a measure says.
     """
 
     family: str
@@ -45,6 +47,8 @@ class Line:
     p: float | None = None
     mark_p: float | None = None
     test: str = ""
+    title: str = ""
+    what: str = ""
 
     @property
     def value(self) -> float | None:

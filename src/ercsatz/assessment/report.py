@@ -83,7 +83,9 @@ def _markdown_table(family: Family, found: Sequence[Assessment]) -> str:
 
 def _markdown_row(row: FigureRow) -> str:
     cells = [f"{cell.text} ({cell.sub})" if cell.sub else cell.text for cell in row.cells]
-    return f"| {row.title}: {row.what} | {' | '.join(map(markdown, cells))} | {markdown(row.mark)} |"
+    return (
+        f"| {markdown(row.title)}: {markdown(row.what)} | {' | '.join(map(markdown, cells))} | {markdown(row.mark)} |"
+    )
 
 
 def _markdown_nearest(found: Sequence[Assessment]) -> list[str]:

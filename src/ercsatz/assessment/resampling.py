@@ -7,26 +7,31 @@ held-out splits: real turns that it has seen would look richer than all that it 
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from ercsatz.assessment.measure_names import OWN
 from ercsatz.assessment.record import Line, key_of, several
+from ercsatz.config import MeasureConfig
 from ercsatz.data.dialogue import Dialogue
+from ercsatz.errors import UserError
 from ercsatz.quality.clusters import Centres, centres, clusters, common_counts
 from ercsatz.quality.diversity import common_sample, diversity
 from ercsatz.quality.embedder import Embedder
 from ercsatz.quality.labels import agreement, as_many, confusion, everything, labelled, learn, trts, tstr
-from ercsatz.quality.measure import Measure, draw_turns, same_words, shuffled
+from ercsatz.quality.measure import Measure, draw_turns, same_words, shuffled, undefined
 from ercsatz.quality.nearest import Nearest, nearest
 from ercsatz.quality.probes import embedding_probe, words_probe
 from ercsatz.quality.realism import SampleSize, realism
 
 Fit = Callable[[Sequence[str]], Embedder]
+Own = Mapping[str, MeasureConfig]  # measures of the user's own by name
 _Pair = Sequence[Sequence[Measure]]  # of the data set and of the other half of the real dialogues
 _MAPPED = 800  # turns of each data set on the map
 _LEARNT = 10_000  # turns that a probe learns from or is tested on in a draw, at the most
@@ -132,6 +137,19 @@ class Draws:
 
         return self._lines(map(measures, self._draws), self.size.dialogues, self._totals[1])
 
+    def own(self, measures: Own) -> list[Line]:
+        """What measures of the user's own make of both, beside the reference.
+
+        Raises:
+            UserError: one fails, or gives something other than a finite number or ``None``.
+        """
+
+        def figures(draw: _Draw) -> _Pair:
+            return [_own_figures(measures, each, draw.reference) for each in (draw.own, draw.other)]
+
+        lines = self._lines(map(figures, self._draws), self.size.dialogues, self._totals[1])
+        return [replace(line, title=measures[line.name].title, what=measures[line.name].what) for line in lines]
+
     def nearest(self, own: Sequence[Dialogue], words: int) -> tuple[list[Line], dict[str, list[float]]]:
         """How near turns of at least ``words`` words come to the held-out ones, and whether nearer than to training.
 
@@ -229,6 +247,27 @@ class Draws:
             )
             for key in dict.fromkeys(key for own, _ in pairs for key in own)
         ]
+
+
+def _own_figures(measures: Own, dialogues: Sequence[Dialogue], reference: Sequence[Dialogue]) -> list[Measure]:
+    return [_figure(name, measure, dialogues, reference) for name, measure in measures.items()]
+
+
+def _figure(name: str, measure: MeasureConfig, dialogues: Sequence[Dialogue], reference: Sequence[Dialogue]) -> Measure:
+    if not dialogues:
+        return undefined(OWN, name, measure.better, "there are no dialogues")
+    where, n = f"measure.{name}: {type(measure).__name__}.value", len(dialogues)
+    try:
+        value: object = measure.value(dialogues, reference)
+    except Exception as error:
+        raise UserError(f"{where} failed ({type(error).__name__}: {error}).") from error
+    if value is None:
+        return undefined(OWN, name, measure.better, "the measure finds nothing to measure", n, n)
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise UserError(
+            f"{where} gave {value!r}. It must give a finite number, or None where there is nothing to measure."
+        )
+    return Measure(OWN, name, float(value), measure.better, n, n)
 
 
 def chance_of(values: Sequence[float], marks: Sequence[float], n: int, real: int, own: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from ercsatz.assessment.measure_names import OWN
 from ercsatz.assessment.record import Assessment, Line
 from ercsatz.assessment.verdict import SIGNIFICANT, Word, beside, count, number, verdict
 
@@ -26,7 +27,7 @@ def headline(found: Assessment) -> str:
 
 def sentences(found: Assessment) -> list[str]:
     """What was found: variety, likeness, labels, usefulness, leaks, splits, the judge."""
-    lines = {line.name: line for line in found.lines if line.emotion is None}
+    lines = {line.name: line for line in found.lines if line.emotion is None and line.family != OWN}
     leaks = list(_leaks(found, lines))
     leaky = any(line.name == "leaking" and verdict(line).word == "worse" for line in found.lines)
     said = [*_variety(lines), *_likeness(lines), *_emotions(found, lines), *_labels(found, lines), *_utility(lines)]

@@ -31,6 +31,7 @@ from ercsatz.config.generator import GeneratorConfig, Profile
 from ercsatz.config.judge import Judge
 from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
 from ercsatz.config.loss import LossConfig
+from ercsatz.config.measure import MeasureConfig
 from ercsatz.config.mode import ORG, ModeConfig, modes, prompts_folder, synthetic_data, variant_order, variants
 from ercsatz.config.phase import PhaseConfig, StageConfig, TrainOn
 from ercsatz.config.predict import PredictConfig
@@ -73,6 +74,7 @@ __all__ = [
     "KnowledgeOrigin",
     "Leakage",
     "LossConfig",
+    "MeasureConfig",
     "Missing",
     "ModeConfig",
     "Paths",

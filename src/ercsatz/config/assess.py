@@ -9,6 +9,7 @@ from ercsatz.config.corpus import Benchmark, Data, Paths
 from ercsatz.config.generation import Checks
 from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.judge import Judge
+from ercsatz.config.measure import measures
 from ercsatz.config.mode import ModeConfig
 from ercsatz.config.registry import part
 from ercsatz.config.training import Wandb
@@ -32,9 +33,14 @@ class Assess:
 
 @dataclass
 class AssessConfig:
-    """What ``assess.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
+    """What ``assess.py`` reads.
+
+    ``generator`` is a ``GeneratorConfig``, of the class that its YAML names. ``measure`` holds measures of the user's
+    own by name, each a ``MeasureConfig`` likewise.
+    """
 
     assess: Assess = field(default_factory=Assess)
+    measure: dict[str, Any] = field(default_factory=dict)
     seed: int = MISSING
     paths: Paths = field(default_factory=Paths)
     benchmark: Benchmark = field(default_factory=Benchmark)
@@ -47,3 +53,4 @@ class AssessConfig:
 
     def __post_init__(self) -> None:
         self.generator = part(self.generator, GeneratorConfig, "generator")
+        self.measure = measures(self.measure)

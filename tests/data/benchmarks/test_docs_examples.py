@@ -6,7 +6,7 @@ import pytest
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "add-a-benchmark.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "extend" / "benchmark.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 PAIRS = [(yaml, data) for (_, yaml), (_, data) in zip(BLOCKS[::2], BLOCKS[1::2], strict=True)]
 EXAMPLES = {re.search(r"name: (\w+)", yaml)[1]: (yaml, data) for yaml, data in PAIRS}
