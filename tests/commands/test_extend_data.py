@@ -48,7 +48,7 @@ def test_a_benchmark_by_a_yaml_alone(tmp_path, command, micro, result):
 
     trained = command(tmp_path, *train, *micro, "hydra.run.dir=trained")
     assert trained.returncode == 0, trained.stdout + trained.stderr
-    assert result(tmp_path / "trained")["data"] == "dailydialog_org"
+    assert result(tmp_path / "trained")["choices"]["data"] == "dailydialog_org"
 
     shown = command(tmp_path, *generate, "plan.n_dialogues=2")
     assert shown.returncode == 0, shown.stdout + shown.stderr
@@ -86,8 +86,8 @@ def test_a_reader_of_ones_own(stage, command, micro, result):
     put(stage / "my_conf" / "benchmark", (stage / "own/benchmark/small.yaml").read_text(encoding="utf-8"), "small.yaml")
     again = command(stage, *line)
     assert again.returncode == 0, again.stdout + again.stderr
-    stages = [result(stage / name)["stages"]["original"]["test"]["org"] for name in ("mine", "small")]
-    assert stages[0]["w_f1"] == stages[1]["w_f1"], "the same dialogues in another layout"
+    mine, small = (result(stage / name)["stages"][0] for name in ("mine", "small"))
+    assert (mine["curve"], mine["test"]) == (small["curve"], small["test"]), "the same dialogues in another layout"
 
     shown = command(stage, *generate, "plan.n_dialogues=2")
     assert shown.returncode == 0, shown.stdout + shown.stderr
