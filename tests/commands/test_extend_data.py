@@ -151,6 +151,7 @@ def test_a_measure_of_ones_own(new_world, command):
             "_target_: questions.Questions\n  mark: x",
             "measure.questions.mark: there is no such option. There are: marks.",
         ),
+        ("_target_: questions.Questions\n  marks: ''", "measure.questions.marks=: must be one mark or more."),
         ("marks: x", "measure.questions: its YAML has no _target_."),
     ],
 )

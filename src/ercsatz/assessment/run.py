@@ -134,6 +134,8 @@ def _rules(config: AssessConfig) -> Iterator[Rule]:
     if chosen.dialogues is not None:
         yield at_least_1("assess.dialogues", chosen.dialogues)
     yield from check_rules(config.checks)
+    for measure in config.measure.values():
+        yield from measure.problems()
     most = 2**32 - halves  # each halving has the next seed
     yield "seed", config.seed, 0 <= config.seed <= most, f"from 0 to {most}"
 
