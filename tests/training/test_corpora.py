@@ -1,24 +1,21 @@
-"""What a job's dialogues get from sidecars."""
+"""A job's dialogues: what they get from sidecars, and shares of them."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ercsatz import config
 from ercsatz.classifiers.todkat.config import KnowledgeSources
 from ercsatz.config import TrainConfig, TrainOn
-from ercsatz.data.dialogue import SPLITS
+from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, sidecar
 from ercsatz.knowledge.sidecar import Entry, paths, write_entries
-from ercsatz.resources import resource
-from ercsatz.training.corpora import Data, load_data, with_knowledge
+from ercsatz.training.corpora import Data, corpus_of, load_data, share_of, with_knowledge
+from tests.training.composed import train_config
 
 NAMES = {"mini": "mini_org", "data/mini_nat": "mini_nat", "data/mini_bal": "mini_bal"}
 
@@ -33,14 +30,9 @@ def settings(tmp_path, make_dialogues) -> TrainConfig:
         known = Inference(x_react=(f"like {name}",))
         lines = (Entry.about(split, d, 0, generated=known) for split, own in splits.items() for d in own)
         write_entries(paths(tmp_path / "data", name)[0], lines)
-    GlobalHydra.instance().clear()
-    config.register([resource("conf")])
-    line = ["data=mini_nat", "classifier=todkat", f"paths.data={tmp_path}/data", f"benchmark.path={tmp_path}/mini"]
-    with initialize_config_dir(str(resource("conf")), version_base="1.3"):
-        composed = compose("train", [*line, "benchmark.labels=[neutral,joy,anger]"])
-    cfg = OmegaConf.to_object(composed)
-    assert isinstance(cfg, TrainConfig)
-    return replace(cfg, benchmark=replace(cfg.benchmark, published={}, sentiments={}))
+    return train_config(
+        "data=mini_nat", "classifier=todkat", f"paths.data={tmp_path}/data", f"benchmark.path={tmp_path}/mini"
+    )
 
 
 def joined(cfg: TrainConfig) -> tuple[TrainConfig, Data]:
@@ -85,3 +77,60 @@ def test_a_sidecar_of_an_earlier_data_set_is_refused_before_anything_is_trained(
     told = r"mini_nat\.jsonl, line \d+: turn 0 of dialogue .* has another text, .*python knowledge\.py data=mini_nat"
     with pytest.raises(UserError, match=told):
         joined(settings)
+
+
+# Shares
+
+SIZES, SEEDS = st.integers(1, 40), st.integers(0, 2**32 - 1)
+SHARES = st.floats(0, 1, exclude_min=True)
+
+
+def corpus(n: int, name: str = "mini_org") -> Corpus:
+    turn = (Utterance("Ann", "Hi.", "joy"),)
+    return Corpus(name, ("joy",), {split: tuple(Dialogue(f"{name}{i}", turn) for i in range(n)) for split in SPLITS})
+
+
+def drawn(n: int, share: float, seed: int) -> list[int]:
+    """Which of ``n`` training dialogues a share has."""
+    return [int(dialogue.id.removeprefix("mini_org")) for dialogue in share_of(corpus(n), share, seed).split("train")]
+
+
+@given(SIZES, SHARES, SEEDS)
+def test_a_share_is_of_that_size_one_at_least_and_in_order(n, share, seed):
+    found = drawn(n, share, seed)
+    assert len(found) == max(1, round(share * n))
+    assert found == sorted(set(found)) != []
+    assert drawn(n, share, seed) == found
+
+
+@given(SIZES, SHARES, SHARES, SEEDS)
+def test_a_smaller_share_is_part_of_a_larger(n, one, other, seed):
+    small, large = (set(drawn(n, share, seed)) for share in sorted((one, other)))
+    assert small <= large
+
+
+def test_a_share_is_of_the_training_dialogues_alone_and_drawn_by_the_seed():
+    tenth = share_of(corpus(40), 0.1, 0)
+    assert [len(tenth.split(split)) for split in SPLITS] == [4, 40, 40]
+    assert len({tuple(drawn(40, 0.1, seed)) for seed in range(5)}) > 1
+    assert share_of(corpus(40), 1.0, 0) == corpus(40)
+
+
+@pytest.mark.parametrize(
+    ("phase", "stage", "names"),
+    [
+        (("low_resource",), "original", {"mini_org": 2}),
+        (("low_resource",), "pretrain", {"mini_nat": 20}),
+        (("low_resource", "phase.real_share=0.5", "phase.synthetic_share=0.2"), "pretrain", {"mini_nat": 4}),
+        (("joint", "phase.real_share=0.5"), "joint", {"mini_org": 10, "mini_nat": 20}),
+        (("joint", "phase.stages.joint.synthetic_share=0.1"), "joint", {"mini_org": 20, "mini_nat": 2}),
+        (("joint", "phase.stages.joint.real_share=0.1"), "original", {"mini_org": 20}),
+    ],
+)
+def test_a_stage_trains_on_its_shares_and_is_checked_on_real_dialogues_where_it_sees_any(phase, stage, names):
+    cfg = train_config("data=mini_nat", f"phase={phase[0]}", *phase[1:])
+    data = Data(corpus(20), corpus(20, "mini_nat"), {}, {})
+    found = corpus_of(cfg, data, cfg.phase.stages[stage])
+    assert Counter(dialogue.id.rstrip("0123456789") for dialogue in found.split("train")) == names
+    checked_on = data.real if "mini_org" in names else data.synthetic
+    assert found.split("validation") == checked_on.split("validation")

@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
-from ercsatz import config
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
@@ -19,20 +15,9 @@ from ercsatz.data.dialogue import SPLITS
 from ercsatz.data.files import read_jsonl, write_jsonl
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
-from ercsatz.resources import resource
 from ercsatz.sweeps.cell import run_job
 from ercsatz.training.graph import optimisation
-
-LABELS = ["neutral", "joy", "anger"]
-MICRO = [
-    "backbone.size={hidden: 16, layers: 1, heads: 2, vocabulary: 300}",
-    "classifier.max_tokens=64",
-    "training.epochs=2",
-    "training.batch_tokens=200",
-    "trainer.accelerator=cpu",
-    "wandb.mode=disabled",
-    "sweep=test",
-]
+from tests.training.composed import LABELS, train_config
 
 
 @dataclass(frozen=True)
@@ -42,14 +27,8 @@ class Place:
     root: Path
 
     def settings(self, *overrides: str) -> TrainConfig:
-        GlobalHydra.instance().clear()
-        config.register([resource("conf")])
         folders = [f"paths.data={self.root}/data", f"paths.cache={self.root}/cache", f"benchmark.path={self.root}/mini"]
-        with initialize_config_dir(str(resource("conf")), version_base="1.3"):
-            composed = compose("train", [*folders, *MICRO, f"benchmark.labels={LABELS}", *overrides])
-        cfg = OmegaConf.to_object(composed)
-        assert isinstance(cfg, TrainConfig)
-        return replace(cfg, benchmark=replace(cfg.benchmark, published={}, sentiments={}))
+        return train_config(*folders, *overrides)
 
     def run(self, *overrides: str) -> dict[str, Any]:
         return run_job(self.settings(*overrides), overrides, self.root / "job")
