@@ -1,6 +1,7 @@
 """The configuration of a small job, composed as the command does it."""
 
 from dataclasses import replace
+from functools import cache
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -22,6 +23,7 @@ MICRO = [
 ]
 
 
+@cache
 def train_config(*overrides: str) -> TrainConfig:
     """Of ``mini`` with three labels, and a backbone that trains in a moment."""
     GlobalHydra.instance().clear()

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ercsatz.artifacts.cache import State
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
@@ -17,6 +20,8 @@ from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
 from ercsatz.sweeps.cell import run_job
 from ercsatz.training.graph import optimisation
+from ercsatz.training.job import load_job
+from ercsatz.training.run import StageRunner
 from tests.training.composed import LABELS, train_config
 
 
@@ -305,3 +310,37 @@ def test_what_is_trained_before_a_stage_is_asked_for_only_when_the_stage_is_trai
     (other,) = place.run(*line, change)["stages"]
     assert (other["cached"], other["before"]) == (False, stage["before"])
     assert (before / "stage.json").is_file()
+
+
+ELSEWHERE = """
+import sys, time
+from pathlib import Path
+from ercsatz.artifacts.cache import locked
+
+held, until = map(Path, sys.argv[1:])
+held.with_name(f"{held.name}.partial").mkdir(parents=True)
+with locked(held):
+    print("held", flush=True)
+    for _ in range(1200):
+        if until.exists():
+            sys.exit()
+        time.sleep(0.05)
+sys.exit("nobody went on")
+"""
+
+
+def test_what_is_trained_elsewhere_is_left_for_last(make_place):
+    place = make_place("nat")
+    job = load_job(place.settings("data=mini_nat"))
+    original, pretrain, finetune = job.stages
+    runner = StageRunner(job.cfg, job.data, place.root / "job")
+    held, until = (place.root / "cache" / "stages" / stage.key for stage in (original, finetune))
+    command = [sys.executable, "-c", ELSEWHERE, str(held), str(until)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert runner.cache.state(original) is State.running
+        records = runner.run(job.stages)
+    assert other.returncode == 0
+    assert list(runner.done) == [pretrain.key, finetune.key, original.key]
+    assert [record["stage"] for record in records] == ["original", "pretrain", "finetune"]
+    assert not any(record["cached"] for record in records)
