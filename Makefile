@@ -9,7 +9,8 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
 ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/commands/test_assess.py \
-    tests/commands/test_rank.py tests/quality tests/ranking tests/reporting tests/test_imports.py src/ercsatz/ranking)
+    tests/commands/test_rank.py tests/quality tests/ranking tests/reporting tests/test_architecture.py \
+    tests/test_imports.py src/ercsatz/ranking)
 # What needs neither PyTorch nor a whole command.
 FAST := $(addprefix tests/,artifacts/test_keys.py data llm/test_journal.py llm/test_probe.py llm/test_progress.py \
     reporting ranking/test_bayes.py ranking/test_effect_sizes.py ranking/test_exact_test.py ranking/test_friedman.py \
@@ -18,7 +19,8 @@ FAST := $(addprefix tests/,artifacts/test_keys.py data llm/test_journal.py llm/t
     quality/test_measure.py quality/test_text_similarity.py generation/test_parse.py generation/test_plan.py \
     generation/test_mangled.py generators/offline generators/test_urls.py judging/test_pairs.py judging/test_read.py \
     judging/test_rubric.py knowledge/test_relations.py knowledge/test_sidecar.py knowledge/test_text_form.py \
-    knowledge/test_unpickle.py prediction/test_read.py prediction/test_write.py sweeps/test_result_file.py)
+    knowledge/test_unpickle.py prediction/test_read.py prediction/test_write.py sweeps/test_dry_run.py \
+    sweeps/test_result_file.py sweeps/test_results.py test_architecture.py)
 
 .PHONY: demo test-fast test test-all test-transformers5 lint bench
 
