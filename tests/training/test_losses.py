@@ -1,0 +1,3 @@
+from ercsatz.testing import loss_contract
+
+TestCrossEntropy = loss_contract("cross_entropy")
