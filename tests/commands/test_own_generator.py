@@ -1,26 +1,20 @@
 """docs/extend/generator.md as a reader types it: a generator of one's own in a folder outside the repository."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from ercsatz.data.files import read_jsonl
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "extend" / "generator.md"
+from tests.commands.pages import write_files
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A folder that has the page's files and nothing else."""
-    blocks = re.findall(r"```\w+\n# FILE: (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert [name for name, _ in blocks] == ["generator/mine.yaml", "mine.py"]
-    for name, text in blocks:
-        file = tmp_path / "conf" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        assert text.count("\n") <= 60
+    files = write_files("generator", tmp_path / "conf")
+    assert list(files) == ["generator/mine.yaml", "mine.py"]
+    assert all(text.count("\n") <= 61 for text in files.values())  # the first line is not the file's own
     return tmp_path / "conf"
 
 

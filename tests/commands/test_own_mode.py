@@ -3,13 +3,12 @@
 import csv
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from ercsatz.data.dialogue import SPLITS
+from tests.commands.pages import write_files
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "extend" / "mode.md"
 OWN = ("--config-dir", "own")
 FEW = ("plan.n_dialogues=40", "plan.max_turns=6")
 
@@ -17,13 +16,8 @@ FEW = ("plan.n_dialogues=40", "plan.max_turns=6")
 @pytest.fixture
 def own_mode(new_world):
     """The world, whose config folder ``own`` has the page's files."""
-    blocks = re.findall(r"```\w+\n({?# FILE: (\S+).*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    files = {name: text for text, name in blocks}
+    files = write_files("mode", new_world / "own")
     assert sorted(files) == ["mode/mine.yaml", *(f"prompts/mine/{name}.j2" for name in ("labels", "structure", "task"))]
-    for name, text in files.items():
-        file = new_world / "own" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
     return new_world
 
 
