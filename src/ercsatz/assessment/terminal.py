@@ -30,7 +30,7 @@ def show(found: Sequence[Assessment], console: SafeConsole) -> None:
             table.add_row(Text(title, "bold"))
         for row in shown:
             first = next(line for line in row if line is not None)
-            table.add_row(Text(f"  {inert(describe(first).title)}"), *map(_shown, row), mark_of(row))
+            table.add_row(Text(f"  {plain(describe(first).title)}"), *map(_shown, row), mark_of(row))
     console.print(table)
     for each in found:
         for sentence in sentences(each):
