@@ -28,10 +28,10 @@ from ercsatz.classifiers.emoone.config import EmoOneConfig
 from ercsatz.classifiers.encoder.packing import Sequences
 from ercsatz.classifiers.encoder.pretrained import Pretrained, train_tokenizer
 from ercsatz.classifiers.todkat.topic import Topical
-from ercsatz.config import Pooling, TrainConfig, Trainer
+from ercsatz.config import Pooling, TrainConfig, TrainerConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Corpus
-from ercsatz.training.data_module import Size, Split, Step
+from ercsatz.training.data_module import DialogueSplit, OptimizerStep, Size
 from ercsatz.training.lightning_module import Lengths
 from ercsatz.training.trainer import PREDICTED_TOKENS, predict
 
@@ -95,12 +95,12 @@ def epoch(
     """An epoch of training and an evaluation: their work, and on a GPU their time."""
     settings = settings_of(cfg, epochs=2, batch_tokens=batch_tokens)
     # Twice the tokens of a step fit, so that none is split.
-    trainer = Trainer(device.type, "bf16-mixed", 2 * batch_tokens, WORKERS)
+    trainer = TrainerConfig(device.type, "bf16-mixed", 2 * batch_tokens, WORKERS)
     gray = None
     if isinstance(cfg.classifier, EmoOneConfig):
         gray = gray_labels(cfg.classifier, corpus.labels, cfg.benchmark.sentiments, corpus.split("train"), ())
-    split = Split(classifier, corpus.split("train"), Size(batch_tokens), trainer, device, None, gray)
-    tests = Split(classifier, corpus.split("test"), Size(PREDICTED_TOKENS), trainer, device, None)
+    split = DialogueSplit(classifier, corpus.split("train"), Size(batch_tokens), trainer, device, None, gray)
+    tests = DialogueSplit(classifier, corpus.split("test"), Size(PREDICTED_TOKENS), trainer, device, None)
     batches = split.loader(seed=0)
     training = work(classifier, batches, times=3)
     result = {"training": training, "evaluation": work(classifier, tests.loader(None), times=1)}
@@ -133,7 +133,7 @@ def speed(work: dict[str, Any], clock: Clock, which: int) -> dict[str, Any]:
     }
 
 
-def work(classifier: ErcClassifier, steps: Iterable[Step], times: int) -> dict[str, Any]:
+def work(classifier: ErcClassifier, steps: Iterable[OptimizerStep], times: int) -> dict[str, Any]:
     """What an epoch of batches asks of the encoders; ``times`` the FLOP of a forward pass."""
     shape = classifier.pretrained.config
     layers = shape.num_hidden_layers

@@ -40,11 +40,11 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.emoone.classifier import gray_labels
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import Trainer
+from ercsatz.config import TrainerConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
-from ercsatz.training.data_module import Size, Split
+from ercsatz.training.data_module import DialogueSplit, Size
 from ercsatz.training.lightning_module import Lengths, Optimisation
 from ercsatz.training.trainer import predict, resolve_device
 
@@ -60,7 +60,7 @@ class Pair:
     student: ErcClassifier
     teacher: ErcClassifier | None
     settings: Optimisation
-    trainer: Trainer
+    trainer: TrainerConfig
     device: torch.device
 
     @property
@@ -116,7 +116,7 @@ def compare(kind: str, given: argparse.Namespace) -> dict[str, Any]:
     student = checkpoint.build(cfg.classifier, pretrained, corpus.labels)
     teacher = checkpoint.build(cfg.classifier, pretrained, corpus.labels) if kind == "emoone" else None
     device = resolve_device("auto")
-    trainer = Trainer(device.type, given.precision)
+    trainer = TrainerConfig(device.type, given.precision)
     pair = Pair(kind, student, teacher, settings_of(cfg, epochs=1), trainer, device)
     ways = {
         "training": (some(corpus.split("train"), given.dialogues), our_training, plain_training),
@@ -165,7 +165,7 @@ def our_training(pair: Pair, dialogues: Sequence[Dialogue], clock: Clock) -> dic
     with clock:
         gray = taught(pair, dialogues) if pair.teacher else None
         size = Size(pair.settings.batch_tokens)
-        split = Split(pair.student, dialogues, size, pair.trainer, pair.device, None, gray)
+        split = DialogueSplit(pair.student, dialogues, size, pair.trainer, pair.device, None, gray)
         batches = split.loader(seed=0)
     train(pair.student, batches, Lengths(len(batches), split.targets), pair.settings, clock, pair.trainer.precision)
     return {"steps": len(batches)}

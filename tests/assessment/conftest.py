@@ -7,14 +7,14 @@ import pytest
 from ercsatz.assessment.measures import Measured, measure
 from ercsatz.assessment.record import Assessment, Line
 from ercsatz.assessment.resampling import Sizes
-from ercsatz.config import Leakage, MeasureConfig
+from ercsatz.config import LeakageConfig, MeasureConfig
 from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import read_jsonl
 from ercsatz.quality.embedder import lexical
 
 MINI = Path(__file__).resolve().parents[2] / "src" / "ercsatz" / "data" / "benchmarks" / "mini"
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
-RULES = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)
+RULES = LeakageConfig(words=6, ngram=8, containment=0.1, dialogue=0.5)
 
 Splits = Mapping[str, Sequence[Dialogue]]
 

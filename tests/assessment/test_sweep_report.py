@@ -5,9 +5,9 @@ import pytest
 
 from ercsatz.assessment.record import Failure
 from ercsatz.assessment.sweep_report import merge
-from ercsatz.config import Wandb, WandbMode
+from ercsatz.config import WandbConfig, WandbMode
 
-OFF = Wandb(WandbMode.disabled, "ercsatz", None)
+OFF = WandbConfig(WandbMode.disabled, "ercsatz", None)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
 from ercsatz.classifiers.speaker_tags import SpeakerTags
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
-from ercsatz.config import BackboneConfig, ClassifierConfig, Pooling, TinySize
+from ercsatz.config import BackboneConfig, ClassifierConfig, Pooling, TinySizeConfig
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Promise:
     hears_speakers: bool = True
 
 
-OTHER = BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(24, 1, 2, 400))
+OTHER = BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(24, 1, 2, 400))
 COMPM = CoMPMConfig("compm", 48, memory_layers=2, memory_dropout=0.0)
 EMOONE = EmoOneConfig("emoone", 48, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2)
 WHOLE = TODKATConfig(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from ercsatz.config import Leakage
+from ercsatz.config import LeakageConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 from ercsatz.data.contamination import Hit, Reference
@@ -13,7 +13,7 @@ from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.data.ngrams import words
 from ercsatz.resources import resource
 
-LEAKAGE = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)
+LEAKAGE = LeakageConfig(words=6, ngram=8, containment=0.1, dialogue=0.5)
 LINE = "I have never seen so many owls in one kitchen, and I was raised on a farm."
 REAL = {
     "validation": [
@@ -112,7 +112,7 @@ def test_agrees_with_brute_force(real, generated, least, n):
     def grams(texts):
         return {tuple(text.split()[i : i + n]) for text in texts for i in range(len(text.split()) - n + 1)}
 
-    leakage = Leakage(words=least, ngram=n, containment=0.4, dialogue=0.6)
+    leakage = LeakageConfig(words=least, ngram=n, containment=0.4, dialogue=0.6)
     reference = Reference(splits({"test": [(str(number), *texts) for number, texts in enumerate(real)]}), leakage)
     hits = reference.hits(turns(*generated))
     everything = {text for texts in real for text in texts}

@@ -4,18 +4,18 @@ import pytest
 from omegaconf import OmegaConf
 
 from ercsatz.config import (
-    Benchmark,
-    Checks,
-    Data,
+    BenchmarkConfig,
+    ChecksConfig,
+    DataConfig,
     GenerateConfig,
-    Leakage,
+    LeakageConfig,
     ModeConfig,
-    Paths,
-    Persona,
+    PathsConfig,
+    PersonaConfig,
     PersonaStep,
-    Plan,
+    PlanConfig,
     PromptStyle,
-    Split,
+    SplitConfig,
     modes,
     registry,
 )
@@ -47,8 +47,8 @@ def config() -> Callable[..., GenerateConfig]:
         labels, style = BENCHMARKS[benchmark]
         speakers = ["M", "F"] if style is PromptStyle.pair else ["Maya", "Tomas", "Priya", "Leo", "Ingrid", "Sam"]
         return GenerateConfig(
-            paths=Paths(data="unused", cache="unused"),
-            benchmark=Benchmark(
+            paths=PathsConfig(data="unused", cache="unused"),
+            benchmark=BenchmarkConfig(
                 name=benchmark,
                 title=benchmark,
                 reader="jsonl",
@@ -59,13 +59,15 @@ def config() -> Callable[..., GenerateConfig]:
                 licence="none",
                 obtain="unused",
             ),
-            data=Data(name=f"{benchmark}_{variant}", variant=variant, path=path),
+            data=DataConfig(name=f"{benchmark}_{variant}", variant=variant, path=path),
             mode=mode_of_variant(variant),
             generator=OfflineConfig(name="offline", window=3),
-            plan=Plan(n_dialogues=n_dialogues, min_turns=5, max_turns=14, attempts=3),
-            persona=Persona(base=PersonaStep.sample, background=PersonaStep.write, situation=PersonaStep.write),
-            checks=Checks(near_duplicate=0.8, leakage=Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)),
-            split=Split(validation=0.1, test=0.1),
+            plan=PlanConfig(n_dialogues=n_dialogues, min_turns=5, max_turns=14, attempts=3),
+            persona=PersonaConfig(base=PersonaStep.sample, background=PersonaStep.write, situation=PersonaStep.write),
+            checks=ChecksConfig(
+                near_duplicate=0.8, leakage=LeakageConfig(words=6, ngram=8, containment=0.1, dialogue=0.5)
+            ),
+            split=SplitConfig(validation=0.1, test=0.1),
             seed=seed,
             journal=f"{path}.journal.sqlite",
             dry_run=False,

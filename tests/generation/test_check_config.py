@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ercsatz.config import PersonaStep, PromptStyle, Split
+from ercsatz.config import PersonaStep, PromptStyle, SplitConfig
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import fewest_dialogues, validate
 from ercsatz.generation.dataset.store import assign
@@ -100,7 +100,7 @@ shares = st.floats(0.001, 0.998).flatmap(lambda one: st.tuples(st.just(one), st.
 
 @given(shares)
 def test_fewest_dialogues_are_as_many_as_the_splitter_needs(pair):
-    fewest = fewest_dialogues(Split(*pair))
+    fewest = fewest_dialogues(SplitConfig(*pair))
     for n in (fewest, fewest + 1):
         assign(np.arange(n), np.arange(n) % 3, *pair, seed=0)
     with pytest.raises(UserError, match="would be empty"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.config import Leakage
+from ercsatz.config import LeakageConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 from ercsatz.data.contamination import Reference
@@ -15,7 +15,7 @@ from ercsatz.generation.leakage import LeakageReport, load_reference
 from ercsatz.generation.rejection import Reason
 from ercsatz.resources import resource
 
-LEAKAGE = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)
+LEAKAGE = LeakageConfig(words=6, ngram=8, containment=0.1, dialogue=0.5)
 LINE = "I have never seen so many owls in one kitchen, and I was raised on a farm."
 
 

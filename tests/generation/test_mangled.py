@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.config import Plan, PromptStyle
+from ercsatz.config import PlanConfig, PromptStyle
 from ercsatz.data.dialogue import Dialogue, Utterance, check_dialogues
 from ercsatz.generation.parse import parse
 from ercsatz.generation.personas import read_background, read_situation
@@ -19,7 +19,7 @@ from ercsatz.generators.offline.generator import write
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 SPEAKERS = ("Maya", "Tomas", "Priya")
 REQUEST = Request(0, 0, "", "balanced", PromptStyle.cast, SPEAKERS, LABELS, "joy", 8)
-PLAN = Plan(n_dialogues=1, min_turns=5, max_turns=14, attempts=1)
+PLAN = PlanConfig(n_dialogues=1, min_turns=5, max_turns=14, attempts=1)
 MARKS = (
     "**",
     "__",

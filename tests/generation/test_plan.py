@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ercsatz.config import PersonaStep, PersonaUnit, Plan
+from ercsatz.config import PersonaStep, PersonaUnit, PlanConfig
 from ercsatz.errors import UserError
 from ercsatz.generation.personas import Inventories
 from ercsatz.generation.plan import mode_of, plan, targets_of
@@ -98,5 +98,5 @@ def test_benchmark_itself_is_not_generated(config):
 
 
 def test_few_turns_leave_room_for_every_speaker(config):
-    shape = Plan(n_dialogues=50, min_turns=2, max_turns=2, attempts=1)
+    shape = PlanConfig(n_dialogues=50, min_turns=2, max_turns=2, attempts=1)
     assert all(len(unit.speakers) == unit.n_turns == 2 for unit in planned(replace(config(), plan=shape)))

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from ercsatz.config import Plan, PromptStyle
+from ercsatz.config import PlanConfig, PromptStyle
 from ercsatz.data.dialogue import Utterance
 from ercsatz.generation.rejection import Reason, check
 from ercsatz.generators.interface import Request
 
-PLAN = Plan(n_dialogues=1, min_turns=2, max_turns=3, attempts=1)
+PLAN = PlanConfig(n_dialogues=1, min_turns=2, max_turns=3, attempts=1)
 GOOD = (Utterance("Maya", "Hi.", "joy"), Utterance("Tomas", "Hello.", "neutral"))
 MORE = (Utterance("Maya", "And now?", "neutral"), Utterance("Tomas", "Lunch.", "neutral"))
 
@@ -41,5 +41,6 @@ def test_unsound_dialogue_has_a_reason(request_for_joy, turns, reason):
 
 def test_short_dialogue_is_refused(request_for_joy):
     assert (
-        check(GOOD, request_for_joy, Plan(n_dialogues=1, min_turns=3, max_turns=5, attempts=1)) is Reason.too_few_turns
+        check(GOOD, request_for_joy, PlanConfig(n_dialogues=1, min_turns=3, max_turns=5, attempts=1))
+        is Reason.too_few_turns
     )

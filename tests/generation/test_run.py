@@ -15,7 +15,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ercsatz.config import Persona, PersonaStep, PersonaUnit, register
+from ercsatz.config import PersonaConfig, PersonaStep, PersonaUnit, register
 from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generation import job as job_module
@@ -304,7 +304,7 @@ def test_unchecked_leakage_is_on_record(config, tmp_path, capsys):
 def test_persona_data_set_says_who_spoke_and_where(config, tmp_path, unit, steps):
     made = config(variant="per", path=str(tmp_path / "d"), n_dialogues=70)
     wanted = dict(zip(("base", "background", "situation"), map(PersonaStep, steps), strict=True))
-    made.persona = Persona(unit=PersonaUnit(unit), **wanted)
+    made.persona = PersonaConfig(unit=PersonaUnit(unit), **wanted)
     generate(made)
     for dialogue in kept(tmp_path / "d").values():
         provenance = dialogue.provenance

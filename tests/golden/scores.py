@@ -24,7 +24,7 @@ from ercsatz.config import LossConfig, TrainConfig, registry
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Knowledge, Utterance
 from ercsatz.resources import resource
 from ercsatz.training import graph
-from ercsatz.training.corpora import Data
+from ercsatz.training.corpora import JobData
 from ercsatz.training.run import StageRunner
 
 SCORES = Path(__file__).with_name("scores.json")
@@ -143,7 +143,7 @@ def classifier_scores(name: str) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     real = Corpus("golden", tuple(LABELS), {split: dialogues(split, 6) for split in SPLITS})
-    data = Data(real, None, {"org": real.split("test")}, {"org": "golden"})
+    data = JobData(real, None, {"org": real.split("test")}, {"org": "golden"})
     with tempfile.TemporaryDirectory() as folder:
         cfg = settings(name, Path(folder) / "cache")
         stages = graph.plan(cfg, data)

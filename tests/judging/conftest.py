@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ercsatz.config import GeneratorConfig, Judge
+from ercsatz.config import GeneratorConfig, JudgeConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
@@ -58,10 +58,10 @@ def real() -> list[Dialogue]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Callable[..., Judge]:
+def settings(tmp_path: Path) -> Callable[..., JudgeConfig]:
     """What the judge reads, with a journal of its own; overrides change it."""
     usual = {"n": 12, "repeats": 2, "attempts": 3, "turns": 20, "minimum": 5, "dry_run": False, "overwrite": False}
-    return lambda **changes: Judge(**{**usual, "journal": str(tmp_path / "judge.sqlite"), **changes})
+    return lambda **changes: JudgeConfig(**{**usual, "journal": str(tmp_path / "judge.sqlite"), **changes})
 
 
 def turns_asked_for(prompt: str) -> list[list[int]]:
@@ -149,7 +149,7 @@ def run(synthetic: list[Dialogue], real: list[Dialogue]) -> Callable[..., Judgem
     """Judge; ``run.told`` is the console's text."""
 
     def run(
-        settings: Judge, generator: GeneratorConfig, data: list[Dialogue] | None = None, seed: int = 0
+        settings: JudgeConfig, generator: GeneratorConfig, data: list[Dialogue] | None = None, seed: int = 0
     ) -> Judgement:
         console = Console(file=StringIO(), width=200)
         try:
@@ -165,7 +165,7 @@ def gibberish() -> Callable[..., None]:
     return check_gibberish
 
 
-def check_gibberish(result: Judgement, settings: Judge, run: Any) -> None:
+def check_gibberish(result: Judgement, settings: JudgeConfig, run: Any) -> None:
     """What a model of random weights says is no judgement, and no figure."""
     funnel = result.funnel
     assert result.not_judged == ""

@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 from omegaconf import OmegaConf
 
-from ercsatz.config import Judge
+from ercsatz.config import JudgeConfig
 from ercsatz.errors import UserError
 from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.language_model import OnUnsupported, SamplingConfig
@@ -58,9 +58,11 @@ def test_more_is_better_but_labels_may_be_too_obvious(run, settings):
 
 def test_the_shipped_settings_have_a_value_for_every_key():
     shipped = OmegaConf.load(resource("conf") / "judge" / "default.yaml")
-    assert list(shipped) == [field.name for field in fields(Judge)]
-    cfg = OmegaConf.merge({"data": {"path": "data/mini_bal"}, "judge": OmegaConf.structured(Judge)}, {"judge": shipped})
-    assert OmegaConf.to_object(cfg.judge) == Judge(100, 2, 3, 20, 20, "data/mini_bal.judge.sqlite", False, False)
+    assert list(shipped) == [field.name for field in fields(JudgeConfig)]
+    cfg = OmegaConf.merge(
+        {"data": {"path": "data/mini_bal"}, "judge": OmegaConf.structured(JudgeConfig)}, {"judge": shipped}
+    )
+    assert OmegaConf.to_object(cfg.judge) == JudgeConfig(100, 2, 3, 20, 20, "data/mini_bal.judge.sqlite", False, False)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ercsatz.generators.interface import Answer, FinishReason
 from ercsatz.knowledge import Inference
-from ercsatz.knowledge.answers import MAX_PHRASES, MAX_WORDS, Reason, read_answer
+from ercsatz.knowledge.answers import MAX_PHRASES, MAX_WORDS, AnswerReason, read_answer
 
 GOOD = "xIntent: to make up; to be forgiven\nxReact: guilty\noReact: none"
 READ = Inference(("to make up", "to be forgiven"), ("guilty",), ())
@@ -41,16 +41,16 @@ def test_what_models_make_of_the_form_is_read(text):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", Reason.empty),
-        (" \n\u200b\n", Reason.empty),
-        ("PersonX wants to make up.", Reason.no_lines),
-        ("xIntent: to make up\nBecause it was late.\nxReact: guilty\noReact: none", Reason.stray_line),
-        (GOOD + "\nxReact: sad", Reason.repeated_line),
-        ("xIntent: to make up\nxReact: guilty", Reason.missing_line),
-        ("xIntent: to make up\nxReact:\noReact: none", Reason.no_phrases),
-        ("xIntent: to make up\nxReact: ;\noReact: none", Reason.no_phrases),
-        ("xIntent: a; b; c; d\nxReact: guilty\noReact: none", Reason.many_phrases),
-        (f"xIntent: to {'go ' * MAX_WORDS}\nxReact: guilty\noReact: none", Reason.long_phrase),
+        ("", AnswerReason.empty),
+        (" \n\u200b\n", AnswerReason.empty),
+        ("PersonX wants to make up.", AnswerReason.no_lines),
+        ("xIntent: to make up\nBecause it was late.\nxReact: guilty\noReact: none", AnswerReason.stray_line),
+        (GOOD + "\nxReact: sad", AnswerReason.repeated_line),
+        ("xIntent: to make up\nxReact: guilty", AnswerReason.missing_line),
+        ("xIntent: to make up\nxReact:\noReact: none", AnswerReason.no_phrases),
+        ("xIntent: to make up\nxReact: ;\noReact: none", AnswerReason.no_phrases),
+        ("xIntent: a; b; c; d\nxReact: guilty\noReact: none", AnswerReason.many_phrases),
+        (f"xIntent: to {'go ' * MAX_WORDS}\nxReact: guilty\noReact: none", AnswerReason.long_phrase),
     ],
 )
 def test_anything_else_is_rejected_with_its_reason(text, reason):
@@ -58,10 +58,10 @@ def test_anything_else_is_rejected_with_its_reason(text, reason):
 
 
 def test_an_answer_that_ran_into_the_limit_is_cut_off_however_it_looks():
-    assert read(GOOD, FinishReason.length) is Reason.cut_off
+    assert read(GOOD, FinishReason.length) is AnswerReason.cut_off
 
 
 @given(st.text())
 def test_any_text_is_read_or_rejected(text):
     result = read(text)
-    assert isinstance(result, Reason | Inference)
+    assert isinstance(result, AnswerReason | Inference)

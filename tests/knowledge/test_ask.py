@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ercsatz.config import Infer, register
+from ercsatz.config import InferConfig, register
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, RefusedError
 from ercsatz.generators.tgi import TgiConfig
 from ercsatz.knowledge import Found, Inference, ask, attach, find, text_hash
-from ercsatz.knowledge.ask import Asker, Unit
+from ercsatz.knowledge.ask import KnowledgeAsker, KnowledgeUnit
 from ercsatz.knowledge.run import run
-from ercsatz.knowledge.sidecar import Entry, paths, read_entries, write_entries
+from ercsatz.knowledge.sidecar import SidecarEntry, paths, read_entries, write_entries
 from ercsatz.llm import endpoint_pool
 from ercsatz.resources import resource
 
@@ -126,13 +126,13 @@ words = st.lists(st.sampled_from(["oh", "well", "no"]), min_size=1, max_size=3).
 @given(st.lists(words, min_size=1, max_size=9), st.integers(0, 4), st.data())
 def test_a_request_holds_the_turns_before_and_none_after(composed, texts, turns, data):
     turn = data.draw(st.integers(0, len(texts) - 1))
-    asker = Asker(replace(composed, generate=Infer(turns, 1)))
+    asker = KnowledgeAsker(replace(composed, generate=InferConfig(turns, 1)))
 
     def request(changed, place):
         spoken = [
             Utterance("A" if n % 2 else "B", "x" + text if n == place else text) for n, text in enumerate(changed)
         ]
-        return asker.request(Unit(0, "train", Dialogue("d", tuple(spoken)), turn), 0)
+        return asker.request(KnowledgeUnit(0, "train", Dialogue("d", tuple(spoken)), turn), 0)
 
     before = request(texts, None)
     for place in range(len(texts)):
@@ -142,8 +142,8 @@ def test_a_request_holds_the_turns_before_and_none_after(composed, texts, turns,
 
 
 def test_what_all_prompts_share_comes_first(splits, composed):
-    asker = Asker(composed)
-    units = [Unit(0, "train", d, n) for d in splits["train"] for n in range(len(d.utterances))]
+    asker = KnowledgeAsker(composed)
+    units = [KnowledgeUnit(0, "train", d, n) for d in splits["train"] for n in range(len(d.utterances))]
     prompts = [asker.request(unit, 0).prompt for unit in units]
     same = list(takewhile(lambda characters: len(set(characters)) == 1, zip(*prompts, strict=False)))
     assert min(map(len, prompts)) - len(same) < 120
@@ -238,7 +238,9 @@ def test_a_model_whose_answers_cannot_be_read_is_given_up(config, serve, monkeyp
 def test_retrieved_knowledge_is_kept(config, serve, splits, tmp_path):
     path, _ = paths(tmp_path, "mini_nat")
     found = Found("PersonX loses a key", 0.5, Inference((), ("annoyed",), ()))
-    write_entries(path, [replace(Entry.about("train", splits["train"][0], 0, (found,)), by={"retrieved": "here"})])
+    write_entries(
+        path, [replace(SidecarEntry.about("train", splits["train"][0], 0, (found,)), by={"retrieved": "here"})]
+    )
     serve()
     run(config())
     entry = read(tmp_path)["train", "0", 0]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ercsatz.generators.interface import Answer, FinishReason
-from ercsatz.knowledge.answers import Reason, read_answer
+from ercsatz.knowledge.answers import AnswerReason, read_answer
 from ercsatz.knowledge.ask import HOPELESS
 from ercsatz.knowledge.relations import Inference, statements
 from ercsatz.knowledge.sidecar import read_entries
@@ -41,7 +41,7 @@ def test_statements_are_as_they_are_shown():
 
 def test_all_reasons_are_listed():
     (listed,) = re.findall(r"Reasons are counted: (.*?)\.", PAGE, re.DOTALL)
-    assert re.findall(r"`(\w+)`", listed) == [reason.name for reason in Reason]
+    assert re.findall(r"`(\w+)`", listed) == [reason.name for reason in AnswerReason]
     assert f"the first {HOPELESS}, the run stops" in PAGE
 
 

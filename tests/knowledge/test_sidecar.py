@@ -12,16 +12,16 @@ from ercsatz.errors import UserError
 from ercsatz.knowledge import Found, Inference, Sidecar, attach, find, text_hash
 from ercsatz.knowledge import sidecar as sidecar_module
 from ercsatz.knowledge.merge import adding
-from ercsatz.knowledge.sidecar import Entry, paths, read_entries, write_entries
+from ercsatz.knowledge.sidecar import SidecarEntry, paths, read_entries, write_entries
 from ercsatz.knowledge.vectors import write_vectors
 
 LATE = Found("PersonX is late", 0.75, Inference((), ("sorry",), ()))
 HURRY = Inference(("to hurry",), ("nervous",), ("annoyed", "bored"))
 KEYS, KIND, TRAIN = map(text_hash, ("I lost my keys again.", "Thank you, that is so kind.", "The train!"))
 KNOWN = [
-    Entry("train", "0", 0, KEYS, (LATE,), HURRY, {"retrieved": "a", "generated": "b"}),
-    Entry("train", "1", 1, KIND, generated=HURRY),
-    Entry("test", "a/b", 2, TRAIN, retrieved=(LATE,)),
+    SidecarEntry("train", "0", 0, KEYS, (LATE,), HURRY, {"retrieved": "a", "generated": "b"}),
+    SidecarEntry("train", "1", 1, KIND, generated=HURRY),
+    SidecarEntry("test", "a/b", 2, TRAIN, retrieved=(LATE,)),
 ]
 LINE = {"split": "train", "dialogue": "0", "turn": 0, "text": KEYS}
 RELATIONS = {"xIntent": [], "xReact": ["x"], "oReact": []}
@@ -30,7 +30,7 @@ words = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).f
 inferences = st.builds(Inference, words, words, words)
 events = st.builds(Found, st.just("PersonX waits"), st.floats(-1, 1), inferences)
 entries = st.builds(
-    Entry,
+    SidecarEntry,
     st.sampled_from(["train", "validation", "test"]),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.integers(0, 99),
@@ -94,7 +94,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, written):
 @pytest.mark.parametrize(("split", "dialogue", "turn"), [("train", "7", 0), ("train", "1", 2), ("test", "0", 0)])
 def test_a_line_about_what_is_not_there_is_refused_with_its_place(tmp_path, splits, split, dialogue, turn):
     path, _ = paths(tmp_path, "m")
-    write_entries(path, [KNOWN[0], Entry(split, dialogue, turn, KEYS, (LATE,))])
+    write_entries(path, [KNOWN[0], SidecarEntry(split, dialogue, turn, KEYS, (LATE,))])
     with pytest.raises(UserError, match=r"m\.jsonl, line 2: .*another data set"):
         attach_one(splits, split, Sidecar("m", path, None))
 
@@ -144,7 +144,7 @@ def test_all_splits_are_attached_in_one_reading(sidecar, splits, monkeypatch):
 
 def test_lines_about_other_splits_are_passed_over(tmp_path, splits):
     path, _ = paths(tmp_path, "m")
-    write_entries(path, [Entry("test", "unknown here", 0, KEYS, (LATE,)), KNOWN[1]])
+    write_entries(path, [SidecarEntry("test", "unknown here", 0, KEYS, (LATE,)), KNOWN[1]])
     assert list(knowledge(attach_one(splits, "train", Sidecar("m", path, None)))) == [("1", 1)]
 
 
@@ -215,11 +215,15 @@ def test_one_part_is_written_and_the_other_kept(tmp_path, splits):
     write_entries(path, KNOWN)
     new = Inference(x_react=("glad",))
     with adding(path, splits, "generated", "c", overwrite=True) as put:
-        put(Entry.about("train", splits["train"][0], 0, generated=new))
-        put(Entry.about("train", splits["train"][0], 1, generated=new))
+        put(SidecarEntry.about("train", splits["train"][0], 0, generated=new))
+        put(SidecarEntry.about("train", splits["train"][0], 1, generated=new))
     read = {entry.key: entry for _, entry in read_entries(path)}
-    assert read["train", "0", 0] == Entry("train", "0", 0, KEYS, (LATE,), new, {"retrieved": "a", "generated": "c"})
-    assert read["train", "0", 1] == Entry("train", "0", 1, text_hash("You're joking!"), (), new, {"generated": "c"})
+    assert read["train", "0", 0] == SidecarEntry(
+        "train", "0", 0, KEYS, (LATE,), new, {"retrieved": "a", "generated": "c"}
+    )
+    assert read["train", "0", 1] == SidecarEntry(
+        "train", "0", 1, text_hash("You're joking!"), (), new, {"generated": "c"}
+    )
     assert read["train", "1", 1] == KNOWN[1]
     assert read["test", "a/b", 2] == KNOWN[2]
 
@@ -244,13 +248,13 @@ def test_nothing_new_is_an_error_and_changes_nothing(tmp_path, splits):
         pytest.raises(UserError, match="Nothing is retrieved for any utterance"),
         adding(path, splits, "retrieved", "new", overwrite=False) as put,
     ):
-        put(Entry.about("train", splits["train"][0], 0))
+        put(SidecarEntry.about("train", splits["train"][0], 0))
     assert path.read_bytes() == before
 
 
 def test_adding_to_the_sidecar_of_another_data_set_is_refused(tmp_path, splits):
     path = tmp_path / "s.jsonl"
-    write_entries(path, [Entry("train", "other", 0, KEYS, (LATE,))])
+    write_entries(path, [SidecarEntry("train", "other", 0, KEYS, (LATE,))])
     with (
         pytest.raises(UserError, match="another data set"),
         adding(path, splits, "generated", "c", overwrite=True),

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, text_hash
-from ercsatz.knowledge.sidecar import Entry
+from ercsatz.knowledge.sidecar import SidecarEntry
 from ercsatz.knowledge.text_form import divide, read_text_form
 
 phrase = st.sampled_from(["to help", "glad", "to eat cake", "very sad", "PersonY to know"])
@@ -47,8 +47,8 @@ def test_a_file_gives_entries_in_our_order(tmp_path, splits):
         ("train", "1", n) for n in (0, 1)
     ]
     assert [entry for entry in entries if entry.generated] == [
-        Entry("train", "0", 0, text_hash("I lost my keys again."), generated=known),
-        Entry("train", "1", 1, text_hash("Thank you, that is so kind."), generated=Inference(o_react=("glad",))),
+        SidecarEntry("train", "0", 0, text_hash("I lost my keys again."), generated=known),
+        SidecarEntry("train", "1", 1, text_hash("Thank you, that is so kind."), generated=Inference(o_react=("glad",))),
     ]
 
 

@@ -18,7 +18,7 @@ from ercsatz.generators.interface import (
 )
 from ercsatz.llm import endpoint_pool as window_module
 from ercsatz.llm.endpoint_pool import Lane, StoppedError, UnansweredError, Window
-from ercsatz.llm.progress import State
+from ercsatz.llm.progress import ProgressState
 
 
 def request(index: int) -> Request:
@@ -76,7 +76,7 @@ def hasty(monkeypatch):
 
 
 def make(*servers, size=8, tries=10, patience=60.0, failed=lambda *_: None):
-    state = State(goal=1, goal_of="dialogues", labels=("neutral", "joy"))
+    state = ProgressState(goal=1, goal_of="dialogues", labels=("neutral", "joy"))
     lanes = [Lane(server, size) for server in servers]
     return Window(lanes, tries, patience, failed, state), state
 

@@ -8,7 +8,7 @@ from ercsatz.generation.guided import line_grammar
 from ercsatz.generators.interface import Answer, FinishReason, Identity, Request, UnreachableError
 from ercsatz.llm.endpoint_pool import Lane, Window
 from ercsatz.llm.probe import check_grammar, identify, keeps_seed
-from ercsatz.llm.progress import State
+from ercsatz.llm.progress import ProgressState
 
 REQUEST = Request(0, 5, "Write.", "natural", PromptStyle.cast, ("Maya", "Leo"), ("neutral", "joy"), None, 5)
 
@@ -37,7 +37,9 @@ class Fixed:
 
 
 def window_of(*servers, size=8):
-    return Window([Lane(server, size) for server in servers], 3, 1.0, lambda *_: None, State(1, "dialogues", ("joy",)))
+    return Window(
+        [Lane(server, size) for server in servers], 3, 1.0, lambda *_: None, ProgressState(1, "dialogues", ("joy",))
+    )
 
 
 def seed_kept(server):

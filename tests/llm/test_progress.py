@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from ercsatz.generation.rejection import Reason
-from ercsatz.llm.progress import DRAW_EVERY, LINE_EVERY, WAITS, Progress, State, Waits
+from ercsatz.llm.progress import DRAW_EVERY, LINE_EVERY, WAITS, Progress, ProgressState, Waits
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 
@@ -28,7 +28,7 @@ def clock():
 
 
 def make_state(clock, goal=1000, goal_of="dialogues", labels=LABELS, **counts):
-    return State(goal=goal, goal_of=goal_of, labels=labels, waits=Waits(clock), **counts)
+    return ProgressState(goal=goal, goal_of=goal_of, labels=labels, waits=Waits(clock), **counts)
 
 
 def busy(clock, **counts):

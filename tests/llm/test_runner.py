@@ -14,7 +14,7 @@ from ercsatz.config import Profile, PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, FailedError, FinishReason, Generator, Identity, Request
 from ercsatz.llm.journal import Journal
-from ercsatz.llm.progress import Progress, State
+from ercsatz.llm.progress import Progress, ProgressState
 from ercsatz.llm.runner import Runner
 
 PROFILE = Profile(frozenset({"seed"}), "other", "Nobody's.")
@@ -79,7 +79,7 @@ class Run:
 
     def __call__(self, n=None, enough=None, probe=None):
         self.enough = enough
-        state = State(None, "", ("joy",))
+        state = ProgressState(None, "", ("joy",))
         units = (Unit(index) for index in (count() if n is None else range(n)))
         with closing(Journal(self._file)) as journal:
             journal.begin({}, overwrite=False)

@@ -7,7 +7,7 @@ import torch
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import BackboneConfig, Pooling, TinySize
+from ercsatz.config import BackboneConfig, Pooling, TinySizeConfig
 from tests.classifiers.variants import VARIANTS
 
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
@@ -28,7 +28,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, labels: tuple[str, ...]) -> 
     def save(kind: str) -> Path:
         if kind not in made:
             torch.manual_seed(3)
-            tiny = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 400)), WORDS)
+            tiny = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(16, 1, 2, 400)), WORDS)
             classifier = checkpoint.build(VARIANTS[kind].config, tiny, labels)
             for parameter in classifier.module.parameters():
                 parameter.data.mul_(3.0)  # so that predictions differ clearly

@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from ercsatz.config import Hardware, Paths, PredictConfig
+from ercsatz.config import HardwareConfig, PathsConfig, PredictConfig
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import Inference
-from ercsatz.knowledge.sidecar import Entry, write_entries
+from ercsatz.knowledge.sidecar import SidecarEntry, write_entries
 from ercsatz.knowledge.texts import text_hash
 from ercsatz.prediction.run import run
 from ercsatz.prediction.saved_classifier import load_classifier
@@ -36,7 +36,7 @@ def command(tmp_path, monkeypatch, capsys):
     def do(folder, text, suffix=".jsonl", **more):
         (tmp_path / f"talk{suffix}").write_text(text, encoding="utf-8")
         config = PredictConfig(str(folder), f"talk{suffix}", **more)
-        config.paths, config.trainer = Paths("data", "cache"), Hardware("cpu", "auto")
+        config.paths, config.trainer = PathsConfig("data", "cache"), HardwareConfig("cpu", "auto")
         run(config)
         return capsys.readouterr()
 
@@ -138,9 +138,11 @@ def test_todkat_says_what_it_reads(saved, command):
 
 def test_a_sidecar_is_read(saved, load, command, tmp_path):
     entries = [
-        Entry("test", "1", 1, text_hash(TALK[0][1][1]), generated=Inference(("to be alone",), ("annoyed",), ("hurt",))),
-        Entry("train", "1", 0, "00000000", generated=Inference(("to be kind",))),
-        Entry("train", "of another split", 7, "00000000", generated=Inference(("to be kind",))),
+        SidecarEntry(
+            "test", "1", 1, text_hash(TALK[0][1][1]), generated=Inference(("to be alone",), ("annoyed",), ("hurt",))
+        ),
+        SidecarEntry("train", "1", 0, "00000000", generated=Inference(("to be kind",))),
+        SidecarEntry("train", "of another split", 7, "00000000", generated=Inference(("to be kind",))),
     ]
     write_entries(tmp_path / "about.jsonl", entries)
     printed = command(saved("todkat"), as_lines(TALK), knowledge="about.jsonl", output="out.jsonl")
@@ -168,7 +170,7 @@ def test_a_sidecar_is_read(saved, load, command, tmp_path):
 )
 def test_a_sidecar_that_does_not_fit_is_refused(kind, knowledge, told, saved, command, tmp_path):
     for name, number in (("about", "9"), ("later", "1")):
-        entry = Entry("test", number, 0, "00000000", generated=Inference(("to be kind",)))
+        entry = SidecarEntry("test", number, 0, "00000000", generated=Inference(("to be kind",)))
         write_entries(tmp_path / f"{name}.jsonl", [entry])
     with pytest.raises(UserError) as error:
         command(saved(kind), "Ann: hi\n", ".txt", knowledge=knowledge)

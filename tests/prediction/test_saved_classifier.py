@@ -15,7 +15,7 @@ import torch
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.encoder.pretrained import open_backbone
-from ercsatz.config import BackboneConfig, Pooling, TinySize
+from ercsatz.config import BackboneConfig, Pooling, TinySizeConfig
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 from ercsatz.errors import UserError
 from ercsatz.prediction.read import read_dialogues
@@ -50,7 +50,7 @@ def saved(tmp_path_factory):
     made = {}
 
     def tiny(hidden):
-        return open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(hidden, 1, 2, 400)), WORDS)
+        return open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(hidden, 1, 2, 400)), WORDS)
 
     def save(kind, config=None):
         if kind not in made:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-from ercsatz.config import Leakage
+from ercsatz.config import LeakageConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 from ercsatz.data.dialogue import Dialogue, Utterance
@@ -17,7 +17,7 @@ from ercsatz.resources import resource
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-RULES = Leakage(words=6, ngram=8, containment=0.1, dialogue=0.5)
+RULES = LeakageConfig(words=6, ngram=8, containment=0.1, dialogue=0.5)
 OWLS = "I have never seen so many owls in one kitchen, and I was raised on a farm."
 REAL = {
     "validation": [("v1", "Hey.", "Hi!", "Yeah?", "No."), ("v2", OWLS, "Whose owls?", "Not mine.")],

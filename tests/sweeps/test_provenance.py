@@ -4,14 +4,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ercsatz.config import Ranking, Repeats
+from ercsatz.config import RankingConfig, Repeats
 from ercsatz.errors import UserError
 from ercsatz.ranking import pivot
 from ercsatz.sweeps.provenance import background
 from ercsatz.sweeps.results import records, unique
 
 LABELS = ["neutral", "joy"]
-SETTINGS = Ranking(["classifier", "variant"], ["benchmark", "test_set"], ["original", "finetune"], "w_f1", "org")
+SETTINGS = RankingConfig(["classifier", "variant"], ["benchmark", "test_set"], ["original", "finetune"], "w_f1", "org")
 
 
 def scored(right: int) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_names_are_those_of_the_ranking(parts):
     if "training.lr" in treatment:
         jobs[1]["overrides"].append("training.lr=0.1")
         jobs[3]["overrides"].append("training.lr=0.1")
-    settings = Ranking(treatment, ["test_set"], ["original", "finetune"], "w_f1", "org")
+    settings = RankingConfig(treatment, ["test_set"], ["original", "finetune"], "w_f1", "org")
     long = records(jobs)
     ranked = unique(long[long.stage.isin(settings.stages)], settings)
     table = pivot(ranked, treatment, ["test_set"], "w_f1")
@@ -107,7 +107,7 @@ def test_per_class_scores_are_of_every_seed_and_of_the_stages_that_are_ranked():
     assert len(found) == 3 * 2 * 2 * 2  # treatments, blocks, seeds, labels
     org = found[(found.treatment == "compm_org") & (found.block == "meld_org") & (found.label == "joy")]
     assert rows(org[["seed", "f1", "support"]]) == [(0, 2 / 11, 10), (1, 4 / 12, 10)]
-    alone = background(JOBS, Ranking(["variant"], ["test_set"], ["pretrain"], "w_f1", "org"))
+    alone = background(JOBS, RankingConfig(["variant"], ["test_set"], ["pretrain"], "w_f1", "org"))
     assert set(alone.per_class.treatment) == {"nat", "bal"}
     assert alone.confusions["nat", "org"].loc["joy", "joy"] == 0
 
@@ -138,7 +138,7 @@ def test_curves_of_benchmarks_are_told_apart():
 def test_of_two_scores_of_a_cell_that_counts_which_is_ranked(repeats, right):
     again = job("nat", source="multirun/second/compm-meld_nat-seed0", overrides=["training.lr=0.1"])
     again["stages"][2] = trained("finetune", "nat", "another", 7)
-    settings = Ranking(["classifier", "variant"], ["test_set"], ["finetune"], "w_f1", "org", repeats=repeats)
+    settings = RankingConfig(["classifier", "variant"], ["test_set"], ["finetune"], "w_f1", "org", repeats=repeats)
     found = background([job("nat"), again], settings)
     assert found.confusions["compm_nat", "org"].loc["joy", "joy"] == right
     assert len(found.per_class) == 2 * 2
@@ -212,7 +212,7 @@ def test_a_shared_stage_with_two_scores_is_refused():
 
 
 def test_a_column_that_is_not_there_is_left_for_the_ranking_to_refuse():
-    settings = Ranking(["classifier", "nope"], ["test_set"], ["finetune"], "w_f1", "org", seed="run")
+    settings = RankingConfig(["classifier", "nope"], ["test_set"], ["finetune"], "w_f1", "org", seed="run")
     assert background(JOBS, settings).failures == ()
 
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import pytest
 
-from ercsatz.config import Missing, RankConfig, Ranking, Repeats, Wandb
+from ercsatz.config import Missing, RankConfig, RankingConfig, Repeats, WandbConfig
 from ercsatz.errors import UserError
 from ercsatz.sweeps import callback
 from ercsatz.sweeps.rank import rank_command
@@ -36,7 +36,7 @@ MODEL = ("classifier", "variant")
 
 
 def ranking(*treatment, **more):
-    return Ranking(list(treatment), ["benchmark", "test_set"], ["original", "finetune"], baseline="org", **more)
+    return RankingConfig(list(treatment), ["benchmark", "test_set"], ["original", "finetune"], baseline="org", **more)
 
 
 def rank(tmp_path, *treatment, sweeps=(".",), **more):
@@ -83,7 +83,7 @@ def test_test_sets_are_not_dropped_where_the_block_does_not_tell_them_apart(tmp_
         stage["test"]["nat"] = dict.fromkeys(("w_f1", "macro_f1", "accuracy"), 0.9)
     result["hashes"]["nat"] = "3"
     (tmp_path / "a" / "result.json").write_text(json.dumps(result))
-    by_benchmark = Ranking(["classifier", "variant"], ["benchmark"], ["original", "finetune"], baseline="org")
+    by_benchmark = RankingConfig(["classifier", "variant"], ["benchmark"], ["original", "finetune"], baseline="org")
     with pytest.raises(UserError, match=r"They differ in: .*test_set"):
         rank_command(RankConfig(sweeps=[str(tmp_path)], ranking=by_benchmark))
 
@@ -213,7 +213,7 @@ def test_earlier_ranking_does_not_stay_where_ranking_breaks(tmp_path, monkeypatc
         (tmp_path / name).write_text("earlier")
         os.utime(tmp_path / name, (1000, 1000))
     settings = ranking(*MODEL, metric="nope")
-    monkeypatch.setattr(callback._Current, "sweep", callback.Sweep("s", tmp_path, settings, Wandb()))
+    monkeypatch.setattr(callback._Current, "sweep", callback.Sweep("s", tmp_path, settings, WandbConfig()))
     os.utime(tmp_path / "multirun.yaml", (2000, 2000))
     callback.finish()
     assert "no column 'nope'" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ercsatz.config import Ranking
+from ercsatz.config import RankingConfig
 from ercsatz.errors import UserError
 from ercsatz.sweeps.results import is_ranked, records, told_apart
 
@@ -33,8 +33,8 @@ def job(phase: str, classifier: str = "compm", **keys: str) -> dict[str, Any]:
     }
 
 
-def ranking(*treatment: str, stages: list[str] | None = None) -> Ranking:
-    return Ranking(list(treatment), ["benchmark", "test_set"], stages, baseline="org")
+def ranking(*treatment: str, stages: list[str] | None = None) -> RankingConfig:
+    return RankingConfig(list(treatment), ["benchmark", "test_set"], stages, baseline="org")
 
 
 def phases(*jobs: dict[str, Any]) -> dict[tuple[str, str], str]:

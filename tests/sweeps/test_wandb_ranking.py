@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import wandb
 
-from ercsatz.config import Ranking, Wandb, WandbMode
+from ercsatz.config import RankingConfig, WandbConfig, WandbMode
 from ercsatz.errors import UserError
 from ercsatz.sweeps import callback, wandb_ranking
 from ercsatz.sweeps.wandb_ranking import log_ranking
@@ -36,7 +36,9 @@ def folder(tmp_path) -> Path:
 @pytest.fixture
 def log(folder) -> Callable[..., None]:
     def logged(name: str = "runs/a:b#1", mode: str = "auto", **more: Any) -> None:
-        log_ranking(Wandb(WandbMode(mode), "ercsatz", None), name, folder, {"ranking": {"metric": "w_f1"}}, **more)
+        log_ranking(
+            WandbConfig(WandbMode(mode), "ercsatz", None), name, folder, {"ranking": {"metric": "w_f1"}}, **more
+        )
 
     return logged
 
@@ -118,10 +120,10 @@ def finished(tmp_path, monkeypatch) -> None:
     """A sweep that is to be ranked, whose ranking succeeds."""
     (tmp_path / "multirun.yaml").touch()
     (tmp_path / "result.json").touch()
-    ranking = Ranking(["classifier"], ["benchmark"], ["finetune"], "w_f1", "org")
+    ranking = RankingConfig(["classifier"], ["benchmark"], ["finetune"], "w_f1", "org")
     monkeypatch.setattr(callback.Status, "code", 0)
     monkeypatch.setattr(
-        callback._Current, "sweep", callback.Sweep("s", tmp_path, ranking, Wandb(WandbMode.online, "p"))
+        callback._Current, "sweep", callback.Sweep("s", tmp_path, ranking, WandbConfig(WandbMode.online, "p"))
     )
     monkeypatch.setattr("ercsatz.sweeps.rank.rank_sweeps", lambda *_: True)
 

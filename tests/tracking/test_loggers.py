@@ -9,7 +9,7 @@ import pytest
 import wandb
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from ercsatz.config import Wandb, WandbMode
+from ercsatz.config import WandbConfig, WandbMode
 from ercsatz.errors import UserError
 from ercsatz.tracking import wandb_run
 from ercsatz.tracking.loggers import stage_loggers
@@ -30,7 +30,7 @@ def log(tmp_path) -> Callable[..., Path]:
     def logged(mode: str = "auto", error: BaseException | None = None) -> Path:
         folder = tmp_path / "abc.partial"
         folder.mkdir(exist_ok=True)
-        with stage_loggers(Wandb(WandbMode(mode), "ercsatz", None), RUN, CONFIG, folder) as loggers:
+        with stage_loggers(WandbConfig(WandbMode(mode), "ercsatz", None), RUN, CONFIG, folder) as loggers:
             assert isinstance(loggers[0], CSVLogger)
             for logger in loggers:
                 for epoch, score in enumerate((0.25, 0.5, 0.4)):
@@ -127,7 +127,7 @@ def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, i
 def test_a_stage_after_another_has_a_run_of_its_own(log, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path / name) as (_, logger):
+        with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path / name) as (_, logger):
             assert isinstance(logger, WandbLogger)
             logger.log_metrics({"validation/w_f1": 0.5}, step=0)
         assert wandb.run is None
@@ -144,7 +144,7 @@ def own_process() -> int:
 
 
 def test_w_and_b_ends_with_its_run(tmp_path):
-    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path):
+    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path):
         process = own_process()
     assert not psutil.pid_exists(process)
 
@@ -152,7 +152,7 @@ def test_w_and_b_ends_with_its_run(tmp_path):
 def test_w_and_b_that_hangs_at_the_end_is_ended_and_the_next_stage_is_tracked(log, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(wandb_run, "END_TIMEOUT", 2.0)
     started = time.monotonic()
-    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as (_, logger):
+    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as (_, logger):
         logger.log_metrics({"validation/w_f1": 0.5}, step=0)
         os.kill(own_process(), signal.SIGSTOP)
     assert time.monotonic() - started < 30
@@ -177,7 +177,7 @@ def test_w_and_b_that_hangs_at_the_start_is_ended_and_says_how_to_go_on_without(
 
 
 def test_w_and_b_that_dies_costs_a_line_and_no_number(tmp_path, capsys):
-    with stage_loggers(Wandb(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as loggers:
+    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as loggers:
         for epoch in range(3):
             for logger in loggers:
                 logger.log_metrics({"validation/w_f1": epoch / 4}, step=epoch)

@@ -13,8 +13,8 @@ from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from ercsatz.data.files import write_jsonl
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Inference, sidecar
-from ercsatz.knowledge.sidecar import Entry, paths, write_entries
-from ercsatz.training.corpora import Data, corpus_of, load_data, share_of, with_knowledge
+from ercsatz.knowledge.sidecar import SidecarEntry, paths, write_entries
+from ercsatz.training.corpora import JobData, corpus_of, load_data, share_of, with_knowledge
 from tests.training.composed import train_config
 
 NAMES = {"mini": "mini_org", "data/mini_nat": "mini_nat", "data/mini_bal": "mini_bal"}
@@ -28,14 +28,14 @@ def settings(tmp_path, make_dialogues) -> TrainConfig:
         for split, dialogues in splits.items():
             write_jsonl(tmp_path / folder / f"{split}.jsonl", dialogues)
         known = Inference(x_react=(f"like {name}",))
-        lines = (Entry.about(split, d, 0, generated=known) for split, own in splits.items() for d in own)
+        lines = (SidecarEntry.about(split, d, 0, generated=known) for split, own in splits.items() for d in own)
         write_entries(paths(tmp_path / "data", name)[0], lines)
     return train_config(
         "data=mini_nat", "classifier=todkat", f"paths.data={tmp_path}/data", f"benchmark.path={tmp_path}/mini"
     )
 
 
-def joined(cfg: TrainConfig) -> tuple[TrainConfig, Data]:
+def joined(cfg: TrainConfig) -> tuple[TrainConfig, JobData]:
     changed, data, _ = with_knowledge(cfg, load_data(cfg), [TrainOn.real, TrainOn.synthetic])
     return changed, data
 
@@ -129,7 +129,7 @@ def test_a_share_is_of_the_training_dialogues_alone_and_drawn_by_the_seed():
 )
 def test_a_stage_trains_on_its_shares_and_is_checked_on_real_dialogues_where_it_sees_any(phase, stage, names):
     cfg = train_config("data=mini_nat", f"phase={phase[0]}", *phase[1:])
-    data = Data(corpus(20), corpus(20, "mini_nat"), {}, {})
+    data = JobData(corpus(20), corpus(20, "mini_nat"), {}, {})
     found = corpus_of(cfg, data, cfg.phase.stages[stage])
     assert Counter(dialogue.id.rstrip("0123456789") for dialogue in found.split("train")) == names
     checked_on = data.real if "mini_org" in names else data.synthetic

@@ -19,15 +19,15 @@ from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.todkat import topic
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig, TopicConfig
 from ercsatz.classifiers.todkat.topic import TopicModel
-from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.training.data_module import Size, Split
+from ercsatz.training.data_module import DialogueSplit, Size
 from ercsatz.training.lightning_module import Optimisation
 from ercsatz.training.trainer import Run, fit
 
 LABELS = ("neutral", "joy", "anger")
 CPU = torch.device("cpu")
-TRAINER = Trainer("cpu", "32-true")
+TRAINER = TrainerConfig("cpu", "32-true")
 AMPLE = 10**6
 ONE_STEP = Optimisation(
     epochs=2, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=AMPLE
@@ -49,7 +49,9 @@ def built(make_dialogues) -> Callable[..., ErcClassifier]:
     def build(name: str, double: bool = True) -> ErcClassifier:
         pl.seed_everything(0, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
+        pretrained = open_backbone(
+            BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(16, 2, 2, 300)), texts
+        )
         pretrained.config.hidden_dropout_prob = 0.0
         classifier = checkpoint.build(CONFIGS[name], pretrained, LABELS)
         if double:
@@ -86,7 +88,7 @@ def grays(dialogues: list[Dialogue]) -> list[Any]:
 def test_a_dialogue_is_cut_to_the_memory_where_its_classifier_can(name, built, long):
     classifier = built(name, double=False)
     trainer = replace(TRAINER, memory_tokens=700)
-    split = Split(classifier, long, Size(AMPLE), trainer, CPU, None)
+    split = DialogueSplit(classifier, long, Size(AMPLE), trainer, CPU, None)
     assert len(split.segments) == 2
     (step,) = split.loader(None)
     places = [place for batch in step.batches for place in batch.places]
@@ -105,7 +107,9 @@ def test_a_dialogue_is_cut_to_the_memory_where_its_classifier_can(name, built, l
 
 
 def test_the_tokens_of_a_memory_that_is_trained_are_counted(built, long):
-    trained, frozen = (Split(built(n, False), long, Size(AMPLE), TRAINER, CPU, None) for n in CONFIGS if "compm" in n)
+    trained, frozen = (
+        DialogueSplit(built(n, False), long, Size(AMPLE), TRAINER, CPU, None) for n in CONFIGS if "compm" in n
+    )
     batch = built("compm", False).module.collate(trained.segments[1:])
     assert trained.segments[1].beside == len(batch.said.ids) > 100
     assert [segment.beside for segment in frozen.segments] == [0, 0]
@@ -121,7 +125,7 @@ def test_a_dialogue_in_parts_trains_as_a_whole_one(name, built, long, make_dialo
         classifier, trainer = built(name), replace(TRAINER, memory_tokens=memory)
         run = Run(ONE_STEP, trainer, 0, tmp_path / str(memory), [], "test")
         found.append((fit(classifier, long, make_dialogues(4, seed=3), run, gray), weights(classifier)))
-        (step,) = Split(classifier, long, Size(AMPLE), trainer, CPU, None, gray).loader(0)
+        (step,) = DialogueSplit(classifier, long, Size(AMPLE), trainer, CPU, None, gray).loader(0)
         assert (len(step.batches) > 2) == (memory == 700)
     (result, whole), (other, parts) = found
     assert [point["loss"] for point in other["curve"]] == pytest.approx([point["loss"] for point in result["curve"]])
@@ -148,7 +152,7 @@ def test_a_topic_layer_is_fitted_by_parts_as_by_whole_steps(built, long, make_di
         classifier, trainer = built("topic"), replace(TRAINER, memory_tokens=memory)
         run = Run(ONE_STEP, trainer, 0, tmp_path / str(memory), [], "test")
         found.append((fit(classifier, train, make_dialogues(4, seed=3), run), weights(classifier)))
-        (step,) = Split(classifier, train, Size(AMPLE), trainer, CPU, None).loader(0)
+        (step,) = DialogueSplit(classifier, train, Size(AMPLE), trainer, CPU, None).loader(0)
         assert (len(step.batches) > 3) == (memory == 40)
         # Else any weights would do.
         shares = {tuple((batch.counts / step.counts).tolist()) for batch in step.batches}
@@ -171,7 +175,7 @@ def test_what_has_to_be_read_at_once_and_does_not_fit_is_said(
 
 def test_workers_open_few_files(built, make_dialogues):
     dialogues = make_dialogues(80, seed=4)
-    split = Split(built("compm", False), dialogues, Size(300), replace(TRAINER, workers=4), CPU, None)
+    split = DialogueSplit(built("compm", False), dialogues, Size(300), replace(TRAINER, workers=4), CPU, None)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     batches = iter(split.loader(0))
     next(batches)
@@ -188,5 +192,7 @@ def test_workers_open_few_files(built, make_dialogues):
 def test_a_turn_alone_may_exceed_the_memory(built):
     turns = tuple(Utterance("Ann", "the train on monday " * 9, "joy") for _ in range(4))
     trainer = replace(TRAINER, memory_tokens=10)
-    (step,) = Split(built("emoone", False), [Dialogue("1", turns)], Size(AMPLE), trainer, CPU, None).loader(None)
+    (step,) = DialogueSplit(built("emoone", False), [Dialogue("1", turns)], Size(AMPLE), trainer, CPU, None).loader(
+        None
+    )
     assert [batch.places for batch in step.batches] == [((0, i),) for i in range(4)]

@@ -12,7 +12,7 @@ from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
-from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
 from ercsatz.training.lightning_module import LightningClassifier, Optimisation
 from ercsatz.training.trainer import Run, fit, predict
 
@@ -33,7 +33,7 @@ def built(make_dialogues):
     def build(name: str) -> ErcClassifier:
         pl.seed_everything(0, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        backbone = BackboneConfig("tiny", None, Pooling.first, 1e-3, TinySize(64, 2, 2, 300))
+        backbone = BackboneConfig("tiny", None, Pooling.first, 1e-3, TinySizeConfig(64, 2, 2, 300))
         return checkpoint.build(CONFIGS[name], open_backbone(backbone, texts), LABELS)
 
     return build
@@ -42,10 +42,10 @@ def built(make_dialogues):
 @every_classifier
 def test_a_classifier_trained_on_a_gpu_predicts_the_same_on_a_cpu(name, built, make_dialogues, tmp_path):
     classifier, dialogues = built(name), make_dialogues(10, seed=1)
-    fit(classifier, dialogues, dialogues, Run(SETTINGS, Trainer("gpu", "auto"), 0, tmp_path / "run", [], "test"))
+    fit(classifier, dialogues, dialogues, Run(SETTINGS, TrainerConfig("gpu", "auto"), 0, tmp_path / "run", [], "test"))
     checkpoint.save(classifier, tmp_path / "saved")
-    there = predict(classifier, dialogues, Trainer("gpu", "32-true"))
-    here = predict(checkpoint.load(tmp_path / "saved"), dialogues, Trainer("cpu", "32-true"))
+    there = predict(classifier, dialogues, TrainerConfig("gpu", "32-true"))
+    here = predict(checkpoint.load(tmp_path / "saved"), dialogues, TrainerConfig("cpu", "32-true"))
     for (*place, one), (*other_place, other) in zip(there, here, strict=True):
         assert place == other_place
         torch.testing.assert_close(one, other, atol=1e-3, rtol=0)  # TF32 and other orders of summation
@@ -68,5 +68,5 @@ def test_nothing_in_a_step_waits_for_the_gpu(name, built, make_dialogues, tmp_pa
 
     monkeypatch.setattr(LightningClassifier, "training_step", watched)
     dialogues = make_dialogues(40, seed=1)
-    fit(built(name), dialogues, dialogues, Run(SETTINGS, Trainer("gpu", "auto"), 0, tmp_path, [], "test"))
+    fit(built(name), dialogues, dialogues, Run(SETTINGS, TrainerConfig("gpu", "auto"), 0, tmp_path, [], "test"))
     assert len(steps) > 6

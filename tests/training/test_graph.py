@@ -16,12 +16,12 @@ from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.todkat.config import TODKATConfig
-from ercsatz.config import BackboneConfig, Gives, StageConfig, TinySize, TrainOn
+from ercsatz.config import BackboneConfig, Gives, StageConfig, TinySizeConfig, TrainOn
 from ercsatz.data.dialogue import SPLITS, Corpus
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
 from ercsatz.training import graph
-from ercsatz.training.corpora import Data
+from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, optimisation, plan, stages_of, variants_of, walk
 from ercsatz.training.losses import CrossEntropyConfig
 from tests.training.composed import LABELS, train_config
@@ -31,12 +31,12 @@ NAT = "data=mini_nat"
 
 
 @pytest.fixture(scope="module")
-def data(make_dialogues) -> Data:
+def data(make_dialogues) -> JobData:
     real, synthetic = (
         Corpus(name, tuple(LABELS), {split: make_dialogues(10, seed=10 * n + i) for i, split in enumerate(SPLITS)})
         for n, name in enumerate(("mini_org", "mini_nat"))
     )
-    return Data(real, synthetic, {"org": real.split("test")}, {})
+    return JobData(real, synthetic, {"org": real.split("test")}, {})
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_the_training_of_a_stage_has_the_last_word_then_its_phase():
 
 def test_a_saved_classifier_is_started_from_and_told_by_its_content(data, keys, planned, tmp_path):
     def saved(name: str, layers: int) -> Path:
-        backbone = BackboneConfig("tiny", None, size=TinySize(16, layers, 2, 300))
+        backbone = BackboneConfig("tiny", None, size=TinySizeConfig(16, layers, 2, 300))
         built = checkpoint.build(planned()["original"].classifier, open_backbone(backbone, ["the train"]), LABELS)
         checkpoint.save(built, tmp_path / name)
         return tmp_path / name

@@ -16,18 +16,18 @@ from ercsatz.classifiers.compm.classifier import CoMPM as CoMPMModule
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone, train_tokenizer
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TopicConfig
-from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySize, Trainer
+from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
 from ercsatz.data.dialogue import Utterance
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
 from ercsatz.training import lightning_module as module_module
 from ercsatz.training import trainer as fit_module
-from ercsatz.training.data_module import Size, Split
+from ercsatz.training.data_module import DialogueSplit, Size
 from ercsatz.training.lightning_module import LightningClassifier, Optimisation
 from ercsatz.training.trainer import BestEpoch, Run, fit, predict, resolve_device, resolve_precision
 
 LABELS = ("neutral", "joy", "anger")
-TRAINER = Trainer("cpu", "32-true")
+TRAINER = TrainerConfig("cpu", "32-true")
 FOUR = Optimisation(
     epochs=4, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=60
 )
@@ -40,7 +40,9 @@ def built(make_dialogues) -> Callable[..., ErcClassifier]:
     def build(seed: int = 0) -> ErcClassifier:
         pl.seed_everything(seed, verbose=False)
         texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-        pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 1, 2, 300)), texts)
+        pretrained = open_backbone(
+            BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(16, 1, 2, 300)), texts
+        )
         return checkpoint.build(CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.3), pretrained, LABELS)
 
     return build
@@ -55,7 +57,7 @@ def run(make_dialogues) -> Callable[..., dict[str, Any]]:
         folder: Path,
         optimisation: Optimisation = FOUR,
         seed: int = 0,
-        trainer: Trainer = TRAINER,
+        trainer: TrainerConfig = TRAINER,
         cache: Path | None = None,
     ) -> dict[str, Any]:
         train, validation = make_dialogues(10, seed=1), make_dialogues(6, seed=2)
@@ -296,7 +298,7 @@ def test_gradients_are_clipped_in_either_precision_and_left_alone_at_0(
     monkeypatch.setattr(LightningClassifier, "on_train_batch_end", look)
     dialogues = make_dialogues(10, seed=1)
     settings = replace(FOUR, epochs=1, clip=clip)
-    fit(built(), dialogues, dialogues, Run(settings, Trainer("cpu", precision), 0, tmp_path, [], "test"))
+    fit(built(), dialogues, dialogues, Run(settings, TrainerConfig("cpu", precision), 0, tmp_path, [], "test"))
     assert norms
     assert all((norm <= 1.01e-3) == (clip > 0) for norm in norms)
 
@@ -337,7 +339,7 @@ def test_predictions_are_in_the_order_of_the_dialogues(built, make_dialogues):
 
 
 def test_a_loader_gives_whole_steps_and_the_length_it_says(built, make_dialogues):
-    data = Split(built(), make_dialogues(10, seed=1), Size(60), TRAINER, torch.device("cpu"), None)
+    data = DialogueSplit(built(), make_dialogues(10, seed=1), Size(60), TRAINER, torch.device("cpu"), None)
     for seed in (None, 0):
         loader = data.loader(seed)
         steps = list(loader)
@@ -347,7 +349,7 @@ def test_a_loader_gives_whole_steps_and_the_length_it_says(built, make_dialogues
 
 
 def test_a_step_may_be_a_number_of_targets(built, make_dialogues):
-    data = Split(built(), make_dialogues(6, seed=1), Size(60, targets=1), TRAINER, torch.device("cpu"), None)
+    data = DialogueSplit(built(), make_dialogues(6, seed=1), Size(60, targets=1), TRAINER, torch.device("cpu"), None)
     assert [step.size for step in data.loader(0)] == [1] * data.targets
 
 
@@ -363,7 +365,9 @@ def test_a_step_that_does_not_fit_the_memory_is_accumulated(built, run, make_dia
         run(classifier, tmp_path / str(number), replace(FOUR, epochs=1), trainer=trainer)
         undropped.append(weights(classifier))
         steps = list(
-            Split(classifier, make_dialogues(10, seed=1), Size(60), trainer, torch.device("cpu"), None).loader(0)
+            DialogueSplit(classifier, make_dialogues(10, seed=1), Size(60), trainer, torch.device("cpu"), None).loader(
+                0
+            )
         )
         assert (max(len(step.batches) for step in steps) > 1) == (memory == 25)
     for name, tensor in undropped[0].items():
@@ -417,7 +421,7 @@ def test_counting_examples_never_leaves_the_warm_up_with_a_larger_batch(built, r
 def test_what_is_not_scored_is_kept_by_its_validation_loss(make_dialogues, tmp_path, capsys):
     pl.seed_everything(0, verbose=False)
     texts = [turn.text for dialogue in make_dialogues(20) for turn in dialogue.utterances]
-    pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySize(16, 2, 2, 300)), texts)
+    pretrained = open_backbone(BackboneConfig("tiny", None, Pooling.mean, 1e-3, TinySizeConfig(16, 2, 2, 300)), texts)
     topic = TopicConfig("todkat", 64, True, 8, 1.0, KnowledgeSources.none, None, 1, 2, 16, 0.1, True)
     classifier = checkpoint.build(topic, pretrained, LABELS)
     settings = replace(FOUR, epochs=3, lr=1e-2)

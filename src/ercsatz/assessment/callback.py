@@ -6,7 +6,7 @@ from typing import Any, cast
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from ercsatz.config import Wandb
+from ercsatz.config import WandbConfig
 from ercsatz.reporting.status import Status, report
 
 
@@ -20,7 +20,7 @@ class AssessmentCallback(Callback):
             from ercsatz.assessment.sweep_report import merge
 
             since = (folder / "multirun.yaml").stat().st_mtime  # Hydra writes it before the first job
-            if not merge(folder, since, cast(Wandb, OmegaConf.to_object(config.wandb))):
+            if not merge(folder, since, cast(WandbConfig, OmegaConf.to_object(config.wandb))):
                 Status.code = 1
         except Exception as error:
             report(error, "report")

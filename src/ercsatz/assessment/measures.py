@@ -8,7 +8,7 @@ import pandas as pd
 
 from ercsatz.assessment.record import Line, key_of, single
 from ercsatz.assessment.resampling import FEWEST, Draws, Fit, Own, Sizes, texts_of
-from ercsatz.config import Leakage
+from ercsatz.config import LeakageConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.quality.leakage import Leaks, against, copied, leakage
 from ercsatz.quality.measure import Measure, shuffled
@@ -44,7 +44,7 @@ def measure(
     own: Splits,
     labels: Sequence[str],
     fit: Fit,
-    rules: Leakage,
+    rules: LeakageConfig,
     sizes: Sizes,
     measures: Own,
     say: Say,
@@ -104,7 +104,7 @@ def _single(own: Sequence[Measure], real: Sequence[Measure]) -> list[Line]:
     return [single(measure, marks.get(key_of(measure))) for measure in own]
 
 
-def _leaks(real: Splits, own: Splits, rules: Leakage) -> tuple[Leaks, list[Line]]:
+def _leaks(real: Splits, own: Splits, rules: LeakageConfig) -> tuple[Leaks, list[Line]]:
     """What repeats the held-out splits, as the real training split does too; and what repeats that."""
     held_out = {split: real[split] for split in ("validation", "test")}
     leaks, marks = leakage(own, held_out, rules), leakage({"train": real["train"]}, held_out, rules)

@@ -30,7 +30,7 @@ from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
 from ercsatz.generation.check_config import check_rules
-from ercsatz.judging import Funnel, Judgement
+from ercsatz.judging import Judgement, JudgementFunnel
 from ercsatz.quality.agreement import PREFERENCE
 from ercsatz.quality.leakage import COLUMNS
 from ercsatz.reporting.console import SafeConsole
@@ -122,7 +122,7 @@ def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Ex
     try:
         return ask(), None
     except Exception as error:
-        return judging.unjudged(message(error).rstrip("."), Funnel(dialogues)), error
+        return judging.unjudged(message(error).rstrip("."), JudgementFunnel(dialogues)), error
 
 
 def _rules(config: AssessConfig) -> Iterator[Rule]:

@@ -11,13 +11,13 @@ from ercsatz.assessment.record import FAILURE_FILE, FILE, SETTINGS, Assessment, 
 from ercsatz.assessment.report import write
 from ercsatz.assessment.terminal import show
 from ercsatz.assessment.wandb_report import log
-from ercsatz.config import Wandb
+from ercsatz.config import WandbConfig
 from ercsatz.reporting.console import SafeConsole
 
 _LOG = logging.getLogger(__name__)
 
 
-def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
+def merge(sweep: Path, since: float, wandb: WandbConfig) -> bool:
     """Write, show and log one report of the assessments that the jobs of a sweep have left behind.
 
     Data sets of different benchmarks, or measured by different embedders, have nothing to compare: each get a report
@@ -46,7 +46,9 @@ def merge(sweep: Path, since: float, wandb: Wandb) -> bool:
     return not failures
 
 
-def _report(found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: Wandb, sweep: Path) -> None:
+def _report(
+    found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: WandbConfig, sweep: Path
+) -> None:
     show(found, SafeConsole())
     _LOG.info("Written to %s: %s", folder, ", ".join(path.name for path in write(found, folder, failures)))
     log(wandb, found, folder, f"assess {', '.join(each.data for each in found)}", str(sweep))

@@ -9,13 +9,13 @@ from typing import Any
 from ercsatz.assessment.measure_names import describe
 from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.verdict import verdict
-from ercsatz.config import Wandb
+from ercsatz.config import WandbConfig
 from ercsatz.tracking.wandb_run import RunName, open_run
 
 _LOG = logging.getLogger(__name__)
 
 
-def log(settings: Wandb, found: Sequence[Assessment], folder: Path, name: str, group: str | None) -> None:
+def log(settings: WandbConfig, found: Sequence[Assessment], folder: Path, name: str, group: str | None) -> None:
     """Log all figures as a table, those of one data set also as the summary, the pictures and the page.
 
     What goes wrong is said and costs nothing.

@@ -15,7 +15,7 @@ from ercsatz.classifiers.encoder.packing import Tensors
 from ercsatz.classifiers.encoder.pretrained import Encoder
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment
-from ercsatz.config import Benchmark
+from ercsatz.config import BenchmarkConfig
 from ercsatz.data.dialogue import Dialogue
 
 NO_LABEL = -100  # what cross-entropy leaves out
@@ -82,7 +82,7 @@ class Classifier(ABC, nn.Module):
         return []
 
     def soft_labels(
-        self, benchmark: Benchmark, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
+        self, benchmark: BenchmarkConfig, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
     ) -> list[NDArray[np.float32]] | None:
         """Soft labels of training dialogues, a (turns, labels) array a dialogue; None: hard labels only.
 

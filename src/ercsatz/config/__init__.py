@@ -13,23 +13,30 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from ercsatz.config.assess import Assess, AssessConfig
-from ercsatz.config.backbone import BackboneConfig, Pooling, TinySize
+from ercsatz.config.assess import AssessConfig, AssessmentConfig, JudgeConfig
+from ercsatz.config.backbone import BackboneConfig, Pooling, TinySizeConfig
 from ercsatz.config.classifier import ClassifierConfig, Gives, Prerequisite
-from ercsatz.config.corpus import Benchmark, Counts, Data, Download, Paths, PromptStyle
+from ercsatz.config.corpus import BenchmarkConfig, CountsConfig, DataConfig, DownloadConfig, PathsConfig, PromptStyle
 from ercsatz.config.generation import (
-    Checks,
+    ChecksConfig,
     GenerateConfig,
-    Leakage,
-    Persona,
+    LeakageConfig,
+    PersonaConfig,
     PersonaStep,
     PersonaUnit,
-    Plan,
-    Split,
+    PlanConfig,
+    SplitConfig,
 )
 from ercsatz.config.generator import GeneratorConfig, Profile
-from ercsatz.config.judge import Judge
-from ercsatz.config.knowledge import Cosmic, CosmicMatch, Infer, KnowledgeConfig, KnowledgeOrigin, Retrieve, TextFiles
+from ercsatz.config.knowledge import (
+    CosmicConfig,
+    CosmicMatch,
+    InferConfig,
+    KnowledgeConfig,
+    KnowledgeOrigin,
+    RetrieveConfig,
+    TextFilesConfig,
+)
 from ercsatz.config.loss import LossConfig
 from ercsatz.config.measure import MeasureConfig
 from ercsatz.config.mode import ORG, ModeConfig, modes, prompts_folder, synthetic_data, variant_order, variants
@@ -37,72 +44,72 @@ from ercsatz.config.phase import PhaseConfig, StageConfig, TrainOn
 from ercsatz.config.predict import PredictConfig
 from ercsatz.config.registry import choices, installed_folders
 from ercsatz.config.training import (
-    Hardware,
+    HardwareConfig,
     Missing,
     RankConfig,
-    Ranking,
+    RankingConfig,
     Repeats,
     Schedule,
-    StageOverrides,
+    StageOverridesConfig,
     TrainConfig,
-    Trainer,
-    Training,
-    Wandb,
+    TrainerConfig,
+    TrainingConfig,
+    WandbConfig,
     WandbMode,
 )
 
 __all__ = [
     "ORG",
-    "Assess",
     "AssessConfig",
+    "AssessmentConfig",
     "BackboneConfig",
-    "Benchmark",
-    "Checks",
+    "BenchmarkConfig",
+    "ChecksConfig",
     "ClassifierConfig",
-    "Cosmic",
+    "CosmicConfig",
     "CosmicMatch",
-    "Counts",
-    "Data",
-    "Download",
+    "CountsConfig",
+    "DataConfig",
+    "DownloadConfig",
     "GenerateConfig",
     "GeneratorConfig",
     "Gives",
-    "Hardware",
-    "Infer",
-    "Judge",
+    "HardwareConfig",
+    "InferConfig",
+    "JudgeConfig",
     "KnowledgeConfig",
     "KnowledgeOrigin",
-    "Leakage",
+    "LeakageConfig",
     "LossConfig",
     "MeasureConfig",
     "Missing",
     "ModeConfig",
-    "Paths",
-    "Persona",
+    "PathsConfig",
+    "PersonaConfig",
     "PersonaStep",
     "PersonaUnit",
     "PhaseConfig",
-    "Plan",
+    "PlanConfig",
     "Pooling",
     "PredictConfig",
     "Prerequisite",
     "Profile",
     "PromptStyle",
     "RankConfig",
-    "Ranking",
+    "RankingConfig",
     "Repeats",
-    "Retrieve",
+    "RetrieveConfig",
     "Schedule",
-    "Split",
+    "SplitConfig",
     "StageConfig",
-    "StageOverrides",
-    "TextFiles",
-    "TinySize",
+    "StageOverridesConfig",
+    "TextFilesConfig",
+    "TinySizeConfig",
     "TrainConfig",
     "TrainOn",
-    "Trainer",
-    "Training",
-    "Wandb",
+    "TrainerConfig",
+    "TrainingConfig",
+    "WandbConfig",
     "WandbMode",
     "modes",
     "prompts_folder",

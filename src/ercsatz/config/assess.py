@@ -5,18 +5,17 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from ercsatz.config.corpus import Benchmark, Data, Paths
-from ercsatz.config.generation import Checks
+from ercsatz.config.corpus import BenchmarkConfig, DataConfig, PathsConfig
+from ercsatz.config.generation import ChecksConfig
 from ercsatz.config.generator import GeneratorConfig
-from ercsatz.config.judge import Judge
 from ercsatz.config.measure import measures
 from ercsatz.config.mode import ModeConfig
 from ercsatz.config.registry import part
-from ercsatz.config.training import Wandb
+from ercsatz.config.training import WandbConfig
 
 
 @dataclass
-class Assess:
+class AssessmentConfig:
     """What is measured, and on how much.
 
     ``embedder`` is ``lexical`` or a Hugging Face name or folder. ``dialogues`` of each training split are compared
@@ -32,6 +31,24 @@ class Assess:
 
 
 @dataclass
+class JudgeConfig:
+    """How a language model judges synthetic dialogues, each beside a real one.
+
+    ``n`` pairs are shown in both orders with ``repeats`` seeds each, of a dialogue the first ``turns``. ``attempts`` is
+    how often a judgement is asked for until it can be read; under ``minimum`` judged pairs there is no figure.
+    """
+
+    n: int = MISSING
+    repeats: int = MISSING
+    attempts: int = MISSING
+    turns: int = MISSING
+    minimum: int = MISSING
+    journal: str = MISSING
+    dry_run: bool = MISSING
+    overwrite: bool = MISSING
+
+
+@dataclass
 class AssessConfig:
     """What ``assess.py`` reads.
 
@@ -39,17 +56,17 @@ class AssessConfig:
     own by name, each a ``MeasureConfig`` likewise.
     """
 
-    assess: Assess = field(default_factory=Assess)
+    assess: AssessmentConfig = field(default_factory=AssessmentConfig)
     measure: dict[str, Any] = field(default_factory=dict)
     seed: int = MISSING
-    paths: Paths = field(default_factory=Paths)
-    benchmark: Benchmark = field(default_factory=Benchmark)
-    data: Data = field(default_factory=Data)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     mode: ModeConfig | None = None
-    checks: Checks = field(default_factory=Checks)
-    judge: Judge = field(default_factory=Judge)
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     generator: Any = MISSING
-    wandb: Wandb = field(default_factory=Wandb)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
 
     def __post_init__(self) -> None:
         self.generator = part(self.generator, GeneratorConfig, "generator")

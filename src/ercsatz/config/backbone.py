@@ -18,7 +18,7 @@ class Pooling(StrEnum):
 
 
 @dataclass
-class TinySize:
+class TinySizeConfig:
     """Shape of an encoder that is built on the spot, with random weights and its own tokenizer."""
 
     hidden: int = MISSING
@@ -35,7 +35,7 @@ class BackboneConfig:
     checkpoint: str | None = None
     pooling: Pooling = Pooling.first
     lr: float = MISSING
-    size: TinySize | None = None
+    size: TinySizeConfig | None = None
 
     def open(self, texts: Sequence[str]) -> Any:
         """The encoder, a ``classifiers.encoder.pretrained.Pretrained``, where it is of a kind of its own.

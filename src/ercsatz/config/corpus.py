@@ -15,7 +15,7 @@ class PromptStyle(StrEnum):
 
 
 @dataclass
-class Paths:
+class PathsConfig:
     """Folders; relative ones are relative to the working directory."""
 
     data: str = MISSING
@@ -23,7 +23,7 @@ class Paths:
 
 
 @dataclass
-class Counts:
+class CountsConfig:
     """Published size of a split; ``utterances`` counts the labelled ones, ``labels`` may be left out."""
 
     dialogues: int = MISSING
@@ -32,7 +32,7 @@ class Counts:
 
 
 @dataclass
-class Download:
+class DownloadConfig:
     """One official file: where its publisher keeps it and what it must be."""
 
     url: str = MISSING
@@ -40,7 +40,7 @@ class Download:
 
 
 @dataclass
-class Benchmark:
+class BenchmarkConfig:
     """A real corpus with its label set, speakers and published splits.
 
     ``files`` and ``downloads`` go by split. ``label_names`` maps lower-case published names to ``labels``; null makes
@@ -61,14 +61,14 @@ class Benchmark:
     genders: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    published: dict[str, Counts] = field(default_factory=dict)
-    downloads: dict[str, Download] = field(default_factory=dict)
+    published: dict[str, CountsConfig] = field(default_factory=dict)
+    downloads: dict[str, DownloadConfig] = field(default_factory=dict)
     licence: str = "not stated"
     obtain: str = ""
 
 
 @dataclass
-class Data:
+class DataConfig:
     """A benchmark and a variant: ``org``, the benchmark itself, or the short name of the mode it was written in."""
 
     name: str = MISSING

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.corpus import BenchmarkConfig, DataConfig, PathsConfig
 from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.mode import ModeConfig
 from ercsatz.config.registry import part
@@ -28,7 +28,7 @@ class PersonaUnit(StrEnum):
 
 
 @dataclass
-class Plan:
+class PlanConfig:
     """How much is asked for, and dialogues of what length in turns.
 
     One of ``n_dialogues`` (asked for), ``n_kept`` (dialogues kept) and ``n_utterances`` (in kept dialogues) is given.
@@ -44,7 +44,7 @@ class Plan:
 
 
 @dataclass
-class Persona:
+class PersonaConfig:
     """Where the steps of a persona come from, in modes with personas. ``base`` cannot be written by the model."""
 
     unit: PersonaUnit = PersonaUnit.dialogue
@@ -54,7 +54,7 @@ class Persona:
 
 
 @dataclass
-class Leakage:
+class LeakageConfig:
     """When a generated dialogue counts as taken from the real validation and test sets.
 
     ``words``: an utterance of at least so many words occurs there, case and punctuation aside; ``ngram`` and
@@ -69,15 +69,15 @@ class Leakage:
 
 
 @dataclass
-class Checks:
+class ChecksConfig:
     """``near_duplicate``: Jaccard similarity of word 3-grams from which a later dialogue is left out."""
 
     near_duplicate: float = MISSING
-    leakage: Leakage = field(default_factory=Leakage)
+    leakage: LeakageConfig = field(default_factory=LeakageConfig)
 
 
 @dataclass
-class Split:
+class SplitConfig:
     """Shares of the kept dialogues that become validation and test set; the rest is for training."""
 
     validation: float = MISSING
@@ -88,15 +88,15 @@ class Split:
 class GenerateConfig:
     """What ``generate.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
 
-    paths: Paths = field(default_factory=Paths)
-    benchmark: Benchmark = field(default_factory=Benchmark)
-    data: Data = field(default_factory=Data)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     mode: ModeConfig | None = None
     generator: Any = MISSING
-    plan: Plan = field(default_factory=Plan)
-    persona: Persona = field(default_factory=Persona)
-    checks: Checks = field(default_factory=Checks)
-    split: Split = field(default_factory=Split)
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    persona: PersonaConfig = field(default_factory=PersonaConfig)
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
     seed: int = MISSING
     prompts: str | None = None
     journal: str = MISSING

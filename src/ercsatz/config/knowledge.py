@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.corpus import BenchmarkConfig, DataConfig, PathsConfig
 from ercsatz.config.generator import GeneratorConfig
 from ercsatz.config.mode import ModeConfig
 from ercsatz.config.registry import part
@@ -29,7 +29,7 @@ class CosmicMatch(StrEnum):
 
 
 @dataclass
-class Retrieve:
+class RetrieveConfig:
     """``atomic`` is a CSV file, ``encoder`` is ``lexical`` or a Hugging Face name or folder, ``top`` counts events."""
 
     atomic: str | None = None
@@ -38,7 +38,7 @@ class Retrieve:
 
 
 @dataclass
-class Infer:
+class InferConfig:
     """What a language model is asked: about an utterance after so many ``turns``, so often until it can be read."""
 
     turns: int = MISSING
@@ -46,7 +46,7 @@ class Infer:
 
 
 @dataclass
-class TextFiles:
+class TextFilesConfig:
     """Files of TODKAT's text form, by split; splits without one stay as they are."""
 
     train: str | None = None
@@ -55,7 +55,7 @@ class TextFiles:
 
 
 @dataclass
-class Cosmic:
+class CosmicConfig:
     """A pickle of COSMIC's; ``splits``, in the file's order, are for ``match=order``."""
 
     file: str | None = None
@@ -68,13 +68,13 @@ class KnowledgeConfig:
     """What ``knowledge.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
 
     source: KnowledgeOrigin = MISSING
-    retrieve: Retrieve = field(default_factory=Retrieve)
-    generate: Infer = field(default_factory=Infer)
-    text: TextFiles = field(default_factory=TextFiles)
-    cosmic: Cosmic = field(default_factory=Cosmic)
-    paths: Paths = field(default_factory=Paths)
-    benchmark: Benchmark = field(default_factory=Benchmark)
-    data: Data = field(default_factory=Data)
+    retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)
+    generate: InferConfig = field(default_factory=InferConfig)
+    text: TextFilesConfig = field(default_factory=TextFilesConfig)
+    cosmic: CosmicConfig = field(default_factory=CosmicConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     mode: ModeConfig | None = None
     generator: Any = MISSING
     seed: int = MISSING

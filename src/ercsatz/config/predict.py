@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ercsatz.config.corpus import Paths
-from ercsatz.config.training import Hardware
+from ercsatz.config.corpus import PathsConfig
+from ercsatz.config.training import HardwareConfig
 
 
 @dataclass
@@ -14,5 +14,5 @@ class PredictConfig:
     dialogues: str | None = None
     output: str | None = None
     knowledge: str | None = None
-    paths: Paths = field(default_factory=Paths)
-    trainer: Hardware = field(default_factory=Hardware)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    trainer: HardwareConfig = field(default_factory=HardwareConfig)

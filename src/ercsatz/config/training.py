@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 from ercsatz.config.backbone import BackboneConfig
 from ercsatz.config.classifier import ClassifierConfig
-from ercsatz.config.corpus import Benchmark, Data, Paths
+from ercsatz.config.corpus import BenchmarkConfig, DataConfig, PathsConfig
 from ercsatz.config.loss import LossConfig
 from ercsatz.config.mode import ModeConfig
 from ercsatz.config.phase import PhaseConfig
@@ -32,7 +32,7 @@ class Schedule(StrEnum):
 
 
 @dataclass
-class StageOverrides:
+class StageOverridesConfig:
     """What one stage does differently; null takes the value of ``training``."""
 
     epochs: int | None = None
@@ -40,7 +40,7 @@ class StageOverrides:
 
 
 @dataclass
-class Training:
+class TrainingConfig:
     """Optimisation.
 
     ``warmup`` is a share of all that the schedule counts, ``batch_tokens`` counts encoder tokens a step, and
@@ -56,14 +56,14 @@ class Training:
     batch_tokens: int = MISSING
     batch_targets: int | None = None
     checkpoint: str | None = None
-    original: StageOverrides = field(default_factory=StageOverrides)
-    pretrain: StageOverrides = field(default_factory=StageOverrides)
-    finetune: StageOverrides = field(default_factory=StageOverrides)
-    topic: StageOverrides = field(default_factory=StageOverrides)
+    original: StageOverridesConfig = field(default_factory=StageOverridesConfig)
+    pretrain: StageOverridesConfig = field(default_factory=StageOverridesConfig)
+    finetune: StageOverridesConfig = field(default_factory=StageOverridesConfig)
+    topic: StageOverridesConfig = field(default_factory=StageOverridesConfig)
 
 
 @dataclass
-class Hardware:
+class HardwareConfig:
     """Where a classifier runs."""
 
     accelerator: str = MISSING
@@ -71,7 +71,7 @@ class Hardware:
 
 
 @dataclass
-class Trainer(Hardware):
+class TrainerConfig(HardwareConfig):
     """Where it is trained.
 
     ``memory_tokens`` are run at once. A step of more is accumulated; dropout, and a topic layer's masks and topics, are
@@ -85,7 +85,7 @@ class Trainer(Hardware):
 
 
 @dataclass
-class Wandb:
+class WandbConfig:
     """Weights & Biases."""
 
     mode: WandbMode = WandbMode.auto
@@ -109,7 +109,7 @@ class Repeats(StrEnum):
 
 
 @dataclass
-class Ranking:
+class RankingConfig:
     """What is ranked (``treatment``) over what (``block``), and what each treatment is compared with.
 
     ``stages`` are those of a sweep whose scores count; null: what each job's phase says.
@@ -144,19 +144,19 @@ class TrainConfig:
     seed: int = MISSING
     phase: PhaseConfig = field(default_factory=PhaseConfig)
     test_sets: list[str] | None = None
-    paths: Paths = field(default_factory=Paths)
-    benchmark: Benchmark = field(default_factory=Benchmark)
-    data: Data = field(default_factory=Data)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     mode: ModeConfig | None = None
     classifier: Any = MISSING
     backbone: Any = MISSING
     loss: Any = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    training: Training = field(default_factory=Training)
-    trainer: Trainer = field(default_factory=Trainer)
-    wandb: Wandb = field(default_factory=Wandb)
-    ranking: Ranking = field(default_factory=Ranking)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    ranking: RankingConfig = field(default_factory=RankingConfig)
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -172,4 +172,4 @@ class RankConfig:
     scores: str | None = None
     sweeps: list[str] = field(default_factory=list)
     output: str | None = None
-    ranking: Ranking = field(default_factory=Ranking)
+    ranking: RankingConfig = field(default_factory=RankingConfig)

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ercsatz.config import (
-    Benchmark,
-    Checks,
+    BenchmarkConfig,
+    ChecksConfig,
     GenerateConfig,
     PersonaStep,
-    Plan,
+    PlanConfig,
     PromptStyle,
-    Split,
+    SplitConfig,
 )
 from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Utterance
@@ -39,7 +39,7 @@ def validate(config: GenerateConfig) -> None:
     enforce(_rules(config))
 
 
-def fewest_dialogues(split: Split) -> int:
+def fewest_dialogues(split: SplitConfig) -> int:
     """How many kept dialogues are needed for every split to get one; more do as well.
 
     Args:
@@ -70,7 +70,7 @@ def _rules(config: GenerateConfig) -> Iterator[Rule]:
     yield from _place_rules(config)
 
 
-def _plan_rules(plan: Plan) -> Iterator[Rule]:
+def _plan_rules(plan: PlanConfig) -> Iterator[Rule]:
     goals = {f"plan.{key}": getattr(plan, key) for key in ("n_dialogues", "n_kept", "n_utterances")}
     given = {key: value for key, value in goals.items() if value is not None}
     if len(given) != 1:
@@ -86,7 +86,7 @@ def _plan_rules(plan: Plan) -> Iterator[Rule]:
     yield "plan.max_turns", plan.max_turns, plan.max_turns >= plan.min_turns, at_least
 
 
-def _split_rules(split: Split, plan: Plan) -> Iterator[Rule]:
+def _split_rules(split: SplitConfig, plan: PlanConfig) -> Iterator[Rule]:
     shares = {f"split.{key}": getattr(split, key) for key in ("validation", "test")}
     for key, share in shares.items():
         yield key, share, 0 < share < 1, "above 0 and below 1"
@@ -110,7 +110,7 @@ def _label_rules(labels: Sequence[str]) -> Iterator[Rule]:
         yield key, repr(label), carried, "one of the first 999: an answer can give no greater number"
 
 
-def _speaker_rules(benchmark: Benchmark) -> Iterator[Rule]:
+def _speaker_rules(benchmark: BenchmarkConfig) -> Iterator[Rule]:
     speakers, labels = benchmark.speakers, benchmark.labels
     yield "benchmark.speakers", list(speakers), len(speakers) >= 2, "a list of two speakers at least"
     yield (
@@ -140,14 +140,14 @@ def _check_mode(config: GenerateConfig) -> None:
     targets_of(config)  # refuses what it cannot be
 
 
-def _gender_rules(benchmark: Benchmark) -> Iterator[Rule]:
+def _gender_rules(benchmark: BenchmarkConfig) -> Iterator[Rule]:
     for name, gender in benchmark.genders.items():
         key = f"benchmark.genders.{name}"
         yield key, gender, name in benchmark.speakers, f"of one of benchmark.speakers; leave it out with ~{key}"
         yield key, repr(gender), _is_plain(gender), "female, male or another word"
 
 
-def check_rules(checks: Checks) -> Iterator[Rule]:
+def check_rules(checks: ChecksConfig) -> Iterator[Rule]:
     """What holds of the checks on dialogues."""
     leakage = checks.leakage
     yield "checks.near_duplicate", checks.near_duplicate, 0.5 <= checks.near_duplicate <= 1, "from 0.5 to 1"

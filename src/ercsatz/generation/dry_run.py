@@ -6,7 +6,7 @@ from itertools import islice
 from rich.panel import Panel
 
 from ercsatz.config import GenerateConfig, PersonaStep
-from ercsatz.generation.job import Job
+from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.plan import is_text, mode_of, plan
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
 from ercsatz.reporting.console import SafeConsole
@@ -22,7 +22,7 @@ WRITTEN = {
 }
 
 
-def dry_run(job: Job, console: SafeConsole) -> None:
+def dry_run(job: GenerationJob, console: SafeConsole) -> None:
     """Print the first prompts, the number of requests and a rough estimate of tokens."""
     config, generator = job.config, job.generator
     requests = asyncio.run(_requests(job))
@@ -34,7 +34,7 @@ def dry_run(job: Job, console: SafeConsole) -> None:
     _estimate(console, config, requests)
 
 
-async def _requests(job: Job) -> list[Request]:
+async def _requests(job: GenerationJob) -> list[Request]:
     """The requests of the first units; what the model would write for a persona is stood in for."""
     requests = []
 

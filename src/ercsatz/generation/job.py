@@ -9,7 +9,7 @@ from ercsatz.generation import guided
 from ercsatz.generation.leakage import load_reference
 from ercsatz.generation.personas import Inventories
 from ercsatz.generation.plan import is_text, mode_of, plan, targets_of
-from ercsatz.generation.write import Outcome, Writer
+from ercsatz.generation.write import DialogueWriter, WrittenDialogue
 from ercsatz.generators.interface import Generator, Request
 from ercsatz.llm.prompt import Templates
 from ercsatz.resources import resource
@@ -20,7 +20,7 @@ plan, seeds, personas, parsing, checks, duplicates, leakage or splits. Prompts a
 """
 
 
-class Job:
+class GenerationJob:
     """One data set to be made.
 
     Attributes:
@@ -46,12 +46,12 @@ class Job:
             turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
             self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
         self.generator: Generator = config.generator.build(self.grammar)
-        self.writer = Writer(config, self.templates, guided=self.grammar is not None)
+        self.writer = DialogueWriter(config, self.templates, guided=self.grammar is not None)
         self.example = self._example()
 
     def _example(self) -> Request:
         """The dialogue's request of the first unit, without what a model would write; renders all templates once."""
-        first = Outcome(next(plan(self.config, self.inventories)))
+        first = WrittenDialogue(next(plan(self.config, self.inventories)))
         first.personas, first.situation = first.unit.personas, first.unit.situation
         if self.inventories is not None:
             self.writer.background_request(first.unit, 0, 0)

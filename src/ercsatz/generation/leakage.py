@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ercsatz.config import Benchmark, Leakage
+from ercsatz.config import BenchmarkConfig, LeakageConfig
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.data.contamination import Reference
 from ercsatz.data.dialogue import SPLITS, Utterance
@@ -63,7 +63,7 @@ class LeakageReport:
         return Reason.leaked if hits else None
 
 
-def load_reference(benchmark: Benchmark, leakage: Leakage) -> Reference | str:
+def load_reference(benchmark: BenchmarkConfig, leakage: LeakageConfig) -> Reference | str:
     """A benchmark's real validation and test sets, or why they are not there.
 
     Raises:
@@ -78,7 +78,7 @@ def load_reference(benchmark: Benchmark, leakage: Leakage) -> Reference | str:
     return Reference({split: corpus.split(split) for split in _REAL}, leakage)
 
 
-def _has_files(benchmark: Benchmark) -> bool:
+def _has_files(benchmark: BenchmarkConfig) -> bool:
     folder = Path(benchmark.path).expanduser()
     found = {"", *(path.name for path in folder.rglob("*"))}  # the reader iemocap has no file names
     return folder.exists() and all(Path(file_name(benchmark, split)).name in found for split in SPLITS)

@@ -83,7 +83,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InventoryEntry:
     """One line of an inventory.
 
     Attributes:
@@ -311,14 +311,14 @@ def _parse(file: Path, content: bytes) -> Any:
         raise UserError(f"{file}: not valid YAML: {error}") from error
 
 
-def _entries(where: str, name: str, raw: Any) -> list[Entry]:
+def _entries(where: str, name: str, raw: Any) -> list[InventoryEntry]:
     if not isinstance(raw, list) or not raw:
         raise UserError(f"{where}: must be a list with at least one entry.")
     keys = (*_KEYS[name], "weight")
     return [_entry(f"{where}, entry {number} ({value!r})", keys, value) for number, value in enumerate(raw, 1)]
 
 
-def _entry(where: str, keys: Sequence[str], raw: Any) -> Entry:
+def _entry(where: str, keys: Sequence[str], raw: Any) -> InventoryEntry:
     """An entry from a mapping, or from the text alone."""
     values = raw if isinstance(raw, dict) else {"text": raw}
     for key, value in values.items():
@@ -329,7 +329,7 @@ def _entry(where: str, keys: Sequence[str], raw: Any) -> Entry:
             raise UserError(f"{where}: {key} must be {wanted}.")
     if keys[0] not in values:
         raise UserError(f"{where}: has no {keys[0]}.")
-    return Entry(**{key: _clean(value) for key, value in values.items()})
+    return InventoryEntry(**{key: _clean(value) for key, value in values.items()})
 
 
 def _clean(value: Any) -> Any:
@@ -337,5 +337,5 @@ def _clean(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else " ".join(value.split()) if isinstance(value, str) else value
 
 
-def _draw(rng: Random, entries: Sequence[Entry]) -> Entry:
+def _draw(rng: Random, entries: Sequence[InventoryEntry]) -> InventoryEntry:
     return rng.choices(entries, [entry.weight for entry in entries])[0]

@@ -16,7 +16,7 @@ GROUP_SIZES = {2: 50, 3: 32, 4: 18}
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class PlannedDialogue:
     """One dialogue (or single text) of the plan.
 
     Attributes:
@@ -74,7 +74,7 @@ def is_text(config: GenerateConfig) -> bool:
     return mode_of(config).personas and config.persona.unit is PersonaUnit.text
 
 
-def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Unit]:
+def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[PlannedDialogue]:
     """The units of a run, in order; without an end unless ``plan.n_dialogues`` is given.
 
     A unit depends on the configuration, the seed and its own index, not on how many there are: a longer run has all
@@ -88,7 +88,7 @@ def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[Un
         n_turns = 1
         if not is_text(config):
             n_turns = rng.randint(max(config.plan.min_turns, len(speakers)), config.plan.max_turns)
-        unit = Unit(index, speakers, targets[index % len(targets)] if targets else None, n_turns)
+        unit = PlannedDialogue(index, speakers, targets[index % len(targets)] if targets else None, n_turns)
         yield unit if inventories is None else _with_personas(unit, config, inventories)
 
 
@@ -103,7 +103,7 @@ def _speakers(rng: random.Random, config: GenerateConfig) -> tuple[str, ...]:
     return tuple(rng.sample(cast, size))
 
 
-def _with_personas(unit: Unit, config: GenerateConfig, inventories: Inventories) -> Unit:
+def _with_personas(unit: PlannedDialogue, config: GenerateConfig, inventories: Inventories) -> PlannedDialogue:
     """Each step draws from a generator of its own, so that switching one off leaves the others as they are."""
     steps, genders = config.persona, dict(config.benchmark.genders)
     pair = config.benchmark.style is PromptStyle.pair
@@ -124,4 +124,4 @@ def _with_personas(unit: Unit, config: GenerateConfig, inventories: Inventories)
     situation = None
     if steps.situation is PersonaStep.sample:
         situation = inventories.situation(rng("situation"), len(unit.speakers))
-    return Unit(unit.index, unit.speakers, unit.target, unit.n_turns, tuple(personas), situation)
+    return PlannedDialogue(unit.index, unit.speakers, unit.target, unit.n_turns, tuple(personas), situation)

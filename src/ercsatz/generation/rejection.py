@@ -7,7 +7,7 @@ from enum import Enum
 
 from rich.table import Table
 
-from ercsatz.config import Plan
+from ercsatz.config import PlanConfig
 from ercsatz.data.dialogue import Utterance
 from ercsatz.generators.interface import Request
 
@@ -46,7 +46,7 @@ class Reason(Enum):
     bad_situation = "the situation is not told in the lines asked for"
 
 
-def check(turns: Sequence[Utterance], request: Request, plan: Plan) -> Reason | None:
+def check(turns: Sequence[Utterance], request: Request, plan: PlanConfig) -> Reason | None:
     """The first thing that is wrong with a parsed dialogue, or ``None``.
 
     What it repeats is looked at later, in ``duplicates`` and ``leakage``.

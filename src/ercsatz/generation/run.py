@@ -18,14 +18,14 @@ from ercsatz.generation.dataset.filter import Keeper
 from ercsatz.generation.dataset.store import SplitSummary
 from ercsatz.generation.dry_run import dry_run
 from ercsatz.generation.guided import line_grammar
-from ercsatz.generation.job import Job
+from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.leakage import LeakageReport
-from ercsatz.generation.plan import Unit, plan, targets_of
-from ercsatz.generation.write import Outcome
+from ercsatz.generation.plan import PlannedDialogue, plan, targets_of
+from ercsatz.generation.write import WrittenDialogue
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.probe import check_grammar, keeps_seed
-from ercsatz.llm.progress import Progress, State
+from ercsatz.llm.progress import Progress, ProgressState
 from ercsatz.llm.runner import Runner
 from ercsatz.llm.scheduler import REACH
 from ercsatz.reporting.console import SafeConsole
@@ -44,7 +44,7 @@ def run(config: GenerateConfig) -> None:
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
     validate(config)
-    job, console = Job(config), SafeConsole()
+    job, console = GenerationJob(config), SafeConsole()
     if config.dry_run:
         dry_run(job, console)
         return
@@ -72,7 +72,7 @@ class Generation:
         console: told how far it is and what became of the requests.
     """
 
-    def __init__(self, job: Job, journal: Journal, settings: dict[str, Any], console: SafeConsole) -> None:
+    def __init__(self, job: GenerationJob, journal: Journal, settings: dict[str, Any], console: SafeConsole) -> None:
         self._job, self._journal, self._settings, self._console = job, journal, settings, console
         self._config, self._state = job.config, _state(job.config)
         self._idle = self._sent_before = 0  # units taken, and requests sent before them, since one was kept
@@ -87,11 +87,13 @@ class Generation:
         job, config, state = self._job, self._config, self._state
         probe = self._probe if job.generator.profile.language_model else None
         progress = Progress(self._console, state)
-        runner = Runner[Unit, Outcome](job.generator, self._journal, config.overwrite, state, progress, probe)
+        runner = Runner[PlannedDialogue, WrittenDialogue](
+            job.generator, self._journal, config.overwrite, state, progress, probe
+        )
         sizes: dict[str, SplitSummary] = {}
 
         @contextmanager
-        def begin(model: str) -> Iterator[Callable[[Outcome], bool]]:
+        def begin(model: str) -> Iterator[Callable[[WrittenDialogue], bool]]:
             with dataset.new_folder(folder) as new:
                 self._leakage = leakage = LeakageReport(job.reference, new / dataset.LEAKAGE_FILE)
                 with closing(Keeper(new, config, job.writer, leakage, (job.generator.name, model))) as self._keeper:
@@ -109,7 +111,7 @@ class Generation:
         if stopped:
             raise KeyboardInterrupt("The data set was complete and is written.")
 
-    def _take(self, outcome: Outcome) -> bool:
+    def _take(self, outcome: WrittenDialogue) -> bool:
         """Whether the goal is reached, or out of reach."""
         state, keeper = self._state, self._keeper
         sent = state.answered + state.given_up
@@ -188,7 +190,7 @@ class Generation:
         return kept
 
 
-def _state(config: GenerateConfig) -> State:
+def _state(config: GenerateConfig) -> ProgressState:
     plan = config.plan
     goals = {
         "dialogues": plan.n_dialogues,
@@ -198,4 +200,6 @@ def _state(config: GenerateConfig) -> State:
     goal_of, goal = next((name, goal) for name, goal in goals.items() if goal is not None)
     labels = tuple(config.benchmark.labels)
     targets = targets_of(config) if plan.n_utterances is None else ()
-    return State(goal, goal_of, labels, target_goals={target: math.ceil(goal / len(targets)) for target in targets})
+    return ProgressState(
+        goal, goal_of, labels, target_goals={target: math.ceil(goal / len(targets)) for target in targets}
+    )

@@ -11,7 +11,7 @@ from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.generation.guided import PLACEHOLDERS, rename, rename_text
 from ercsatz.generation.parse import parse
 from ercsatz.generation.personas import Persona, Situation, read_background, read_situation
-from ercsatz.generation.plan import Unit, is_text, mode_of
+from ercsatz.generation.plan import PlannedDialogue, is_text, mode_of
 from ercsatz.generation.rejection import Reason, check
 from ercsatz.generators.interface import Answer, Request, Step
 from ercsatz.llm.endpoint_pool import UnansweredError
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Outcome:
+class WrittenDialogue:
     """What became of a unit.
 
     Attributes:
@@ -38,7 +38,7 @@ class Outcome:
         tokens: of prompts and answers, rejected ones included.
     """
 
-    unit: Unit
+    unit: PlannedDialogue
     stage: str = "asked"
     result: tuple[Utterance, ...] | Reason = Reason.unanswered
     request: Request | None = None
@@ -54,7 +54,7 @@ class _RejectedError(Exception):
         self.reason = reason
 
 
-class Writer:
+class DialogueWriter:
     """Writes units: asks, parses, checks, and asks again with the next seed.
 
     Args:
@@ -69,9 +69,9 @@ class Writer:
         plan = config.plan
         self._plan = replace(plan, min_turns=1, max_turns=1) if self._text else plan
 
-    async def write(self, unit: Unit, ask: Ask) -> Outcome:
+    async def write(self, unit: PlannedDialogue, ask: Ask) -> WrittenDialogue:
         """All steps of a unit, one after the other."""
-        outcome = Outcome(unit, personas=unit.personas, situation=unit.situation)
+        outcome = WrittenDialogue(unit, personas=unit.personas, situation=unit.situation)
         try:
             if self._mode.personas:
                 await self._write_persona(outcome, ask)
@@ -83,25 +83,25 @@ class Writer:
             outcome.stage, outcome.result = "asked", Reason.refused if error.refused else Reason.unanswered
         return outcome
 
-    def dialogue_request(self, outcome: Outcome, attempt: int) -> Request:
+    def dialogue_request(self, outcome: WrittenDialogue, attempt: int) -> Request:
         """The request for the dialogue itself, of a unit whose persona steps are done."""
         unit = outcome.unit
         cast = self._cast(outcome)
         prompt = self._templates.prompt(**self._variables(unit), **cast, situation=outcome.situation)
         return self._request(unit, Step.dialogue, prompt, cast["speakers"], attempt)
 
-    def background_request(self, unit: Unit, place: int, attempt: int) -> Request:
+    def background_request(self, unit: PlannedDialogue, place: int, attempt: int) -> Request:
         """The request for the background of one speaker."""
         prompt = self._templates.sentence("background", **self._variables(unit), persona=unit.personas[place])
         return self._request(unit, Step.background, prompt, (unit.speakers[place],), attempt, place)
 
-    def situation_request(self, outcome: Outcome, attempt: int) -> Request:
+    def situation_request(self, outcome: WrittenDialogue, attempt: int) -> Request:
         """The request for the situation, of a unit whose backgrounds are there."""
         unit, cast = outcome.unit, self._cast(outcome)
         prompt = self._templates.sentence("situation", **self._variables(unit), **cast)
         return self._request(unit, Step.situation, prompt, cast["speakers"], attempt)
 
-    def dialogue(self, outcome: Outcome, generator: str, model: str) -> Dialogue:
+    def dialogue(self, outcome: WrittenDialogue, generator: str, model: str) -> Dialogue:
         """An accepted outcome as data, with its provenance."""
         unit, request = outcome.unit, outcome.request
         assert request is not None
@@ -121,13 +121,13 @@ class Writer:
             provenance["situation"] = None if outcome.situation is None else self._told(outcome.situation, unit)
         return Dialogue(f"{unit.index:06d}", outcome.result, provenance)
 
-    def _told(self, situation: Situation, unit: Unit) -> dict[str, str | None]:
+    def _told(self, situation: Situation, unit: PlannedDialogue) -> dict[str, str | None]:
         told: dict[str, str | None] = asdict(situation)
         if not self._guided:
             return told
         return {key: text if text is None else rename_text(text, unit.speakers) for key, text in told.items()}
 
-    async def _write_persona(self, outcome: Outcome, ask: Ask) -> None:
+    async def _write_persona(self, outcome: WrittenDialogue, ask: Ask) -> None:
         steps, unit = self._config.persona, outcome.unit
         if steps.background is PersonaStep.write:
             personas = list(unit.personas)
@@ -141,7 +141,11 @@ class Writer:
             outcome.situation = await self._attempts(outcome, ask, partial(self.situation_request, outcome), read)
 
     async def _attempts(
-        self, outcome: Outcome, ask: Ask, request: Callable[[int], Request], read: Callable[[Answer], T | Reason]
+        self,
+        outcome: WrittenDialogue,
+        ask: Ask,
+        request: Callable[[int], Request],
+        read: Callable[[Answer], T | Reason],
     ) -> T:
         """Ask with one seed after the other until an answer can be used."""
 
@@ -156,7 +160,7 @@ class Writer:
             raise _RejectedError(result)
         return result
 
-    def _judge(self, outcome: Outcome) -> Callable[[Answer], tuple[Utterance, ...] | Reason]:
+    def _judge(self, outcome: WrittenDialogue) -> Callable[[Answer], tuple[Utterance, ...] | Reason]:
         labels = tuple(self._config.benchmark.labels)
 
         def judge(answer: Answer) -> tuple[Utterance, ...] | Reason:
@@ -175,7 +179,7 @@ class Writer:
 
         return judge
 
-    def _cast(self, outcome: Outcome) -> dict[str, Any]:
+    def _cast(self, outcome: WrittenDialogue) -> dict[str, Any]:
         """Speakers and personas under the names that stand in prompt and answer."""
         speakers = outcome.unit.speakers
         names = PLACEHOLDERS[: len(speakers)] if self._guided else speakers
@@ -183,7 +187,7 @@ class Writer:
         personas = [replace(persona, speaker=spoken[persona.speaker]) for persona in outcome.personas]
         return {"speakers": names, "personas": personas}
 
-    def _variables(self, unit: Unit) -> Mapping[str, Any]:
+    def _variables(self, unit: PlannedDialogue) -> Mapping[str, Any]:
         return {
             "style": self._config.benchmark.style.value,
             "labels": list(self._config.benchmark.labels),
@@ -193,7 +197,7 @@ class Writer:
         }
 
     def _request(
-        self, unit: Unit, step: Step, prompt: str, speakers: Sequence[str], attempt: int, place: int = 0
+        self, unit: PlannedDialogue, step: Step, prompt: str, speakers: Sequence[str], attempt: int, place: int = 0
     ) -> Request:
         name: tuple[str | int, ...] = () if step is Step.dialogue else (step.value, place)
         return Request(

@@ -9,7 +9,7 @@ from ercsatz import config
 from ercsatz.config import PromptStyle
 from ercsatz.generators.interface import Answer, Request
 from ercsatz.judging.pairs import Pair
-from ercsatz.judging.read import Comparison, PersonaFit, Reason, read_comparison, read_persona_fit
+from ercsatz.judging.read import JudgedComparison, JudgementReason, PersonaFit, read_comparison, read_persona_fit
 from ercsatz.judging.rubric import MODE, Rubric, Shown, personas_of, show
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.inquiry import Outcome, persist
@@ -18,11 +18,11 @@ from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
 ORDERS = 2
-Judged = Comparison | PersonaFit
+Judged = JudgedComparison | PersonaFit
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class JudgedPair:
     """One judgement that is asked for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Unit:
     repeat: int
 
 
-def units(pairs: Sequence[Pair], settings: config.Judge) -> Iterator[Unit]:
+def units(pairs: Sequence[Pair], settings: config.JudgeConfig) -> Iterator[JudgedPair]:
     """All judgements, those of a pair together. Personas are asked about where there are any."""
     index = 0
     for pair in pairs:
@@ -49,11 +49,11 @@ def units(pairs: Sequence[Pair], settings: config.Judge) -> Iterator[Unit]:
             kinds.append(("persona", 0))
         for kind, order in kinds:
             for repeat in range(settings.repeats):
-                yield Unit(index, pair, kind, order, repeat)
+                yield JudgedPair(index, pair, kind, order, repeat)
                 index += 1
 
 
-class Asker:
+class JudgementAsker:
     """Asks for one judgement until it can be read.
 
     Args:
@@ -62,11 +62,11 @@ class Asker:
         seed: of the run.
     """
 
-    def __init__(self, settings: config.Judge, name: str, seed: int) -> None:
+    def __init__(self, settings: config.JudgeConfig, name: str, seed: int) -> None:
         self._settings, self._name, self._seed = settings, name, seed
         self.rubric = Rubric()
 
-    def request(self, unit: Unit, attempt: int) -> Request:
+    def request(self, unit: JudgedPair, attempt: int) -> Request:
         """The request for one judgement. Its seed does not depend on how many pairs or repeats there are."""
         if unit.kind == "pair":
             prompt = self.rubric.comparison(*self._shown(unit))
@@ -85,17 +85,17 @@ class Asker:
             attempt=attempt,
         )
 
-    async def write(self, unit: Unit, ask: Ask) -> Outcome[Unit, Judged, Reason]:
+    async def write(self, unit: JudgedPair, ask: Ask) -> Outcome[JudgedPair, Judged, JudgementReason]:
         """Ask with one seed after the other until an answer can be read."""
 
-        def read(answer: Answer) -> Judged | Reason:
+        def read(answer: Answer) -> Judged | JudgementReason:
             if unit.kind == "persona":
                 return read_persona_fit(answer)
             return read_comparison(answer, *(shown.labelled for shown in self._shown(unit)))
 
-        return await persist(unit, ask, partial(self.request, unit), read, self._settings.attempts, Reason)
+        return await persist(unit, ask, partial(self.request, unit), read, self._settings.attempts, JudgementReason)
 
-    async def probe(self, unit: Unit, grammar: str, window: Window, lane: Lane) -> None:
+    async def probe(self, unit: JudgedPair, grammar: str, window: Window, lane: Lane) -> None:
         """Make sure that a server keeps to the grammar.
 
         Raises:
@@ -106,13 +106,13 @@ class Asker:
         except UnansweredError:  # what it is asked next will show why
             return
 
-    def _shown(self, unit: Unit) -> tuple[Shown, Shown]:
+    def _shown(self, unit: JudgedPair) -> tuple[Shown, Shown]:
         both = [show(each.utterances[: self._settings.turns]) for each in (unit.pair.synthetic, unit.pair.real)]
         return (both[1], both[0]) if unit.order else (both[0], both[1])
 
 
 def request_settings(
-    settings: config.Judge, generator: dict[str, Any], asker: Asker, version: int, data: dict[str, Any]
+    settings: config.JudgeConfig, generator: dict[str, Any], asker: JudgementAsker, version: int, data: dict[str, Any]
 ) -> dict[str, Any]:
     """All that the requests depend on; the model that answers comes on top.
 

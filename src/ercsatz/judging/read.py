@@ -21,7 +21,7 @@ FIT = "emotional_fit"
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n```", re.DOTALL)
 
 
-class Reason(Enum):
+class JudgementReason(Enum):
     """Why there is no judgement. The code is the name; the value says in a line what it means."""
 
     empty = "the answer is empty"
@@ -50,7 +50,7 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class JudgedComparison:
     """What is said of two conversations, and whether the first is the more natural one."""
 
     first: Rating
@@ -66,12 +66,12 @@ class PersonaFit:
 
 
 class _RejectedError(Exception):
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: JudgementReason) -> None:
         super().__init__()
         self.reason = reason
 
 
-def read_comparison(answer: Answer, first: Sequence[int], second: Sequence[int]) -> Comparison | Reason:
+def read_comparison(answer: Answer, first: Sequence[int], second: Sequence[int]) -> JudgedComparison | JudgementReason:
     """Read a judgement of two conversations.
 
     Args:
@@ -85,10 +85,10 @@ def read_comparison(answer: Answer, first: Sequence[int], second: Sequence[int])
     except _RejectedError as rejected:
         return rejected.reason
     choice = said["more_natural"]
-    return Comparison(a, b, choice == "A") if choice in ("A", "B") else Reason.no_choice
+    return JudgedComparison(a, b, choice == "A") if choice in ("A", "B") else JudgementReason.no_choice
 
 
-def read_persona_fit(answer: Answer) -> PersonaFit | Reason:
+def read_persona_fit(answer: Answer) -> PersonaFit | JudgementReason:
     """Read a judgement of how people keep to their personas."""
     try:
         return PersonaFit(_score(_keys(_object(answer), ("persona_fit",))["persona_fit"]))
@@ -118,32 +118,32 @@ def grammar(turns: int) -> str:
 def _object(answer: Answer) -> Any:
     text = answer.text.strip()
     if not text:
-        raise _RejectedError(Reason.empty)
+        raise _RejectedError(JudgementReason.empty)
     if answer.finish_reason is FinishReason.length:
-        raise _RejectedError(Reason.cut_off)
+        raise _RejectedError(JudgementReason.cut_off)
     fenced = _FENCE.fullmatch(text)
     text = fenced[1].strip() if fenced else text
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         looks_like_one = text.startswith("{") and text.endswith("}")
-        raise _RejectedError(Reason.broken if looks_like_one else Reason.prose) from None
+        raise _RejectedError(JudgementReason.broken if looks_like_one else JudgementReason.prose) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise _RejectedError(Reason.repeated_key)
+        raise _RejectedError(JudgementReason.repeated_key)
     return dict(pairs)
 
 
 def _keys(value: Any, wanted: Collection[str]) -> dict[str, Any]:
     """An object of these keys and no others."""
     if not isinstance(value, dict):
-        raise _RejectedError(Reason.prose)
+        raise _RejectedError(JudgementReason.prose)
     if any(key not in value for key in wanted):
-        raise _RejectedError(Reason.missing_key)
+        raise _RejectedError(JudgementReason.missing_key)
     if len(value) > len(wanted):
-        raise _RejectedError(Reason.unknown_key)
+        raise _RejectedError(JudgementReason.unknown_key)
     return value
 
 
@@ -151,13 +151,13 @@ def _rating(value: Any, labelled: Sequence[int]) -> Rating:
     said = _keys(value, (*CRITERIA, FIT))
     scores, fits = [_score(said[name]) for name in CRITERIA], said[FIT]
     if not isinstance(fits, dict) or fits.keys() != {str(turn) for turn in labelled}:
-        raise _RejectedError(Reason.wrong_labels)
+        raise _RejectedError(JudgementReason.wrong_labels)
     return Rating(scores[0], scores[1], {turn: _score(fits[str(turn)]) for turn in labelled})
 
 
 def _score(value: Any) -> int:
     if type(value) is not int:  # a bool is an int too
-        raise _RejectedError(Reason.not_a_score)
+        raise _RejectedError(JudgementReason.not_a_score)
     if not LOWEST <= value <= HIGHEST:
-        raise _RejectedError(Reason.out_of_range)
+        raise _RejectedError(JudgementReason.out_of_range)
     return value

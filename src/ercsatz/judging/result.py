@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from ercsatz.judging.ask import Judged, Unit
+from ercsatz.judging.ask import Judged, JudgedPair
 from ercsatz.judging.pairs import Drawn
-from ercsatz.judging.read import CRITERIA, FIT, Comparison, PersonaFit, Reason
+from ercsatz.judging.read import CRITERIA, FIT, JudgedComparison, JudgementReason, PersonaFit
 from ercsatz.judging.scores import PERSONA, SIDES, Scores, by_side, chose_synthetic
 from ercsatz.llm.inquiry import Outcome, Tally
 from ercsatz.quality.agreement import Preference
@@ -23,7 +23,7 @@ TURN = ("pair", "side", "dialogue", "turn", "emotion", "first", "repeat", "score
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel:
+class JudgementFunnel:
     """From synthetic dialogues to judged pairs.
 
     Attributes:
@@ -61,7 +61,7 @@ class Funnel:
         table.add_section()
         for name in sorted({*self.without, *self.rejected}, key=lambda name: (-self.rejected.get(name, 0), name)):
             counts = (str(each.get(name, "")) for each in (self.without, self.rejected))
-            table.add_row(name, "", *counts, Reason[name].value)
+            table.add_row(name, "", *counts, JudgementReason[name].value)
         return table
 
 
@@ -94,7 +94,7 @@ class Judgement:
     preference: Preference | None
     agreement: list[Measure]
     bias: list[Measure]
-    funnel: Funnel
+    funnel: JudgementFunnel
     rows: pd.DataFrame
     turns: pd.DataFrame
 
@@ -113,7 +113,7 @@ class Record:
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _turns: list[dict[str, Any]] = field(default_factory=list)
 
-    def take(self, outcome: Outcome[Unit, Judged, Reason]) -> None:
+    def take(self, outcome: Outcome[JudgedPair, Judged, JudgementReason]) -> None:
         """Enter one more."""
         unit, result, request = outcome.unit, outcome.result, outcome.request
         assert request is not None
@@ -127,16 +127,16 @@ class Record:
             "repeat": unit.repeat,
             "seed": request.seed,
             "attempts": request.attempt + 1,
-            "status": result.name if isinstance(result, Reason) else "accepted",
+            "status": result.name if isinstance(result, JudgementReason) else "accepted",
         }
         source = dict(zip(_SOURCE, self.source, strict=True))
         if isinstance(result, PersonaFit):
             row[PERSONA] = result.score
-        if isinstance(result, Comparison):
+        if isinstance(result, JudgedComparison):
             row |= self._compared(unit, result, source)
         self._rows.append(row | source)
 
-    def _compared(self, unit: Unit, said: Comparison, source: Mapping[str, object]) -> dict[str, Any]:
+    def _compared(self, unit: JudgedPair, said: JudgedComparison, source: Mapping[str, object]) -> dict[str, Any]:
         scores: dict[str, Any] = {"more_natural": SIDES[not chose_synthetic(unit, said)]}
         sides = zip(SIDES, (unit.pair.synthetic, unit.pair.real), by_side(unit, said), strict=True)
         for side, dialogue, rating in sides:
@@ -154,12 +154,12 @@ class Record:
         """All judgements, and all scored turns."""
         return pd.DataFrame(self._rows, columns=list(ROW)), pd.DataFrame(self._turns, columns=list(TURN))
 
-    def funnel(self, dialogues: int, drawn: Drawn, wanted: int, tally: Tally[Reason]) -> Funnel:
+    def funnel(self, dialogues: int, drawn: Drawn, wanted: int, tally: Tally[JudgementReason]) -> JudgementFunnel:
         """What became of all."""
         without, rejected = (
             {reason.name: count for reason, count in counts.most_common()} for counts in (tally.without, tally.rejected)
         )
-        return Funnel(
+        return JudgementFunnel(
             dialogues=dialogues,
             passed_over=drawn.passed_over,
             pairs=len(drawn.pairs),

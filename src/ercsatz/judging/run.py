@@ -14,10 +14,10 @@ from ercsatz import config
 from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Dialogue, fingerprint
 from ercsatz.generators.interface import Generator
-from ercsatz.judging.ask import Asker, Judged, Unit, request_settings, units
+from ercsatz.judging.ask import Judged, JudgedPair, JudgementAsker, request_settings, units
 from ercsatz.judging.pairs import Drawn, draw
-from ercsatz.judging.read import CRITERIA, FIT, Reason, grammar
-from ercsatz.judging.result import Funnel, Judgement, Record
+from ercsatz.judging.read import CRITERIA, FIT, JudgementReason, grammar
+from ercsatz.judging.result import Judgement, JudgementFunnel, Record
 from ercsatz.judging.rubric import VERSION, Rubric
 from ercsatz.judging.scores import Scores, agreements, means
 from ercsatz.llm.endpoint_pool import Lane, Window
@@ -35,7 +35,7 @@ MOST_TURNS = 999  # the number of a turn has three digits at the most
 CHARACTERS = 4  # of English text to a token, roughly
 
 
-def check(settings: config.Judge, generator: config.GeneratorConfig) -> None:
+def check(settings: config.JudgeConfig, generator: config.GeneratorConfig) -> None:
     """Refuse what makes no sense, before anything is asked.
 
     Raises:
@@ -47,7 +47,7 @@ def check(settings: config.Judge, generator: config.GeneratorConfig) -> None:
 def judge(
     synthetic: Sequence[Dialogue],
     real: Sequence[Dialogue],
-    settings: config.Judge,
+    settings: config.JudgeConfig,
     generator: config.GeneratorConfig,
     name: str,
     seed: int,
@@ -71,10 +71,10 @@ def judge(
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
     check(settings, generator)
-    asker = Asker(settings, name, seed)
+    asker = JudgementAsker(settings, name, seed)
     drawn = draw(synthetic, real, settings.n, settings.turns, seed)
     planned = list(units(drawn.pairs, settings))
-    counts = Funnel(len(synthetic), drawn.passed_over, len(drawn.pairs), len(planned))
+    counts = JudgementFunnel(len(synthetic), drawn.passed_over, len(drawn.pairs), len(planned))
     if settings.dry_run:
         _show(asker, planned, counts, settings, console)
         return unjudged("judge.dry_run=true asks nothing", counts)
@@ -93,15 +93,15 @@ class _Session:
     """One run with a language model."""
 
     def __init__(
-        self, settings: config.Judge, chosen: config.GeneratorConfig, asker: Asker, console: SafeConsole
+        self, settings: config.JudgeConfig, chosen: config.GeneratorConfig, asker: JudgementAsker, console: SafeConsole
     ) -> None:
         self._settings, self._chosen, self._asker, self._console = settings, chosen, asker, console
         self._grammar = grammar(settings.turns) if chosen.held_to_grammar else None
 
-    def judge(self, drawn: Drawn, planned: list[Unit], data: dict[str, Any], sizes: tuple[int, int]) -> Judgement:
+    def judge(self, drawn: Drawn, planned: list[JudgedPair], data: dict[str, Any], sizes: tuple[int, int]) -> Judgement:
         generator, settings = self._chosen.build(self._grammar), self._settings
         self._asker.request(planned[0], 0)  # tries the templates before anything is asked
-        record, tally = Record(Scores(drawn.pairs, settings.repeats)), Tally[Reason]("judgements", HOPELESS)
+        record, tally = Record(Scores(drawn.pairs, settings.repeats)), Tally[JudgementReason]("judgements", HOPELESS)
         described = {"name": generator.name, **generator.settings}
         with closing(Journal(Path(settings.journal), NODE)) as journal:
             wanted = request_settings(settings, described, self._asker, VERSION, data)
@@ -116,7 +116,12 @@ class _Session:
         return _judgement(f"{generator.name} {model}", self._asker, record, settings.minimum, sizes, funnel)
 
     def _ask(
-        self, generator: Generator, journal: Journal, planned: list[Unit], record: Record, tally: Tally[Reason]
+        self,
+        generator: Generator,
+        journal: Journal,
+        planned: list[JudgedPair],
+        record: Record,
+        tally: Tally[JudgementReason],
     ) -> None:
         grammar, overwrite = self._grammar, self._settings.overwrite
 
@@ -129,7 +134,7 @@ class _Session:
         async def probe(window: Window) -> None:
             await asyncio.gather(*(probe_lane(window, lane) for lane in window.lanes if lane.up))
 
-        def begin(model: str) -> nullcontext[Callable[[Outcome[Unit, Judged, Reason]], None]]:
+        def begin(model: str) -> nullcontext[Callable[[Outcome[JudgedPair, Judged, JudgementReason]], None]]:
             record.source = (generator.name, model, VERSION, self._asker.rubric.sha256)
             return nullcontext(record.take)
 
@@ -138,7 +143,7 @@ class _Session:
 
 
 def _judgement(
-    by: str, asker: Asker, record: Record, minimum: int, sizes: tuple[int, int], funnel: Funnel
+    by: str, asker: JudgementAsker, record: Record, minimum: int, sizes: tuple[int, int], funnel: JudgementFunnel
 ) -> Judgement:
     scores = record.scores
     synthetic, real = means(scores, minimum, sizes)
@@ -160,7 +165,7 @@ def _judgement(
     )
 
 
-def unjudged(because: str, funnel: Funnel) -> Judgement:
+def unjudged(because: str, funnel: JudgementFunnel) -> Judgement:
     """A judgement without any figure.
 
     Args:
@@ -189,7 +194,13 @@ def unjudged(because: str, funnel: Funnel) -> Judgement:
     )
 
 
-def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Judge, console: SafeConsole) -> None:
+def _show(
+    asker: JudgementAsker,
+    planned: list[JudgedPair],
+    counts: JudgementFunnel,
+    settings: config.JudgeConfig,
+    console: SafeConsole,
+) -> None:
     """The first prompt of each kind, and how many requests there would be."""
     first = {unit.kind: unit for unit in reversed(planned)}
     for kind, unit in sorted(first.items()):
@@ -203,7 +214,7 @@ def _show(asker: Asker, planned: list[Unit], counts: Funnel, settings: config.Ju
     )
 
 
-def _rules(settings: config.Judge, generator: config.GeneratorConfig) -> Iterator[Rule]:
+def _rules(settings: config.JudgeConfig, generator: config.GeneratorConfig) -> Iterator[Rule]:
     for key in ("n", "repeats", "attempts", "minimum"):
         yield at_least_1(f"{NODE}{key}", getattr(settings, key))
     enough = f"{settings.minimum} or more: of fewer than judge.minimum there is no figure"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ercsatz.judging.ask import ORDERS, Judged, Unit
+from ercsatz.judging.ask import ORDERS, Judged, JudgedPair
 from ercsatz.judging.pairs import Pair
-from ercsatz.judging.read import CRITERIA, FIT, Comparison, PersonaFit, Rating, Reason
+from ercsatz.judging.read import CRITERIA, FIT, JudgedComparison, JudgementReason, PersonaFit, Rating
 from ercsatz.quality.agreement import FAMILY, agreement, balanced
 from ercsatz.quality.measure import Better, Measure, undefined
 
@@ -40,12 +40,12 @@ class Scores:
         self.fits: dict[tuple[int, int, int], Floats] = defaultdict(lambda: np.full((ORDERS, repeats), np.nan))
         self.personas: dict[int, Floats] = defaultdict(lambda: np.full(repeats, np.nan))
 
-    def add(self, unit: Unit, result: Judged | Reason) -> None:
+    def add(self, unit: JudgedPair, result: Judged | JudgementReason) -> None:
         """Enter what was said. What could not be read leaves the place as it is."""
         place, at = unit.pair.index, (unit.order, unit.repeat)
         if unit.kind == "persona":
             self.personas[place][unit.repeat] = result.score if isinstance(result, PersonaFit) else np.nan
-        if not isinstance(result, Comparison):
+        if not isinstance(result, JudgedComparison):
             return
         self.choices[place][at] = chose_synthetic(unit, result)
         for side, rating in enumerate(by_side(unit, result)):
@@ -65,12 +65,12 @@ class Scores:
         return int((~np.isnan(self.choices)).any(axis=(1, 2)).sum()) - self.judged
 
 
-def by_side(unit: Unit, said: Comparison) -> tuple[Rating, Rating]:
+def by_side(unit: JudgedPair, said: JudgedComparison) -> tuple[Rating, Rating]:
     """The ratings of the synthetic and of the real dialogue."""
     return (said.second, said.first) if unit.order else (said.first, said.second)
 
 
-def chose_synthetic(unit: Unit, said: Comparison) -> bool:
+def chose_synthetic(unit: JudgedPair, said: JudgedComparison) -> bool:
     """Whether the synthetic dialogue is called the more natural one."""
     return said.first_more_natural != bool(unit.order)
 

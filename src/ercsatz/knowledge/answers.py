@@ -19,7 +19,7 @@ _LIST_MARK = re.compile(r"\A(?:[-+\u2022]|[0-9][.)])\s+")
 _NAMES = {relation.casefold(): relation for relation in RELATIONS}
 
 
-class Reason(Enum):
+class AnswerReason(Enum):
     """Why nothing is known about an utterance. The code is the name; the value says in a line what it means."""
 
     empty = "the answer is empty"
@@ -36,35 +36,35 @@ class Reason(Enum):
     unanswered = "no answer came, however often it was asked for"
 
 
-def read_answer(answer: Answer) -> Inference | Reason:
+def read_answer(answer: Answer) -> Inference | AnswerReason:
     """Read an answer; an inference may be without phrases, where the model says none."""
     lines = [_plain(line) for line in printable(answer.text).split("\n")]
     lines = [line for line in lines if line]
     if not lines:
-        return Reason.empty
+        return AnswerReason.empty
     if answer.finish_reason is FinishReason.length:
-        return Reason.cut_off
+        return AnswerReason.cut_off
     read = [_LINE.fullmatch(line) for line in lines]
     places = [place for place, match in enumerate(read) if match]
     if not places:
-        return Reason.no_lines
+        return AnswerReason.no_lines
     matches = [match for match in read[places[0] : places[-1] + 1] if match]
     if len(matches) < places[-1] - places[0] + 1:
-        return Reason.stray_line
+        return AnswerReason.stray_line
     texts = {_NAMES[match[1].casefold()]: match[2] for match in matches}
     if len(texts) < len(matches):
-        return Reason.repeated_line
-    return _inference(texts) if len(texts) == len(RELATIONS) else Reason.missing_line
+        return AnswerReason.repeated_line
+    return _inference(texts) if len(texts) == len(RELATIONS) else AnswerReason.missing_line
 
 
-def _inference(texts: dict[str, str]) -> Inference | Reason:
+def _inference(texts: dict[str, str]) -> Inference | AnswerReason:
     phrases = {relation: [each.strip() for each in text.split(";") if each.strip()] for relation, text in texts.items()}
     if not all(phrases.values()):
-        return Reason.no_phrases
+        return AnswerReason.no_phrases
     if any(len(each) > MAX_PHRASES for each in phrases.values()):
-        return Reason.many_phrases
+        return AnswerReason.many_phrases
     if any(len(phrase.split()) > MAX_WORDS for each in phrases.values() for phrase in each):
-        return Reason.long_phrase
+        return AnswerReason.long_phrase
     return inference(phrases)
 
 

@@ -11,9 +11,9 @@ from ercsatz.config import KnowledgeConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Generator, Request
-from ercsatz.knowledge.answers import Reason, read_answer
+from ercsatz.knowledge.answers import AnswerReason, read_answer
 from ercsatz.knowledge.relations import Inference
-from ercsatz.knowledge.sidecar import Entry
+from ercsatz.knowledge.sidecar import SidecarEntry
 from ercsatz.llm.inquiry import Outcome, Tally, inquire, persist, templates_sha256
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.prompt import Templates
@@ -21,11 +21,11 @@ from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive
 
 HOPELESS = 100  # utterances, all without an answer that can be read, after which there is no use in going on
-Begin = Callable[[str], AbstractContextManager[Callable[[Entry], None]]]
+Begin = Callable[[str], AbstractContextManager[Callable[[SidecarEntry], None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class KnowledgeUnit:
     """One utterance that is asked about; ``index`` counts all of a data set from 0."""
 
     index: int
@@ -34,7 +34,7 @@ class Unit:
     turn: int
 
 
-class Asker:
+class KnowledgeAsker:
     """Asks about one utterance until an answer can be read.
 
     Args:
@@ -49,7 +49,7 @@ class Asker:
         self._templates = Templates("knowledge", *([] if config.prompts is None else [Path(config.prompts)]))
         self.sha256 = templates_sha256(self._templates.folder / "knowledge")
 
-    def request(self, unit: Unit, attempt: int) -> Request:
+    def request(self, unit: KnowledgeUnit, attempt: int) -> Request:
         """The request for one utterance: what it is, and at most ``generate.turns`` before it, never one after it."""
         config, spoken = self._config, unit.dialogue.utterances
         first = max(0, unit.turn - config.generate.turns)
@@ -69,23 +69,23 @@ class Asker:
             attempt=attempt,
         )
 
-    async def write(self, unit: Unit, ask: Ask) -> Outcome[Unit, Inference, Reason]:
+    async def write(self, unit: KnowledgeUnit, ask: Ask) -> Outcome[KnowledgeUnit, Inference, AnswerReason]:
         """Ask with one seed after the other until an answer can be read."""
         attempts = self._config.generate.attempts
-        return await persist(unit, ask, partial(self.request, unit), read_answer, attempts, Reason)
+        return await persist(unit, ask, partial(self.request, unit), read_answer, attempts, AnswerReason)
 
 
-def units(splits: Mapping[str, Sequence[Dialogue]]) -> Iterator[Unit]:
+def units(splits: Mapping[str, Sequence[Dialogue]]) -> Iterator[KnowledgeUnit]:
     """All utterances of a data set, in order."""
     index = 0
     for split, dialogues in splits.items():
         for dialogue in dialogues:
             for turn in range(len(dialogue.utterances)):
-                yield Unit(index, split, dialogue, turn)
+                yield KnowledgeUnit(index, split, dialogue, turn)
                 index += 1
 
 
-def settings(config: KnowledgeConfig, generator: Generator, asker: Asker) -> dict[str, Any]:
+def settings(config: KnowledgeConfig, generator: Generator, asker: KnowledgeAsker) -> dict[str, Any]:
     """All that the requests depend on besides the dialogues; the model that answers comes on top."""
     return {
         "data": config.data.name,
@@ -99,7 +99,7 @@ def settings(config: KnowledgeConfig, generator: Generator, asker: Asker) -> dic
 def ask_about_all(
     config: KnowledgeConfig,
     generator: Generator,
-    asker: Asker,
+    asker: KnowledgeAsker,
     journal: Journal,
     splits: Mapping[str, Sequence[Dialogue]],
     begin: Begin,
@@ -119,10 +119,10 @@ def ask_about_all(
         KeyboardInterrupt: the user stopped it.
     """
     n = sum(len(dialogue.utterances) for dialogues in splits.values() for dialogue in dialogues)
-    tally = Tally[Reason]("utterances", HOPELESS)
+    tally = Tally[AnswerReason]("utterances", HOPELESS)
 
     @contextmanager
-    def writing(model: str) -> Iterator[Callable[[Outcome[Unit, Inference, Reason]], None]]:
+    def writing(model: str) -> Iterator[Callable[[Outcome[KnowledgeUnit, Inference, AnswerReason]], None]]:
         with begin(f"{generator.name} {model}") as put:
             yield lambda outcome: put(_entry(outcome))
             if not tally.used:
@@ -131,10 +131,10 @@ def ask_about_all(
     inquire(generator, journal, config.overwrite, asker.write, units(splits), n, tally, writing)
 
 
-def _entry(outcome: Outcome[Unit, Inference, Reason]) -> Entry:
+def _entry(outcome: Outcome[KnowledgeUnit, Inference, AnswerReason]) -> SidecarEntry:
     unit = outcome.unit
     known = outcome.result if isinstance(outcome.result, Inference) else Inference()
-    return Entry.about(unit.split, unit.dialogue, unit.turn, generated=known)
+    return SidecarEntry.about(unit.split, unit.dialogue, unit.turn, generated=known)
 
 
 def _line(text: str) -> str:

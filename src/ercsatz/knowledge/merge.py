@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.errors import UserError
-from ercsatz.knowledge.sidecar import Entry, read_entries, writing
+from ercsatz.knowledge.sidecar import SidecarEntry, read_entries, writing
 from ercsatz.knowledge.texts import Key, Splits, Texts
 
 
 @contextmanager
-def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> Iterator[Callable[[Entry], None]]:
+def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> Iterator[Callable[[SidecarEntry], None]]:
     """Give what takes one entry after the other and writes it with what the sidecar says already.
 
     Lines about utterances that no entry comes for stay as they are. The file changes at the end, or not at all.
@@ -39,7 +39,7 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
     n_new = 0
     with writing(path) as write:
 
-        def put(entry: Entry) -> None:
+        def put(entry: SidecarEntry) -> None:
             old = there.pop(entry.key, entry)
             new: Any = {part: getattr(entry, part)}
             nonlocal n_new
@@ -53,7 +53,7 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
             write(entry)
 
 
-def _read(path: Path, splits: Splits) -> dict[Key, Entry]:
+def _read(path: Path, splits: Splits) -> dict[Key, SidecarEntry]:
     texts, entries = Texts(path.stem, splits), {}
     for where, entry in read_entries(path):
         texts.check(where, entry.key, entry.text)

@@ -16,7 +16,7 @@ from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
 from ercsatz.errors import UserError
 from ercsatz.knowledge.merge import adding
-from ercsatz.knowledge.sidecar import Entry, paths, read_entries
+from ercsatz.knowledge.sidecar import SidecarEntry, paths, read_entries
 from ercsatz.knowledge.texts import Splits
 from ercsatz.reporting.text import plain
 
@@ -80,7 +80,7 @@ def _retrieve(config: KnowledgeConfig) -> None:
             found = retriever.search([turn.text for dialogue in dialogues for turn in dialogue.utterances])
             for dialogue in dialogues:
                 for turn, _ in enumerate(dialogue.utterances):
-                    put(Entry.about(split, dialogue, turn, retrieved=next(found)))
+                    put(SidecarEntry.about(split, dialogue, turn, retrieved=next(found)))
     _summarise(path, splits)
 
 
@@ -92,11 +92,11 @@ def _generate(config: KnowledgeConfig) -> None:
         )
     if config.generator.held_to_grammar:
         raise UserError("generator.guided=true: the grammar is for dialogues only. Choose generator.guided=false.")
-    from ercsatz.knowledge.ask import Asker, ask_about_all, settings, units
+    from ercsatz.knowledge.ask import KnowledgeAsker, ask_about_all, settings, units
     from ercsatz.llm.journal import Journal
 
     splits, path = load_splits(config), _free_of_vectors(config)
-    asker, generator = Asker(config), config.generator.build()
+    asker, generator = KnowledgeAsker(config), config.generator.build()
     asker.request(next(units(splits)), 0)  # tries the templates before anything is asked
     begin = partial(adding, path, splits, "generated", overwrite=config.overwrite)
     with closing(Journal(Path(config.journal))) as journal:

@@ -34,7 +34,7 @@ _HASH = re.compile("[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SidecarEntry:
     """A line: what is known about one utterance.
 
     Attributes:
@@ -63,7 +63,7 @@ class Entry:
         turn: int,
         retrieved: tuple[Found, ...] = (),
         generated: Inference = NOTHING,
-    ) -> "Entry":
+    ) -> "SidecarEntry":
         """A line about a turn of a dialogue."""
         return cls(split, dialogue.id, turn, text_hash(dialogue.utterances[turn].text), retrieved, generated)
 
@@ -151,7 +151,7 @@ def _read_known(sidecar: Sidecar, texts: Texts) -> dict[Key, Knowledge]:
     return known
 
 
-def read_entries(path: Path) -> Iterator[tuple[str, Entry]]:
+def read_entries(path: Path) -> Iterator[tuple[str, SidecarEntry]]:
     """Read a sidecar line by line, strictly.
 
     Yields:
@@ -169,7 +169,7 @@ def read_entries(path: Path) -> Iterator[tuple[str, Entry]]:
         yield where, entry
 
 
-def write_entries(path: Path, entries: Iterable[Entry]) -> None:
+def write_entries(path: Path, entries: Iterable[SidecarEntry]) -> None:
     """Write a sidecar; the file appears whole or not at all."""
     with writing(path) as write:
         for entry in entries:
@@ -177,7 +177,7 @@ def write_entries(path: Path, entries: Iterable[Entry]) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Callable[[Entry], None]]:
+def writing(path: Path) -> Iterator[Callable[[SidecarEntry], None]]:
     """Give what writes one line after the other; entries that know nothing are left out.
 
     The file appears whole at the end, or not at all where there is an error.
@@ -188,7 +188,7 @@ def writing(path: Path) -> Iterator[Callable[[Entry], None]]:
     try:
         with atomic_write(path) as file:
 
-            def write(entry: Entry) -> None:
+            def write(entry: SidecarEntry) -> None:
                 if entry.retrieved or entry.generated:
                     file.write(json.dumps(_to_json(entry), ensure_ascii=False) + "\n")
 
@@ -197,7 +197,7 @@ def writing(path: Path) -> Iterator[Callable[[Entry], None]]:
         raise UserError(f"Cannot write {path}: {error.strerror or error}. Make room or mend paths.data.") from error
 
 
-def _to_json(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: SidecarEntry) -> dict[str, Any]:
     line: dict[str, Any] = {key: getattr(entry, key) for key in ("split", "dialogue", "turn", "text")}
     if entry.retrieved:
         line["retrieved"] = [
@@ -209,7 +209,7 @@ def _to_json(entry: Entry) -> dict[str, Any]:
     return line | {"by": by} if by else line
 
 
-def _entry(line: object, where: str) -> Entry:
+def _entry(line: object, where: str) -> SidecarEntry:
     values = _object(line, ("split", "dialogue", "turn"), ("text", *PARTS, "by"), where)
     split, dialogue, turn = values["split"], values["dialogue"], values["turn"]
     if split not in SPLITS:
@@ -232,7 +232,7 @@ def _entry(line: object, where: str) -> Entry:
         or not all(isinstance(each, str) for each in by.values())
     ):
         raise UserError(f"{where}: 'by' must say in words where {' and '.join(PARTS)} are from.")
-    return Entry(
+    return SidecarEntry(
         split,
         dialogue,
         turn,

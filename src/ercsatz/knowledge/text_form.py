@@ -12,13 +12,13 @@ from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Inference, inference
-from ercsatz.knowledge.sidecar import Entry
+from ercsatz.knowledge.sidecar import SidecarEntry
 
 _OPENINGS = dict(zip(("PersonX wanted ", "PersonX will feel ", "PersonY will feel "), RELATIONS, strict=True))
 _OPENING = re.compile(rf"(?<!\S)(?:{'|'.join(_OPENINGS)})")
 
 
-def read_text_form(path: Path, split: str, dialogues: Sequence[Dialogue]) -> Iterator[Entry]:
+def read_text_form(path: Path, split: str, dialogues: Sequence[Dialogue]) -> Iterator[SidecarEntry]:
     """What a file of the text form says about our dialogues, which it must have all, in the same order.
 
     Texts are compared by their ASCII letters and digits alone, as the release has lost all other characters.
@@ -42,7 +42,7 @@ def read_text_form(path: Path, split: str, dialogues: Sequence[Dialogue]) -> Ite
                     f"{where}, utterance {turn + 1}: {said!r}, but dialogue {dialogue.id!r} of {split} has "
                     f"{utterance.text!r} there. The file is about other dialogues, or has them in another order."
                 )
-            yield Entry.about(split, dialogue, turn, generated=known)
+            yield SidecarEntry.about(split, dialogue, turn, generated=known)
 
 
 def divide(text: str, where: str) -> tuple[str, Inference]:

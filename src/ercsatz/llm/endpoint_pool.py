@@ -24,7 +24,7 @@ from ercsatz.generators.interface import (
     TimedOutError,
     UnreachableError,
 )
-from ercsatz.llm.progress import State
+from ercsatz.llm.progress import ProgressState
 
 SHRINK = 0.75  # the bound's factor on 429 and time-outs
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a failed request is sent again; doubles with every failure
@@ -114,7 +114,7 @@ class Window:
         tries: int,
         patience: float,
         failed: Callable[[Request, str, str, str], None],
-        state: State,
+        state: ProgressState,
     ) -> None:
         self.lanes = lanes
         self.model: str | None = None

@@ -17,7 +17,7 @@ from ercsatz.errors import UserError
 from ercsatz.generators.interface import Answer, Generator, Request
 from ercsatz.llm.endpoint_pool import UnansweredError
 from ercsatz.llm.journal import Journal
-from ercsatz.llm.progress import BEAT_EVERY, LINE_EVERY, State
+from ercsatz.llm.progress import BEAT_EVERY, LINE_EVERY, ProgressState
 from ercsatz.llm.runner import Probe, Runner, Write
 from ercsatz.llm.scheduler import Ask, Indexed
 from ercsatz.reporting.console import SafeConsole
@@ -208,7 +208,7 @@ def inquire(
 
             yield count
 
-    state = State(None, "", ())
+    state = ProgressState(None, "", ())
     runner = Runner[Unit, Outcome[Unit, Result, Why]](
         generator, journal, overwrite, state, Lines(state, tally, n), probe
     )
@@ -229,7 +229,7 @@ class Lines:
         n: units in all.
     """
 
-    def __init__(self, state: State, tally: Tally[Any], n: int) -> None:
+    def __init__(self, state: ProgressState, tally: Tally[Any], n: int) -> None:
         self._state, self._tally, self._n = state, tally, n
         self._due, self._noted = time.monotonic() + LINE_EVERY, ""
 

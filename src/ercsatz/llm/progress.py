@@ -66,7 +66,7 @@ class Waits:
 
 
 @dataclass
-class State:
+class ProgressState:
     """What a run has done so far: the engine writes it, the panel reads it.
 
     Attributes:
@@ -153,7 +153,7 @@ class Progress:
         clock: tells seconds.
     """
 
-    def __init__(self, console: SafeConsole, state: State, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: SafeConsole, state: ProgressState, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._state, self._clock = console, state, clock
         now = clock()
         self._pace = _Pace(state, now)
@@ -217,7 +217,7 @@ class _Sample(NamedTuple):
 class _Pace:
     """How fast a state changes, from samples of the recent past."""
 
-    def __init__(self, state: State, now: float) -> None:
+    def __init__(self, state: ProgressState, now: float) -> None:
         self._state, self._began = state, now
         self._samples = deque([_Sample(now, state.answered, state.new_tokens)])
 
@@ -261,7 +261,7 @@ class _Pace:
         return answers_left / self.answers if self.answers else None
 
 
-def _record(state: State, pace: _Pace) -> Mapping[str, object]:
+def _record(state: ProgressState, pace: _Pace) -> Mapping[str, object]:
     left = pace.left
     return {
         "time_s": round(pace.elapsed, 1),
@@ -286,7 +286,7 @@ def _record(state: State, pace: _Pace) -> Mapping[str, object]:
     }
 
 
-def _lines(state: State, pace: _Pace, width: int, height: int) -> Iterator[Text]:
+def _lines(state: ProgressState, pace: _Pace, width: int, height: int) -> Iterator[Text]:
     """The panel's content, at most ``height`` lines of ``width`` cells where that can be."""
     rows = [line for row in _rows(state, pace) for line in _row(*row, width)]
     yield _goal(state, width)
@@ -296,7 +296,7 @@ def _lines(state: State, pace: _Pace, width: int, height: int) -> Iterator[Text]
     yield from rows
 
 
-def _goal(state: State, width: int) -> Text:
+def _goal(state: ProgressState, width: int) -> Text:
     if state.goal is None:
         return Text(f"{state.reached:,} {state.goal_of}", style="bold")
     share = min(state.reached / state.goal, 1.0)
@@ -306,7 +306,7 @@ def _goal(state: State, width: int) -> Text:
     return Text.assemble((words, "bold"), (done, "green"), ("─" * (room - len(done)), "bright_black"), percent)
 
 
-def _labels(state: State, width: int, height: int) -> Iterator[Text]:
+def _labels(state: ProgressState, width: int, height: int) -> Iterator[Text]:
     """A bar for each label; where there is no room for all, the last line is for the rest.
 
     Utterances, as parts of the most frequent label's; where an emotion was asked for, also dialogues, against the goal.
@@ -330,7 +330,7 @@ def _labels(state: State, width: int, height: int) -> Iterator[Text]:
         yield Text.assemble(start, (_bar(share, width - cell_len(start)), "cyan"))
 
 
-def _rows(state: State, pace: _Pace) -> Iterator[tuple[str, str, str]]:
+def _rows(state: ProgressState, pace: _Pace) -> Iterator[tuple[str, str, str]]:
     """Name, words and style."""
     yield "kept", f"{state.kept:,} dialogues, {state.utterances:,} utterances", ""
     yield "answers", f"{state.answered:,}" + (f", {state.replayed:,} from the journal" if state.replayed else ""), ""

@@ -14,7 +14,7 @@ from ercsatz.generators.interface import Generator
 from ercsatz.llm.endpoint_pool import Lane, Window
 from ercsatz.llm.journal import Journal
 from ercsatz.llm.probe import identify
-from ercsatz.llm.progress import State
+from ercsatz.llm.progress import ProgressState
 from ercsatz.llm.scheduler import REACH, Ask, Engine, Indexed
 from ercsatz.llm.stopping import on_signal
 
@@ -54,7 +54,7 @@ class Runner(Generic[Unit, Outcome]):
         generator: Generator,
         journal: Journal,
         overwrite: bool,
-        state: State,
+        state: ProgressState,
         display: Display,
         probe: Probe | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from ercsatz.generators.interface import Answer, Request
 from ercsatz.llm.endpoint_pool import StoppedError, UnansweredError, Window
 from ercsatz.llm.journal import Journal
-from ercsatz.llm.progress import State
+from ercsatz.llm.progress import ProgressState
 
 Ask = Callable[[Request], Awaitable[Answer]]
 Ready = Callable[[], Awaitable[None]]
@@ -44,7 +44,7 @@ class Engine(Generic[Unit, Outcome]):
         window: Window,
         ready: Ready,
         worth: Callable[[], int],
-        state: State,
+        state: ProgressState,
     ) -> None:
         self._write, self._journal, self._window, self._worth, self._state = write, journal, window, worth, state
         self._ready, self._is_ready, self._lock = ready, False, asyncio.Lock()

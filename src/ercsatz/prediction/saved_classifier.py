@@ -23,7 +23,7 @@ from ercsatz.errors import UserError
 
 if TYPE_CHECKING:  # --help does not wait for torch
     from ercsatz.classifiers.checkpoint import ErcClassifier
-    from ercsatz.config import Trainer
+    from ercsatz.config import TrainerConfig
 
 CHUNK = 128  # turns, at least, that are tokenised and predicted at once; a dialogue is never cut
 FILES = ("classifier.json", "config.json", "model.safetensors")  # of a saved classifier, whatever its tokenizer
@@ -57,7 +57,7 @@ class SavedClassifier:
     """
 
     classifier: "ErcClassifier"
-    trainer: "Trainer"
+    trainer: "TrainerConfig"
 
     @property
     def name(self) -> str:
@@ -123,7 +123,7 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
             "cache/stages. Pickled weights are never loaded."
         )
     from ercsatz.classifiers import checkpoint
-    from ercsatz.config import Trainer
+    from ercsatz.config import TrainerConfig
     from ercsatz.config.rules import enforce, one_of
     from ercsatz.training.check_config import ACCELERATORS, PRECISIONS
     from ercsatz.training.trainer import resolve_device
@@ -141,7 +141,7 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
     if not classifier.config.predicts:
         role, name = classifier.config.role, classifier.config.name
         raise UserError(f"{folder} holds a {role} layer, which predicts no emotions. Give the {name} made from it.")
-    return SavedClassifier(classifier, Trainer(accelerator, precision))
+    return SavedClassifier(classifier, TrainerConfig(accelerator, precision))
 
 
 def as_dialogue(turns: Turns, number: int) -> Dialogue:

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ercsatz.ranking.bayes import Posterior, bayesian_signed_rank
+from ercsatz.ranking.bayes import BayesPosterior, bayesian_signed_rank
 from ercsatz.ranking.effect_sizes import Median, kendalls_w, median_difference, rank_biserial
 from ercsatz.ranking.exact_test import (
     DifferenceDistribution,
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ALPHA",
     "Background",
+    "BayesPosterior",
     "Columns",
     "DifferenceDistribution",
     "Friedman",
     "Median",
-    "Posterior",
     "RankResult",
     "Records",
     "ScoreTable",

@@ -18,7 +18,7 @@ PRIOR = 0.5
 """Weight of one made-up block without a difference, which makes the test cautious."""
 
 
-class Posterior(NamedTuple):
+class BayesPosterior(NamedTuple):
     """Probabilities that a treatment is better than its baseline, practically the same, or worse; they add up to 1."""
 
     better: float
@@ -26,7 +26,7 @@ class Posterior(NamedTuple):
     worse: float
 
 
-def bayesian_signed_rank(differences: npt.ArrayLike, rope: float, seed: int = 0) -> Posterior:
+def bayesian_signed_rank(differences: npt.ArrayLike, rope: float, seed: int = 0) -> BayesPosterior:
     """Probabilities that the typical difference lies above, inside and below a region of practical equivalence.
 
     A draw from the posterior is a weighting of the blocks (Dirichlet: each block 1, a made-up one without a difference
@@ -63,7 +63,7 @@ def bayesian_signed_rank(differences: npt.ArrayLike, rope: float, seed: int = 0)
         same = weights.sum(axis=0) ** 2 - better - worse
         wins += np.bincount(np.argmax([same, better, worse], axis=0), minlength=3)
     within, above, below = (wins / wins.sum()).tolist()
-    return Posterior(above, within, below)
+    return BayesPosterior(above, within, below)
 
 
 def check_rope(rope: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from ercsatz.config import Ranking, Wandb
+from ercsatz.config import RankingConfig, WandbConfig
 from ercsatz.reporting.status import Status, message, report
 
 _LOG = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ class Sweep:
 
     name: str
     folder: Path
-    ranking: Ranking
-    wandb: Wandb
+    ranking: RankingConfig
+    wandb: WandbConfig
 
 
 class _Current:
@@ -45,7 +45,9 @@ class RankingCallback(Callback):
         if config.dry_run:
             return
         ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
-        _Current.sweep = Sweep(config.sweep, Path(config.hydra.sweep.dir), cast(Ranking, ranking), cast(Wandb, wandb))
+        _Current.sweep = Sweep(
+            config.sweep, Path(config.hydra.sweep.dir), cast(RankingConfig, ranking), cast(WandbConfig, wandb)
+        )
         if logs := config.hydra.launcher.get("submitit_folder"):
             _LOG.info("What the jobs print is in %s", logs.partition("/%j")[0])
 

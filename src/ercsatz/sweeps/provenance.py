@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ercsatz.config import Ranking, Repeats
+from ercsatz.config import RankingConfig, Repeats
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.scores import cell_names
 from ercsatz.sweeps.result_file import NOT_A_SETTING
@@ -20,7 +20,7 @@ _LABEL_COUNTS = ["data", "split", "label", "count"]
 _DIGITS = 12  # of a hash
 
 
-def background(results: Sequence[Mapping[str, Any]], settings: Ranking) -> Background:
+def background(results: Sequence[Mapping[str, Any]], settings: RankingConfig) -> Background:
     """All that results say beside the scores; what older results do not have is left empty.
 
     A stage that several jobs share (``original`` of ``nat`` and ``bal``) counts once, and of two scores of a cell for
@@ -57,7 +57,7 @@ class _Cell:
         return self.stage["test"][self.row["test_set"]]  # type: ignore[no-any-return]
 
 
-def _cells(results: Sequence[Mapping[str, Any]], settings: Ranking) -> tuple[list[_Cell], list[_Cell]]:
+def _cells(results: Sequence[Mapping[str, Any]], settings: RankingConfig) -> tuple[list[_Cell], list[_Cell]]:
     """Every cell of a seed that is ranked; and one for every stage that was trained, ranked or not."""
     details = {(result["source"], stage["stage"]): (result, stage) for result in results for stage in _stages(result)}
     treatment, block, seed = list(settings.treatment), list(settings.block), settings.seed

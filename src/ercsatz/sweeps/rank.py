@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ercsatz import ranking
-from ercsatz.config import Missing, RankConfig, Ranking, variants
+from ercsatz.config import Missing, RankConfig, RankingConfig, variants
 from ercsatz.data.text_files import atomic_write
 from ercsatz.errors import UserError
 from ercsatz.ranking import metrics, report
@@ -31,7 +31,7 @@ _APART = "pretrain"
 _NAMED = 4  # treatments, in a sentence
 
 
-def rank_sweeps(sweeps: Sequence[Path], settings: Ranking, output: Path | None, since: float = 0.0) -> bool:
+def rank_sweeps(sweeps: Sequence[Path], settings: RankingConfig, output: Path | None, since: float = 0.0) -> bool:
     """Rank finished sweeps: print the tables, and write them if ``output`` is given; ``since`` as for ``collect``.
 
     Returns:
@@ -69,7 +69,7 @@ def rank_command(cfg: RankConfig) -> None:
         raise UserError("Some jobs did not complete; they are named above. The others are ranked.")
 
 
-def _rank_file(name: str, settings: Ranking, output: Path | None) -> None:
+def _rank_file(name: str, settings: RankingConfig, output: Path | None) -> None:
     given = ranking.Columns(tuple(settings.treatment), tuple(settings.block), settings.metric, settings.seed)
     # A variant is the baseline of our own tables, whose rows may well be named by variants.
     baseline = None if settings.baseline in variants() else settings.baseline
@@ -84,7 +84,7 @@ def _rank_file(name: str, settings: Ranking, output: Path | None) -> None:
 
 def publish(
     long: pd.DataFrame,
-    settings: Ranking,
+    settings: RankingConfig,
     scale: float,
     output: Path | None,
     background: Background = Background(),  # noqa: B008 - frozen
@@ -126,7 +126,7 @@ def _publish(ranked: _Ranked, long: pd.DataFrame, scale: float, output: Path | N
     _LOG.info("Written to %s: %s", output, ", ".join([*(path.name for path in written), "scores.csv"]))
 
 
-def _with_settings(beside: Background, ranked: _Ranked, settings: Ranking) -> Background:
+def _with_settings(beside: Background, ranked: _Ranked, settings: RankingConfig) -> Background:
     """With what decides how scores are ranked in the provenance; the rope as it was used."""
     rope = ranked.rope if isinstance(ranked, ranking.RankResult) else settings.rope
     stages = {} if "scores" in beside.provenance else {"stages": _typed(settings.stages or "as each phase says")}
@@ -142,7 +142,7 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else f"[{','.join(map(_typed, value))}]"
 
 
-def _rank(long: pd.DataFrame, settings: Ranking) -> _Ranked:
+def _rank(long: pd.DataFrame, settings: RankingConfig) -> _Ranked:
     if settings.metric in long.columns and long[settings.metric].isna().all():
         return (
             "No completed job ran a stage that is ranked, so there is nothing to rank. ranking.stages can name the "
@@ -160,7 +160,7 @@ def _rank(long: pd.DataFrame, settings: Ranking) -> _Ranked:
     return ranking.rank(noted, pairs, higher_is_better=higher, rope=rope)
 
 
-def _comparisons(table: ranking.ScoreTable, settings: Ranking) -> Any:
+def _comparisons(table: ranking.ScoreTable, settings: RankingConfig) -> Any:
     """What ``ranking.comparisons`` asks for; the baseline of a phase that shares it with another is that one's."""
     if settings.comparisons != "baseline" or "phase" not in settings.treatment:
         return settings.comparisons
@@ -199,7 +199,7 @@ def _noted(table: ranking.ScoreTable, block: Sequence[str], higher: bool, rope: 
     return replace(table, notes=(*table.notes, over, *direction, compare))
 
 
-def _pivot(long: pd.DataFrame, settings: Ranking) -> ranking.ScoreTable:
+def _pivot(long: pd.DataFrame, settings: RankingConfig) -> ranking.ScoreTable:
     assert settings.metric is not None
     treatment, block = list(settings.treatment), list(settings.block)
     return ranking.pivot(long, treatment, block, settings.metric, settings.seed, settings.repeats.value)

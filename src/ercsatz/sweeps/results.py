@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ercsatz.config import Ranking, Repeats, variant_order
+from ercsatz.config import RankingConfig, Repeats, variant_order
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
 from ercsatz.sweeps.result_file import NOT_A_SETTING, SCHEMA
@@ -111,7 +111,7 @@ def _share_phases(rows: Sequence[dict[str, Any]]) -> None:
         row["phase"] = first.setdefault(row["key"], row["phase"])
 
 
-def is_ranked(long: pd.DataFrame, settings: Ranking) -> "pd.Series[bool]":
+def is_ranked(long: pd.DataFrame, settings: RankingConfig) -> "pd.Series[bool]":
     """Which records are ranked: those of ``ranking.stages``, or of the stages that their phase ranks.
 
     Raises:
@@ -125,7 +125,7 @@ def is_ranked(long: pd.DataFrame, settings: Ranking) -> "pd.Series[bool]":
     return long.stage.isin(settings.stages)
 
 
-def told_apart(long: pd.DataFrame, settings: Ranking) -> Ranking:
+def told_apart(long: pd.DataFrame, settings: RankingConfig) -> RankingConfig:
     """The settings with the phase as part of each treatment, where treatments would else be of several phases."""
     treatment = list(settings.treatment)
     if "phase" in treatment or not {*treatment} <= {*long.columns}:
@@ -134,7 +134,7 @@ def told_apart(long: pd.DataFrame, settings: Ranking) -> Ranking:
     return replace(settings, treatment=[*treatment, "phase"]) if (several > 1).any() else settings
 
 
-def unique(long: pd.DataFrame, settings: Ranking) -> pd.DataFrame:
+def unique(long: pd.DataFrame, settings: RankingConfig) -> pd.DataFrame:
     """One row for a stage that several jobs share: ``org`` is trained once for ``nat`` and ``bal``.
 
     Copies with different scores are all kept where ``ranking.repeats`` chooses, for the ranking to choose and tell.

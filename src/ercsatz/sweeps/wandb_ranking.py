@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from ercsatz.config import Wandb
+from ercsatz.config import WandbConfig
 from ercsatz.tracking.wandb_run import RunName, open_run
 
 
-def log_ranking(settings: Wandb, sweep: str, folder: Path, config: Mapping[str, Any], since: float = 0.0) -> None:
+def log_ranking(settings: WandbConfig, sweep: str, folder: Path, config: Mapping[str, Any], since: float = 0.0) -> None:
     """Log the ranking that lies in ``folder``: its table, picture and page, and its p-values as the summary.
 
     The run's id follows from the sweep's name: when the sweep is run again, its run goes on.

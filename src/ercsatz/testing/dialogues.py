@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone
-from ercsatz.config import BackboneConfig, Pooling, TinySize
+from ercsatz.config import BackboneConfig, Pooling, TinySizeConfig
 from ercsatz.data.dialogue import Dialogue, Knowledge, Utterance
 
 WORDS = ["tea", "no", "really", "oh", "the", "train", "left", "again", "you", "did", "what", "fine", "my", "sister"]
@@ -56,7 +56,7 @@ def tiny(texts: Iterable[str] = (), pooling: Pooling = Pooling.mean, hidden: int
         pooling: how token states become one vector.
         hidden: length of that vector.
     """
-    return quick(BackboneConfig("tiny", None, pooling, 1e-3, TinySize(hidden, 1, 2, 400)), texts)
+    return quick(BackboneConfig("tiny", None, pooling, 1e-3, TinySizeConfig(hidden, 1, 2, 400)), texts)
 
 
 def quick(backbone: BackboneConfig, texts: Iterable[str] = ()) -> Pretrained:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from ercsatz.config import Wandb
+from ercsatz.config import WandbConfig
 from ercsatz.tracking.wandb_run import RunName, open_run, uploaded_by
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class _Tracked(WandbLogger):
 
 @contextmanager
 def stage_loggers(
-    settings: Wandb, run: RunName, config: dict[str, Any], folder: Path, more: Sequence[Logger] = ()
+    settings: WandbConfig, run: RunName, config: dict[str, Any], folder: Path, more: Sequence[Logger] = ()
 ) -> Iterator[Sequence[Logger]]:
     """Open a stage's loggers, and close them when it ends; one run in Weights & Biases a stage (see ``open_run``).
 

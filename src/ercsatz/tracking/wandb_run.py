@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from ercsatz.config import Wandb, WandbMode
+from ercsatz.config import WandbConfig, WandbMode
 from ercsatz.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class RunName:
 
 
 @contextmanager
-def open_run(settings: Wandb, run: RunName, config: Mapping[str, Any], folder: Path) -> Iterator[Any]:
+def open_run(settings: WandbConfig, run: RunName, config: Mapping[str, Any], folder: Path) -> Iterator[Any]:
     """A run that is written below ``folder``, or None where ``wandb.mode`` is disabled.
 
     One that raises ends as failed, not as finished. ``auto`` is online only when an API key is there already, so
@@ -83,7 +83,7 @@ def uploaded_by(folder: Path) -> str:
     return f"wandb sync {folder.with_name(folder.name.removesuffix('.partial'))}/wandb/*run-*"
 
 
-def _start(settings: Wandb, run: RunName, config: Mapping[str, Any], folder: Path, mode: str) -> Any:
+def _start(settings: WandbConfig, run: RunName, config: Mapping[str, Any], folder: Path, mode: str) -> Any:
     import wandb
 
     def start(mode: str) -> Any:

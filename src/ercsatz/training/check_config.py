@@ -4,7 +4,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ercsatz.config import PhaseConfig, Ranking, StageConfig, StageOverrides, TrainConfig, Training, variants
+from ercsatz.config import (
+    PhaseConfig,
+    RankingConfig,
+    StageConfig,
+    StageOverridesConfig,
+    TrainConfig,
+    TrainingConfig,
+    variants,
+)
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
@@ -63,7 +71,7 @@ def _phase_rules(phase: PhaseConfig) -> Iterator[Rule]:
     yield "phase.ranked", list(phase.ranked), ranked, f"among the scored stages: {', '.join(scored)}"
 
 
-def check_ranking(ranking: Ranking) -> None:
+def check_ranking(ranking: RankingConfig) -> None:
     """Refuse a ranking of nothing.
 
     Raises:
@@ -85,7 +93,7 @@ def _is_pairs(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, list) and len(v) == 2 for v in value)
 
 
-def _training_rules(training: Training) -> list[Rule]:
+def _training_rules(training: TrainingConfig) -> list[Rule]:
     stages = ("original", "pretrain", "finetune", "topic")
     nodes = {"training": training, **{f"training.{n}": getattr(training, n) for n in stages}}
     return [
@@ -98,7 +106,7 @@ def _training_rules(training: Training) -> list[Rule]:
     ]
 
 
-def _stage_rules(key: str, node: Training | StageOverrides | StageConfig) -> Iterator[Rule]:
+def _stage_rules(key: str, node: TrainingConfig | StageOverridesConfig | StageConfig) -> Iterator[Rule]:
     if node.epochs is not None:
         yield at_least_1(f"{key}.epochs", node.epochs)
     if node.lr is not None:

@@ -17,7 +17,7 @@ _Splits = Mapping[str, tuple[Dialogue, ...]]
 
 
 @dataclass(frozen=True)
-class Data:
+class JobData:
     """What a job reads.
 
     Attributes:
@@ -33,7 +33,7 @@ class Data:
     hashes: Mapping[str, str]
 
 
-def load_data(cfg: TrainConfig) -> Data:
+def load_data(cfg: TrainConfig) -> JobData:
     """Read all that a job needs, before anything is trained.
 
     Raises:
@@ -44,7 +44,7 @@ def load_data(cfg: TrainConfig) -> Data:
     synthetic = None if variant == ORG else read_synthetic(cfg, variant, ("train", "validation", "test"))
     test_sets = _test_sets(cfg, real)
     hashes = {name: fingerprint(dialogues) for name, dialogues in test_sets.items()}
-    return Data(real, synthetic, test_sets, hashes)
+    return JobData(real, synthetic, test_sets, hashes)
 
 
 def read_synthetic(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> Corpus:
@@ -76,7 +76,7 @@ def _test_sets(cfg: TrainConfig, real: Corpus) -> dict[str, tuple[Dialogue, ...]
     }
 
 
-def corpus_of(cfg: TrainConfig, data: Data, stage: StageConfig) -> Corpus:
+def corpus_of(cfg: TrainConfig, data: JobData, stage: StageConfig) -> Corpus:
     """What a stage trains on and is validated on: shares by dialogues, drawn by the seed.
 
     Of one seed a smaller share is part of a larger one. Where real dialogues are among them, the best epoch is found on
@@ -104,7 +104,9 @@ def share_of(corpus: Corpus, share: float, seed: int) -> Corpus:
     return replace(corpus, splits={**corpus.splits, "train": tuple(train[place] for place in sorted(drawn))})
 
 
-def with_knowledge(cfg: TrainConfig, data: Data, trained_on: Iterable[TrainOn]) -> tuple[TrainConfig, Data, list[str]]:
+def with_knowledge(
+    cfg: TrainConfig, data: JobData, trained_on: Iterable[TrainOn]
+) -> tuple[TrainConfig, JobData, list[str]]:
     """Join what the sidecars know, as far as all that is trained on has it.
 
     Knowledge of a kind that a classifier was never trained with would go through weights that are still random. So a
@@ -151,7 +153,7 @@ def with_knowledge(cfg: TrainConfig, data: Data, trained_on: Iterable[TrainOn]) 
 
     tests = {variant: test_set(f"{cfg.benchmark.name}_{variant}", d) for variant, d in data.test_sets.items()}
     changed = replace(cfg, classifier=cfg.classifier.with_sources(kept))
-    return changed, Data(joined[0], joined[1] if data.synthetic else None, tests, data.hashes), told
+    return changed, JobData(joined[0], joined[1] if data.synthetic else None, tests, data.hashes), told
 
 
 def without_knowledge(corpus: Corpus) -> Corpus:

@@ -16,7 +16,7 @@ from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder.packing import Tensors
 from ercsatz.classifiers.feature_cache import with_vectors
 from ercsatz.classifiers.segments import Segment, TokenBudgetSampler
-from ercsatz.config import Trainer
+from ercsatz.config import TrainerConfig
 from ercsatz.data.dialogue import Dialogue
 
 PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
@@ -36,7 +36,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Step(Tensors):
+class OptimizerStep(Tensors):
     """What one optimiser step sees.
 
     Attributes:
@@ -50,7 +50,7 @@ class Step(Tensors):
     counts: Tensor
 
 
-class Split(Dataset[Step]):
+class DialogueSplit(Dataset[OptimizerStep]):
     """Dialogues of one split; an index is all of a step, a list of segments."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Split(Dataset[Step]):
         classifier: ErcClassifier,
         dialogues: Sequence[Dialogue],
         size: Size,
-        trainer: Trainer,
+        trainer: TrainerConfig,
         device: torch.device,
         cache: Path | None,
         soft: Sequence[NDArray[Any]] | None = None,
@@ -92,7 +92,7 @@ class Split(Dataset[Step]):
         """How many turns are classified."""
         return sum(len(segment.targets) for segment in self.segments)
 
-    def __getitem__(self, indices: list[int]) -> Step:
+    def __getitem__(self, indices: list[int]) -> OptimizerStep:
         chunks: list[list[Segment]] = [[]]
         held = 0
         for part in (part for i in indices for part in self.parts(self.segments[i])):
@@ -103,7 +103,7 @@ class Split(Dataset[Step]):
             held += part.held
         batches = tuple(self._collate(chunk) for chunk in chunks)
         size = sum(len(batch.labels) for batch in batches)
-        return Step(batches, size, torch.stack([batch.counts for batch in batches]).sum(0))
+        return OptimizerStep(batches, size, torch.stack([batch.counts for batch in batches]).sum(0))
 
     def parts(self, segment: Segment) -> list[Segment]:
         """A segment, cut as far as its classifier can where it does not fit the memory."""
@@ -113,7 +113,7 @@ class Split(Dataset[Step]):
         rest = replace(segment.tokens, targets=segment.targets)
         return [replace(part, dialogue=segment.dialogue) for part in self._cut([rest], max(1, room - segment.beside))]
 
-    def loader(self, seed: int | None) -> DataLoader[Step]:
+    def loader(self, seed: int | None) -> DataLoader[OptimizerStep]:
         """Steps of about the budget; shuffled each epoch if a seed is given."""
         if self._size.targets is None:
             sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self._size.tokens, seed)
@@ -134,7 +134,7 @@ class Split(Dataset[Step]):
 class DialogueDataModule(pl.LightningDataModule):
     """The dialogues that a stage trains on, shuffled by a seed, and those that decide the best epoch."""
 
-    def __init__(self, train: Split, validation: Split, seed: int) -> None:
+    def __init__(self, train: DialogueSplit, validation: DialogueSplit, seed: int) -> None:
         super().__init__()
         self.train, self.validation = train, validation
         self._batches = train.loader(seed)
@@ -144,10 +144,10 @@ class DialogueDataModule(pl.LightningDataModule):
         """Optimiser steps of an epoch."""
         return len(self._batches)
 
-    def train_dataloader(self) -> DataLoader[Step]:
+    def train_dataloader(self) -> DataLoader[OptimizerStep]:
         """Steps in a new order each epoch."""
         return self._batches
 
-    def val_dataloader(self) -> DataLoader[Step]:
+    def val_dataloader(self) -> DataLoader[OptimizerStep]:
         """Large batches in their order."""
         return self.validation.loader(None)

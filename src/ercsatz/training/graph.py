@@ -17,7 +17,7 @@ from ercsatz.config.classifier import ClassifierConfig, Gives
 from ercsatz.data.dialogue import Corpus, fingerprint
 from ercsatz.data.text_files import read_text
 from ercsatz.errors import UserError
-from ercsatz.training.corpora import Data, corpus_of, without_knowledge
+from ercsatz.training.corpora import JobData, corpus_of, without_knowledge
 
 # Raised when the same data, options and seed give other weights than before, whatever the classifier: a change of the
 # trainer, the batches, the encoder. tests/golden says when that was forgotten. Classifiers and losses have their own.
@@ -84,7 +84,7 @@ class Stage:
         return [stage for stage in (self.before, self.start) if isinstance(stage, Stage)]
 
 
-def plan(cfg: TrainConfig, data: Data) -> list[Stage]:
+def plan(cfg: TrainConfig, data: JobData) -> list[Stage]:
     """The stages of a job's phase, in its order; what they start from and need before hangs on them.
 
     Raises:
@@ -145,7 +145,7 @@ def variants_of(cfg: TrainConfig) -> dict[str, str]:
 
 
 def _stage(
-    cfg: TrainConfig, data: Data, name: str, own: StageConfig, made: Mapping[str, Stage], shared: dict[str, Stage]
+    cfg: TrainConfig, data: JobData, name: str, own: StageConfig, made: Mapping[str, Stage], shared: dict[str, Stage]
 ) -> Stage:
     corpus = corpus_of(cfg, data, own)
     start: Stage | Path | None = made.get(own.start) if own.start else None
@@ -167,7 +167,7 @@ def _stage(
 
 
 def _before(
-    cfg: TrainConfig, data: Data, name: str, own: StageConfig, start: Stage | Path | None, shared: dict[str, Stage]
+    cfg: TrainConfig, data: JobData, name: str, own: StageConfig, start: Stage | Path | None, shared: dict[str, Stage]
 ) -> tuple[Stage | None, Gives | None]:
     """The stage of the classifier's prerequisite, on the same dialogues, and what is taken from it."""
     first = cfg.classifier.prerequisite()

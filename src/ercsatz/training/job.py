@@ -4,14 +4,14 @@ import logging
 from dataclasses import dataclass
 
 from ercsatz.config import TrainConfig
-from ercsatz.training.corpora import Data, load_data, with_knowledge
+from ercsatz.training.corpora import JobData, load_data, with_knowledge
 from ercsatz.training.graph import Stage, plan, stages_of
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """All that a job computes from.
 
     Attributes:
@@ -21,11 +21,11 @@ class Job:
     """
 
     cfg: TrainConfig
-    data: Data
+    data: JobData
     stages: list[Stage]
 
 
-def load_job(cfg: TrainConfig) -> Job:
+def load_job(cfg: TrainConfig) -> TrainingJob:
     """Read what a job needs, and plan its stages.
 
     Raises:
@@ -36,4 +36,4 @@ def load_job(cfg: TrainConfig) -> Job:
     cfg, data, told = with_knowledge(cfg, data, [stage.train for stage in chosen.values()])
     for sentence in told:
         _LOG.warning(f"  {sentence}")
-    return Job(cfg, data, plan(cfg, data))
+    return TrainingJob(cfg, data, plan(cfg, data))

@@ -12,7 +12,7 @@ from ercsatz.classifiers.base import mean_loss
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.config import Schedule
 from ercsatz.data.metrics import scores
-from ercsatz.training.data_module import Step
+from ercsatz.training.data_module import OptimizerStep
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LightningClassifier(pl.LightningModule):
         """Draw dropout from seed and epoch, so that a resumed run goes on as it would have."""
         torch.manual_seed(self._seed * 1_000_003 + self.current_epoch)
 
-    def training_step(self, step: Step, _: int) -> None:
+    def training_step(self, step: OptimizerStep, _: int) -> None:
         """One step of the optimiser. Nothing in it waits for a GPU."""
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
@@ -62,7 +62,7 @@ class LightningClassifier(pl.LightningModule):
         mean = torch.stack(losses).sum()
         self.log("train/loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=step.size)
 
-    def validation_step(self, step: Step, _: int) -> None:
+    def validation_step(self, step: OptimizerStep, _: int) -> None:
         """Predict; scores are of the whole split."""
         for batch in step.batches:
             output = self.module(batch)

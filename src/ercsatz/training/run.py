@@ -13,7 +13,7 @@ from ercsatz.config.classifier import Gives
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.metrics import scores
 from ercsatz.data.text_files import write_json_lines
-from ercsatz.training.corpora import Data
+from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.stage_cache import StageCache
 
@@ -35,7 +35,7 @@ class StageRunner:
     """
 
     cfg: TrainConfig
-    data: Data
+    data: JobData
     folder: Path
     done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
 

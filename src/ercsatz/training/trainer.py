@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.config import Trainer
+from ercsatz.config import TrainerConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.training.callbacks import BestEpoch
-from ercsatz.training.data_module import PREDICTED_TOKENS, DialogueDataModule, Size, Split
+from ercsatz.training.data_module import PREDICTED_TOKENS, DialogueDataModule, DialogueSplit, Size
 from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
 
 _LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Run:
     """
 
     optimisation: Optimisation
-    trainer: Trainer
+    trainer: TrainerConfig
     seed: int
     folder: Path
     loggers: Sequence[Logger]
@@ -111,7 +111,7 @@ def _data(
 ) -> DialogueDataModule:
     """The dialogues to train on and those to check on; says so where one of the former is too long for the memory."""
     size = Size(run.optimisation.batch_tokens, run.optimisation.batch_targets)
-    split = Split(classifier, train, size, run.trainer, device, run.cache, soft)
+    split = DialogueSplit(classifier, train, size, run.trainer, device, run.cache, soft)
     largest = max((part for segment in split.segments for part in split.parts(segment)), key=lambda part: part.held)
     if largest.held > run.trainer.memory_tokens:
         _LOG.warning(
@@ -119,7 +119,7 @@ def _data(
             f"once, more than trainer.memory_tokens={run.trainer.memory_tokens}. Leave it out if the memory is too "
             "small, or lower classifier.max_tokens."
         )
-    checks = Split(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
+    checks = DialogueSplit(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
     return DialogueDataModule(split, checks, run.seed)
 
 
@@ -157,7 +157,7 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
 def predict(
     classifier: ErcClassifier,
     dialogues: Sequence[Dialogue],
-    trainer: Trainer,
+    trainer: TrainerConfig,
     cache: Path | None = None,
     every_turn: bool = False,
 ) -> list[tuple[int, int, Tensor]]:
@@ -168,7 +168,7 @@ def predict(
     """
     device = resolve_device(trainer.accelerator)
     module = classifier.module.to(device).eval()
-    split = Split(classifier, dialogues, Size(PREDICTED_TOKENS), trainer, device, cache, every_turn=every_turn)
+    split = DialogueSplit(classifier, dialogues, Size(PREDICTED_TOKENS), trainer, device, cache, every_turn=every_turn)
     split.segments.sort(key=lambda segment: segment.cost)
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(resolve_precision(trainer.precision, device))
     result: list[tuple[int, int, Tensor]] = []

@@ -18,7 +18,7 @@ from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.segments import TokenBudgetSampler
 from ercsatz.classifiers.speaker_tags import SpeakerTags
-from ercsatz.config import BackboneConfig, Pooling, Trainer, register
+from ercsatz.config import BackboneConfig, Pooling, TrainerConfig, register
 from ercsatz.data.benchmarks import fetch, load
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.resources import resource
@@ -267,7 +267,7 @@ def test_the_original_recipe_is_the_released_training_loop(recipe, tiny, tmp_pat
         return classifier
 
     ours, theirs, before = new(), new(), new().module.state_dict()
-    fit(ours, dialogues, dialogues, Run(settings, Trainer("cpu", "32-true"), 3, tmp_path, [], "test"))
+    fit(ours, dialogues, dialogues, Run(settings, TrainerConfig("cpu", "32-true"), 3, tmp_path, [], "test"))
     norms = plain_epochs(theirs, dialogues, settings, seed=3)
     assert len(norms) >= 20
     assert min(norms) < 10 < max(norms)  # so some are clipped

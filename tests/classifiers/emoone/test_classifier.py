@@ -14,7 +14,7 @@ from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.emoone import soft_labels
 from ercsatz.classifiers.emoone.classifier import gray_labels
 from ercsatz.classifiers.emoone.config import FUTURE, TAUGHT, EmoOneConfig, FutureTeacherConfig, Gray
-from ercsatz.config import Pooling, Trainer
+from ercsatz.config import Pooling, TrainerConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
 from ercsatz.training.trainer import predict
@@ -256,7 +256,7 @@ def test_a_kept_teacher_teaches_as_one_that_is_asked_every_step(built, corpus, c
     student, teacher = built(seed=1), built(replace(EMOONE, gray=Gray.none), seed=2)
     with torch.no_grad():
         teacher.module.head.weight *= 20  # so that some gold labels have a half, others not
-    rows = predict(teacher, corpus, Trainer("cpu", "32-true"))
+    rows = predict(teacher, corpus, TrainerConfig("cpu", "32-true"))
     assert {bool(p[gold_of(corpus, n, i)] < 0.5) for n, i, p in rows} == {True, False}
     grays = gray_labels(EMOONE, LABELS, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
     module = student.module.eval()
@@ -285,7 +285,7 @@ def test_without_gray_labels_the_loss_is_cross_entropy_that_leaves_unlabelled_tu
 
 def test_predicting_needs_no_teacher(built, corpus):
     classifier = built()
-    assert len(predict(classifier, corpus, Trainer("cpu", "32-true"))) == len(plain.targets_of(corpus))
+    assert len(predict(classifier, corpus, TrainerConfig("cpu", "32-true"))) == len(plain.targets_of(corpus))
 
 
 # Teacher and student
@@ -317,7 +317,7 @@ def test_a_teachers_column_is_the_students_label(built, corpus, cut):
         with torch.no_grad():
             teacher.module.head.weight.zero_()
             teacher.module.head.bias.copy_(torch.tensor([30.0 * (label == "joy") for label in order]))
-        rows = predict(teacher, corpus, Trainer("cpu", "32-true"))
+        rows = predict(teacher, corpus, TrainerConfig("cpu", "32-true"))
         config = replace(EMOONE, gray=Gray.self_teacher)
         grays = gray_labels(config, order, {}, corpus, taught_by(*(p.tolist() for *_, p in rows)))
         student = built(config, order)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AlbertConfig
 
 from ercsatz.classifiers.feature_cache import with_vectors
-from ercsatz.classifiers.todkat.classifier import TODKAT, Batch
+from ercsatz.classifiers.todkat.classifier import TODKAT, TODKATBatch
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
 from ercsatz.classifiers.todkat.topic import TopicEncoder, TopicModel
 from ercsatz.config import Pooling
@@ -69,7 +69,7 @@ def cut(module: TODKAT, dialogues: list[Dialogue]):
     return module.segments(with_vectors(module, tokens, CPU, None), 10**9)
 
 
-def collate(module: TODKAT, dialogues: list[Dialogue]) -> Batch:
+def collate(module: TODKAT, dialogues: list[Dialogue]) -> TODKATBatch:
     return module.collate(cut(module, dialogues))
 
 

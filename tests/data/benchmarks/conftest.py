@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.config import Benchmark, PromptStyle
+from ercsatz.config import BenchmarkConfig, PromptStyle
 
 SPLIT_FILES = {"train": "train.csv", "validation": "validation.csv", "test": "test.csv"}
 GOOD_CSV = """Dialogue_ID,Speaker,Utterance,Emotion
@@ -15,10 +15,10 @@ GOOD_CSV = """Dialogue_ID,Speaker,Utterance,Emotion
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Callable[..., Benchmark]:
+def small(tmp_path: Path) -> Callable[..., BenchmarkConfig]:
     """Write three split files (``train`` as given, the others good) and return settings that read them."""
 
-    def write(train: str | bytes = GOOD_CSV, reader: str = "meld", suffix: str = ".csv", **changes) -> Benchmark:
+    def write(train: str | bytes = GOOD_CSV, reader: str = "meld", suffix: str = ".csv", **changes) -> BenchmarkConfig:
         folder = tmp_path / "small"
         folder.mkdir(exist_ok=True)
         content = train if isinstance(train, bytes) else train.encode()
@@ -35,6 +35,6 @@ def small(tmp_path: Path) -> Callable[..., Benchmark]:
             "style": PromptStyle.cast,
             "files": files,
         }
-        return Benchmark(**(keys | changes))
+        return BenchmarkConfig(**(keys | changes))
 
     return write

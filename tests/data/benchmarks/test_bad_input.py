@@ -4,7 +4,7 @@ import re
 import pytest
 from omegaconf import MISSING, OmegaConf
 
-from ercsatz.config import Counts, Download
+from ercsatz.config import CountsConfig, DownloadConfig
 from ercsatz.data.benchmarks import find, load
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.data.files import to_json
@@ -137,9 +137,9 @@ def test_a_bad_jsonl_file_is_refused_with_file_and_place(small, line, message):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (Counts(3, 3), "2 dialogues, but 3 are published"),
-        (Counts(2, 4), "3 labelled utterances, but 4 are published"),
-        (Counts(2, 3, {"calm": 1, "cross": 2}), "2 calm, but 1 are published"),
+        (CountsConfig(3, 3), "2 dialogues, but 3 are published"),
+        (CountsConfig(2, 4), "3 labelled utterances, but 4 are published"),
+        (CountsConfig(2, 3, {"calm": 1, "cross": 2}), "2 calm, but 1 are published"),
     ],
 )
 def test_other_counts_than_the_published_are_refused(small, counts, message):
@@ -149,11 +149,11 @@ def test_other_counts_than_the_published_are_refused(small, counts, message):
 
 
 def test_the_published_counts_are_of_labelled_utterances(small):
-    assert load(small(published={"test": Counts(2, 3, {"calm": 2, "cross": 1})})).name == "small_org"
+    assert load(small(published={"test": CountsConfig(2, 3, {"calm": 2, "cross": 1})})).name == "small_org"
 
 
 def test_a_missing_file_names_the_folder_and_how_to_fetch_it(small, tmp_path):
-    benchmark = small(downloads={"train": Download("http://example.org/train.csv")})
+    benchmark = small(downloads={"train": DownloadConfig("http://example.org/train.csv")})
     (tmp_path / "small/train.csv").unlink()
 
     with pytest.raises(UserError) as caught:

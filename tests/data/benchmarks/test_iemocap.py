@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ercsatz.config import Benchmark, Counts
+from ercsatz.config import BenchmarkConfig, CountsConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.benchmarks.fetch import settings
 from ercsatz.data.dialogue import Utterance
@@ -42,7 +42,7 @@ def release(tmp_path: Path) -> Path:
     return tmp_path / "iemocap"
 
 
-def iemocap(path: Path, **options: object) -> Benchmark:
+def iemocap(path: Path, **options: object) -> BenchmarkConfig:
     benchmark = settings("iemocap", [resource("conf")], path)
     benchmark.published = {}
     benchmark.options |= options
@@ -83,7 +83,7 @@ def test_drop_leaves_unlabelled_turns_out(release):
 @pytest.mark.parametrize("unlabelled", ["context", "drop"])
 def test_published_counts_are_of_labelled_turns_whatever_the_option(release, unlabelled):
     benchmark = iemocap(release, unlabelled=unlabelled)
-    benchmark.published = {"test": Counts(1, 2, {"angry": 1, "happy": 1})}
+    benchmark.published = {"test": CountsConfig(1, 2, {"angry": 1, "happy": 1})}
 
     assert len(load(benchmark).split("test")) == 1
 

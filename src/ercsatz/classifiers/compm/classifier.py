@@ -19,7 +19,7 @@ from ercsatz.config.backbone import Pooling
 
 
 @dataclass(frozen=True)
-class Batch(base.Batch):
+class CoMPMBatch(base.Batch):
     """What CoMPM reads of a batch with N targets.
 
     Attributes:
@@ -104,7 +104,7 @@ class CoMPM(Classifier):
         """Every turn alone."""
         return [self._alone(turn) for turn in dialogue.turns] if self.frozen() else []
 
-    def collate(self, segments: Sequence[Segment]) -> Batch:
+    def collate(self, segments: Sequence[Segment]) -> CoMPMBatch:
         """Make a batch of segments; a dialogue that occurs twice is encoded twice."""
         pairs = [(segment.tokens, turn) for segment in segments for turn in segment.targets]
         contexts = [
@@ -112,7 +112,7 @@ class CoMPM(Classifier):
         ]
         remembered, rows, at = ([], [], []) if self._config.padded_memory else _remember(segments)
         longest = max(map(len, rows), default=1)
-        return Batch(
+        return CoMPMBatch(
             **targets(segments),
             contexts=pack(contexts, self.context.worth),
             said=self._said(remembered) if remembered else None,
@@ -121,7 +121,7 @@ class CoMPM(Classifier):
             padded=tuple(self._pad_earlier(*pair) for pair in pairs) if self._config.padded_memory else (),
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: CoMPMBatch) -> Tensor:
         """Classify.
 
         Returns:

@@ -18,12 +18,12 @@ from ercsatz.classifiers.encoder.packing import Sequences, pack
 from ercsatz.classifiers.encoder.pretrained import Pretrained
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue, Tokeniser
 from ercsatz.classifiers.segments import Segment, prefix_segments
-from ercsatz.config import Benchmark
+from ercsatz.config import BenchmarkConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
 
 
 @dataclass(frozen=True)
-class Batch(base.Batch):
+class EmoOneBatch(base.Batch):
     """What EmoOne reads of a batch with N targets.
 
     Attributes:
@@ -57,17 +57,17 @@ class EmoOne(Classifier):
         """Turns of a dialogue up to the budget."""
         return prefix_segments(dialogues, self._max_tokens, budget)
 
-    def collate(self, segments: Sequence[Segment]) -> Batch:
+    def collate(self, segments: Sequence[Segment]) -> EmoOneBatch:
         """Make a batch of segments."""
         pairs = [(segment.tokens, turn) for segment in segments for turn in segment.targets]
         laid_out = [self._marked_context(*pair) if self._marked else self._context(*pair) for pair in pairs]
-        return Batch(
+        return EmoOneBatch(
             **targets(segments),
             contexts=pack([ids for ids, _ in laid_out], self.context.worth),
             marks=torch.tensor([mark for _, mark in laid_out]) if self._marked else None,
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: EmoOneBatch) -> Tensor:
         """Classify.
 
         Returns:
@@ -76,7 +76,7 @@ class EmoOne(Classifier):
         logits: Tensor = self.head(self.context(batch.contexts, batch.marks))
         return logits
 
-    def sums(self, output: Tensor, batch: Batch) -> Tensor:
+    def sums(self, output: Tensor, batch: EmoOneBatch) -> Tensor:
         """``w1`` times the cross-entropy with the hard labels plus ``w2`` times that with the gray ones."""
         hard = super().sums(output, batch)
         if batch.soft is None:
@@ -85,7 +85,7 @@ class EmoOne(Classifier):
         return mean * batch.counts
 
     def soft_labels(
-        self, benchmark: Benchmark, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
+        self, benchmark: BenchmarkConfig, dialogues: Sequence[Dialogue], taught: Sequence[Mapping[str, Any]]
     ) -> list[NDArray[np.float32]] | None:
         """The gray labels, by the method that ``gray`` names."""
         return gray_labels(self._config, benchmark.labels, benchmark.sentiments, dialogues, taught)

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 
 from ercsatz.classifiers.encoder import packed_layers
 from ercsatz.classifiers.encoder.packing import Group, Sequences
-from ercsatz.config.backbone import BackboneConfig, Pooling, TinySize
+from ercsatz.config.backbone import BackboneConfig, Pooling, TinySizeConfig
 from ercsatz.errors import UserError
 
 # cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
@@ -169,7 +169,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     )
 
 
-def _tiny_config(size: TinySize, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
+def _tiny_config(size: TinySizeConfig, tokenizer: PreTrainedTokenizerFast) -> RobertaConfig:
     return RobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden,

@@ -42,7 +42,7 @@ class Items(Tensors):
 
 
 @dataclass(frozen=True)
-class Batch(base.Batch):
+class TODKATBatch(base.Batch):
     """What TODKAT reads of a batch: D whole dialogues, U utterances in all.
 
     Attributes:
@@ -80,7 +80,7 @@ class KnowledgeReader(nn.Module):
         self.gate = nn.Linear(3 * width, 1) if len(sources) == 2 else None
         self.given = nn.Linear(given_width, width) if given_width and GENERATED in sources else None
 
-    def forward(self, utterances: Tensor, batch: Batch) -> Tensor:
+    def forward(self, utterances: Tensor, batch: TODKATBatch) -> Tensor:
         """(U, width) of (U, width) vectors of the utterances."""
         retrieved, some_retrieved = self._attend(utterances, batch.retrieved)
         generated, some_generated = self._attend(utterances, self._generated(batch))
@@ -90,7 +90,7 @@ class KnowledgeReader(nn.Module):
         share = torch.where(some_retrieved & some_generated, share, some_retrieved.to(share.dtype))
         return share * retrieved + (1.0 - share) * generated
 
-    def _generated(self, batch: Batch) -> Items | None:
+    def _generated(self, batch: TODKATBatch) -> Items | None:
         if batch.given is None or self.given is None:
             return batch.generated
         given = Items(self.given(batch.given.vectors), batch.given.mask)
@@ -202,7 +202,7 @@ class TODKAT(Classifier):
             )
         return whole_segments(dialogues, self.max_tokens)
 
-    def collate(self, segments: Sequence[Segment]) -> Batch:
+    def collate(self, segments: Sequence[Segment]) -> TODKATBatch:
         """Make a batch of segments; a dialogue that occurs twice is encoded twice."""
         utterances = turns_of(segments, self._first, self.max_tokens)
         topical = isinstance(self.encoder, TopicEncoder)
@@ -211,7 +211,7 @@ class TODKAT(Classifier):
         padding = columns >= sizes[:, None]
         turns = np.where(padding, 0, (np.cumsum(sizes) - sizes)[:, None] + columns)
         at = [row * len(columns) + turn for row, segment in enumerate(segments) for turn in segment.targets]
-        return Batch(
+        return TODKATBatch(
             **targets(segments),
             utterances=(pack_with_topic if topical else pack)(utterances, self.encoder.worth),
             retrieved=self._statements(segments, RETRIEVED),
@@ -222,7 +222,7 @@ class TODKAT(Classifier):
             at=torch.tensor(at, dtype=torch.long),
         )
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TODKATBatch) -> Tensor:
         """Classify.
 
         Returns:

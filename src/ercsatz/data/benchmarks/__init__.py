@@ -10,14 +10,14 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from ercsatz.config import Benchmark, Counts
+from ercsatz.config import BenchmarkConfig, CountsConfig
 from ercsatz.data.benchmarks.parsing import Source
 from ercsatz.data.benchmarks.readers import READERS, read_split, reader
 from ercsatz.data.dialogue import SENTIMENTS, SPLITS, Corpus, Dialogue, label_counts
 from ercsatz.errors import UserError
 
 
-def load(benchmark: Benchmark | DictConfig) -> Corpus:
+def load(benchmark: BenchmarkConfig | DictConfig) -> Corpus:
     """Read a benchmark's splits from its published files.
 
     Args:
@@ -42,7 +42,7 @@ def load(benchmark: Benchmark | DictConfig) -> Corpus:
     return Corpus(f"{settings.name}_org", tuple(settings.labels), splits)
 
 
-def find(benchmark: Benchmark, split: str) -> Path:
+def find(benchmark: BenchmarkConfig, split: str) -> Path:
     """The file that holds a split; for a reader that needs no files, the benchmark's folder.
 
     ``benchmark.path`` comes first, then the folders below it, so that a clone of the publisher's repository serves.
@@ -66,7 +66,7 @@ def find(benchmark: Benchmark, split: str) -> Path:
     return matches[0]
 
 
-def file_name(benchmark: Benchmark, split: str) -> str:
+def file_name(benchmark: BenchmarkConfig, split: str) -> str:
     """What ``benchmark.files`` names for a split; empty where the reader finds its files itself.
 
     The reader ``iemocap`` does, and one of the user's own may: then ``benchmark.files`` is empty.
@@ -81,16 +81,16 @@ def file_name(benchmark: Benchmark, split: str) -> str:
     return name
 
 
-def _settings(benchmark: Benchmark | DictConfig) -> Benchmark:
-    if isinstance(benchmark, Benchmark):
+def _settings(benchmark: BenchmarkConfig | DictConfig) -> BenchmarkConfig:
+    if isinstance(benchmark, BenchmarkConfig):
         return benchmark
     try:
-        return cast(Benchmark, OmegaConf.to_object(benchmark))
+        return cast(BenchmarkConfig, OmegaConf.to_object(benchmark))
     except MissingMandatoryValue as error:
         raise UserError(f"The benchmark's YAML lacks a key: {str(error).splitlines()[0]}") from None
 
 
-def _check_settings(benchmark: Benchmark) -> None:
+def _check_settings(benchmark: BenchmarkConfig) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", benchmark.name):
         raise UserError(f"benchmark.name={benchmark.name!r}: letters (a to z), digits, - and _ only, at least one.")
     reader(benchmark.reader)
@@ -110,7 +110,7 @@ def _check_settings(benchmark: Benchmark) -> None:
             raise UserError(f"{key}={sentiment}: must be {', '.join(SENTIMENTS)}, or null: it depends on the turn.")
 
 
-def _missing(benchmark: Benchmark, folder: Path, name: str) -> str:
+def _missing(benchmark: BenchmarkConfig, folder: Path, name: str) -> str:
     what = f"no file {name} in {folder} or below it" if name else f"no folder {folder}"
     mend = benchmark.obtain
     if benchmark.downloads:
@@ -122,7 +122,7 @@ def _missing(benchmark: Benchmark, folder: Path, name: str) -> str:
     return f"{benchmark.name}: {what}. {mend} If you have it elsewhere: benchmark.path=FOLDER."
 
 
-def _check_counts(dialogues: Sequence[Dialogue], published: Counts, where: str) -> None:
+def _check_counts(dialogues: Sequence[Dialogue], published: CountsConfig, where: str) -> None:
     labels = label_counts(dialogues)
     found = {"dialogues": len(dialogues), "labelled utterances": labels.total()}
     expected = {"dialogues": published.dialogues, "labelled utterances": published.utterances}

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from yaml import YAMLError
 
-from ercsatz.config import Benchmark, Paths, register
+from ercsatz.config import BenchmarkConfig, PathsConfig, register
 from ercsatz.config.registry import open_folders
 from ercsatz.data.benchmarks import file_name, load
 from ercsatz.errors import UserError
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def settings(name: str, config_folders: Sequence[Path], to: Path | None = None) -> Benchmark:
+def settings(name: str, config_folders: Sequence[Path], to: Path | None = None) -> BenchmarkConfig:
     """A benchmark's settings, straight from its YAML.
 
     Args:
@@ -74,18 +74,20 @@ def settings(name: str, config_folders: Sequence[Path], to: Path | None = None) 
     files = {file.stem: file for folder in reversed(config_folders) for file in (folder / "benchmark").glob("*.yaml")}
     if name not in files:
         raise UserError(f"There is no benchmark {name}; there are: {', '.join(sorted(files))}.")
-    schema = OmegaConf.create({"paths": OmegaConf.structured(Paths), "benchmark": OmegaConf.structured(Benchmark)})
+    schema = OmegaConf.create(
+        {"paths": OmegaConf.structured(PathsConfig), "benchmark": OmegaConf.structured(BenchmarkConfig)}
+    )
     try:
         paths, benchmark = OmegaConf.load(resource("conf") / "paths" / "default.yaml"), OmegaConf.load(files[name])
         config = OmegaConf.merge(schema, {"paths": paths, "benchmark": benchmark})
         if to is not None:
             config.benchmark.path = str(to)
-        return cast(Benchmark, OmegaConf.to_object(config.benchmark))
+        return cast(BenchmarkConfig, OmegaConf.to_object(config.benchmark))
     except (OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"{files[name]}: {error}") from None
 
 
-def fetch(benchmark: Benchmark, base_url: str | None, console: SafeConsole) -> None:
+def fetch(benchmark: BenchmarkConfig, base_url: str | None, console: SafeConsole) -> None:
     """Bring a benchmark's files into ``benchmark.path``; files that are there and right are kept.
 
     Args:
@@ -114,7 +116,9 @@ def fetch(benchmark: Benchmark, base_url: str | None, console: SafeConsole) -> N
     _LOG.info("%s is in %s. Licence: %s.", benchmark.title, target, benchmark.licence)
 
 
-def _download(benchmark: Benchmark, target: Path, temporary: Path, base_url: str | None, console: SafeConsole) -> None:
+def _download(
+    benchmark: BenchmarkConfig, target: Path, temporary: Path, base_url: str | None, console: SafeConsole
+) -> None:
     files, fetched = {}, []
     for split, download in benchmark.downloads.items():
         name = file_name(benchmark, split)
@@ -181,7 +185,7 @@ def _chunks(url: str) -> Generator[tuple[bytes, int | None], None, None]:
         raise UserError(f"the download ended after {received:,} of {length:,} bytes")
 
 
-def _target(benchmark: Benchmark) -> Path:
+def _target(benchmark: BenchmarkConfig) -> Path:
     return Path(benchmark.path).expanduser().absolute()
 
 
@@ -189,7 +193,7 @@ def _is_right(file: Path, sha256: str) -> bool:
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 
-def _complete(benchmark: Benchmark, target: Path) -> bool:
+def _complete(benchmark: BenchmarkConfig, target: Path) -> bool:
     """Whether all files are there as published; where no checksum is known, the counts have to do."""
     for split, download in benchmark.downloads.items():
         file = target / file_name(benchmark, split)

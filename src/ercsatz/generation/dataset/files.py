@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ercsatz.config import Benchmark
+from ercsatz.config import BenchmarkConfig
 from ercsatz.data.text_files import atomic_write
 from ercsatz.generation.dataset.card import CardFacts, Compared, card
 from ercsatz.generation.dataset.filter import Keeper
 from ercsatz.generation.dataset.folder import CONFIG_FILE, writing
 from ercsatz.generation.dataset.plot import label_plot
 from ercsatz.generation.dataset.store import SplitSummary
-from ercsatz.generation.job import Job
+from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.leakage import LeakageReport
 
 
 def write_files(
     folder: Path,
-    job: Job,
+    job: GenerationJob,
     keeper: Keeper,
     leakage: LeakageReport,
     settings: Mapping[str, Any],
@@ -73,7 +73,7 @@ def _counts(keeper: Keeper) -> dict[str, Any]:
     return {"complete": keeper.unanswered == 0, "funnel": funnel}
 
 
-def _label_counts(benchmark: Benchmark) -> dict[str, int]:
+def _label_counts(benchmark: BenchmarkConfig) -> dict[str, int]:
     """Utterances by emotion in the real training split, as published; empty where nothing is."""
     train = benchmark.published.get("train")
     return dict(train.labels) if train is not None else {}

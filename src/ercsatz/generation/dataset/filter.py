@@ -7,7 +7,7 @@ from ercsatz.generation.dataset.store import Shelf
 from ercsatz.generation.duplicates import Duplicates
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.rejection import Funnel, Reason
-from ercsatz.generation.write import Outcome, Writer
+from ercsatz.generation.write import DialogueWriter, WrittenDialogue
 from ercsatz.generators.interface import Step
 
 
@@ -32,7 +32,12 @@ class Keeper:
     """
 
     def __init__(
-        self, folder: Path, config: GenerateConfig, writer: Writer, leakage: LeakageReport, names: tuple[str, str]
+        self,
+        folder: Path,
+        config: GenerateConfig,
+        writer: DialogueWriter,
+        leakage: LeakageReport,
+        names: tuple[str, str],
     ) -> None:
         self.shelf, self.funnel, self.tokens, self.unanswered = Shelf(folder), Funnel(), (0, 0), 0
         self.example_prompt = ""
@@ -44,7 +49,7 @@ class Keeper:
         self._duplicates.close()
         self.shelf.close()
 
-    def take(self, outcome: Outcome) -> bool:
+    def take(self, outcome: WrittenDialogue) -> bool:
         """Whether the dialogue was kept."""
         self.tokens = (self.tokens[0] + outcome.tokens[0], self.tokens[1] + outcome.tokens[1])
         self.funnel.rejected.update(outcome.rejected)
@@ -57,7 +62,7 @@ class Keeper:
             self.shelf.add(self._writer.dialogue(outcome, *self._names))
         return reason is None
 
-    def _look(self, outcome: Outcome) -> Reason | None:
+    def _look(self, outcome: WrittenDialogue) -> Reason | None:
         turns, index = outcome.result, outcome.unit.index
         assert not isinstance(turns, Reason)
         return self._leakage.add(index, turns) or self._duplicates.add(index, turns)
