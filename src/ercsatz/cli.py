@@ -142,6 +142,7 @@ def _run(command: str, task: Callable[[], None]) -> None:
     show_log()
     registry.open_folders(registry.given_folders(arguments))
     try:
+        registry.refuse_hidden()
         _refuse_undeclared(arguments)
         registry.check_overrides(arguments, command)
         config.register(registry.config_folders())

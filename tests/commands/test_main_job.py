@@ -36,10 +36,10 @@ def test_three_classifiers_on_two_data_sets_are_ranked(new_world, command, quick
     for classifier in ("emoone", "todkat"):
         (job,) = sweep.glob(f"{classifier}-small_nat*")
         original, pretrain, finetune = result(job)["stages"]
-        assert original["prior"]
-        assert pretrain["prior"] not in {None, original["prior"]}
+        assert original["before"]
+        assert pretrain["before"] not in {None, original["prior"]}
         # The teacher of the real dialogues serves fine-tuning too; a topic layer comes with the pretrained weights.
-        assert finetune["prior"] == (original["prior"] if classifier == "emoone" else None)
+        assert finetune["before"] == (original["prior"] if classifier == "emoone" else None)
     again = command(new_world, "train.py", *line, "sweep=again")
     assert again.returncode == 0
     # Two data sets and three stages for each classifier; nothing asks for what is trained before a stage that is there.
@@ -55,7 +55,7 @@ def test_plain_emoone_is_the_teacher_of_the_others(new_world, command, quick, re
     assert taught.returncode == plain.returncode == 0, taught.stderr + plain.stderr
     (stage,) = result(new_world / "plain")["stages"]
     assert stage["cached"]
-    assert stage["key"] == result(new_world / "taught")["stages"][0]["prior"]
+    assert stage["key"] == result(new_world / "taught")["stages"][0]["before"]
 
 
 def test_knowledge_beside_the_dialogues_makes_another_stage(new_world, command, quick, result):

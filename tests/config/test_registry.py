@@ -128,4 +128,11 @@ def test_a_file_of_ones_own_hides_no_library(tmp_path, monkeypatch):
     write(tmp_path, "json.py", "raise RuntimeError")
     registry.open_folders([tmp_path])
     assert sys.path[-1] == str(tmp_path)
-    assert registry.config_folders()[0] == tmp_path
+    assert registry.config_folders()[1] == tmp_path
+
+
+def test_a_yaml_that_hydra_would_not_take_is_refused(folder):
+    write(folder, "classifier/compm.yaml", YAML.format("compm"))
+    hidden = composed("--config-dir", str(folder), "--help")
+    assert hidden.returncode == 1
+    assert "compm.yaml: Hydra takes the shipped classifier/compm.yaml in its place. Give yours another" in hidden.stderr

@@ -42,8 +42,21 @@ def open_folders(folders: Iterable[Path]) -> None:
 
 
 def config_folders() -> list[Path]:
-    """Every config folder that is looked through: given ones, installed packages', the shipped one."""
-    return [*_given, *installed_folders(), resource("conf")]
+    """Every config folder that is looked through, in Hydra's order: the shipped, given ones, installed packages'."""
+    return [resource("conf"), *_given, *installed_folders()]
+
+
+def refuse_hidden() -> None:
+    """Refuse a YAML in a given folder that has the name of a shipped one, which Hydra would take in its place.
+
+    Raises:
+        UserError: names the file.
+    """
+    for folder in _given:
+        for file in sorted(folder.glob("*/*.yaml")):
+            name = file.relative_to(folder)
+            if (resource("conf") / name).is_file():
+                raise UserError(f"{file}: Hydra takes the shipped {name} in its place. Give yours another name.")
 
 
 @cache
@@ -197,19 +210,29 @@ def instantiate(node: Mapping[str, Any], key: str) -> Any:
     Raises:
         UserError: the class cannot be imported, or does not take the options; the message says which it takes.
     """
+    found, given = call_of(node, key)
+    try:
+        return found(**given)
+    except Exception as error:
+        raise UserError(f"{key}: {node['_target_']} could not be made ({type(error).__name__}: {error}).") from error
+
+
+def call_of(node: Mapping[str, Any], key: str) -> tuple[Any, dict[str, Any]]:
+    """The class and the arguments of a part that ``instantiate`` makes.
+
+    Raises:
+        UserError: the class cannot be imported, or does not take one of the arguments.
+    """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key}: must have a _target_, the class to make, and its arguments.")
     found = load(str(node["_target_"]), f"{key}._target_")
-    given = {name: value for name, value in node.items() if name != "_target_"}
+    given = {str(name): value for name, value in node.items() if name != "_target_"}
     takes = signature(found).parameters
     unknown = [name for name in given if name not in takes]
     if unknown and not any(parameter.kind == Parameter.VAR_KEYWORD for parameter in takes.values()):
         known = ", ".join(takes)
         raise UserError(f"{key}.{unknown[0]}: {node['_target_']} takes no such argument. There are: {known}.")
-    try:
-        return found(**given)
-    except Exception as error:
-        raise UserError(f"{key}: {node['_target_']} could not be made ({type(error).__name__}: {error}).") from error
+    return found, given
 
 
 def typed(options: Mapping[str, Any], schema: type[T], key: str) -> T:

@@ -74,7 +74,7 @@ def composed(group: str, name: str) -> TrainConfig:
         searched = ", ".join(str(folder / group) for folder in folders)
         raise UserError(f"There is no {name}.yaml in {searched}. Give the folder that has {group}/{name}.yaml.")
     config.register(folders)
-    own = ",".join(f"file://{folder}" for folder in folders[:-1])
+    own = ",".join(f"file://{folder}" for folder in folders[1:])
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(resource("conf")), version_base="1.3"):
         node = compose("train", [f"{group}={name}", f"hydra.searchpath=[{own}]"])

@@ -13,6 +13,7 @@ from ercsatz.config import (
     TrainingConfig,
     variants,
 )
+from ercsatz.config.registry import call_of
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
@@ -46,6 +47,9 @@ def check(cfg: TrainConfig) -> None:
         )
     rules += [*_phase_rules(cfg.phase), *cfg.classifier.problems(cfg), *cfg.backbone.problems("backbone")]
     enforce([*rules, *cfg.loss.problems()])
+    for group in ("callbacks", "logger"):
+        for name, node in getattr(cfg, group).items():
+            call_of(node, f"{group}.{name}")
     if unknown := [stage for stage in cfg.ranking.stages or () if stage not in cfg.phase.stages]:
         raise UserError(
             f"ranking.stages: phase={cfg.phase.name} has no stage {unknown[0]}. It has: {', '.join(cfg.phase.stages)}."
