@@ -4,6 +4,8 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,7 +32,7 @@ from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder import packed_layers
 from ercsatz.classifiers.encoder.packing import MAX_PADDED_TOKENS, pack
 from ercsatz.classifiers.encoder.pretrained import Pretrained, open_backbone, train_tokenizer
-from ercsatz.config import BackboneConfig, Pooling
+from ercsatz.config import BackboneConfig, Pooling, TinySizeConfig, registry
 from ercsatz.errors import UserError
 
 SMALL = {
@@ -296,3 +298,20 @@ def test_a_decoder_without_a_classification_token_is_refused(bert_folder):
     BertConfig(**SMALL).save_pretrained(folder)
     with pytest.raises(UserError, match="no class or padding token"):
         local(folder)
+
+
+@dataclass
+class OwnBackboneConfig(BackboneConfig):
+    """A backbone of one's own, which opens itself."""
+
+    words: int = 300
+
+    def open(self, texts: Sequence[str]) -> Pretrained:
+        return open_backbone(BackboneConfig("", None, Pooling.mean, 1e-3, TinySizeConfig(24, 1, 2, self.words)), texts)
+
+
+def test_a_backbone_of_ones_own_opens_itself():
+    options = {"_target_": f"{__name__}.OwnBackboneConfig", "name": "own", "lr": 1e-3, "words": 280}
+    own = registry.part(options, BackboneConfig, "backbone", BackboneConfig)
+    opened = open_backbone(own, ["the train left", "on monday"])
+    assert (opened.encoder().width, len(opened.tokenizer) <= 280, opened.pooling) == (24, True, Pooling.mean)
