@@ -50,7 +50,7 @@ def test_a_servers_refusal_is_only_text(command, tmp_path, server, obeyed):
         "generator=openai",
         "generator.flavour=vllm",
         f"generator.url={server}",
-        "plan.n_dialogues=8",
+        "generator.on_unsupported=record",
     )
     done = command(tmp_path, "generate.py", *where)
     assert done.returncode == 1
