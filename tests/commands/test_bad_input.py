@@ -32,7 +32,7 @@ def refused(done, *told):
         (["data=nope"], ["Could not find 'data/nope'", "mini_nat"]),
         (["backbone=nope"], ["Could not find 'backbone/nope'", "roberta-base"]),
         (["traning.lr=1"], ["Could not override 'traning.lr'", "Key 'traning' not in 'TrainConfig'"]),
-        (["training.rate=1"], ["Could not override 'training.rate'", "Key 'rate' not in 'Training'"]),
+        (["training.rate=1"], ["Could not override 'training.rate'", "Key 'rate' not in 'TrainingConfig'"]),
         (["+typo=1"], ["+typo=1 adds a key that does not exist", "train.py --cfg job"]),
         (["++typo=1"], ["++typo=1 adds a key that does not exist"]),
         (["+training.typo=1"], ["+training.typo=1 adds a key that does not exist"]),
