@@ -44,7 +44,6 @@ def test_a_share_is_above_0_to_1(share):
         ({"stages": {"a": replace(REAL, lr=0.0)}}, "phase.stages.a.lr=0.0: must be above 0"),
         ({"stages": {}}, "phase.stages=[]: must be one that is scored at least"),
         ({"stages": {"a": replace(REAL, scored=False)}}, "phase.stages=['a']: must be one that is scored at least"),
-        ({"ranked": []}, "phase.ranked=[]: must be among the scored stages: original, pretrain, finetune"),
         ({"ranked": ["other"]}, "phase.ranked=['other']: must be among the scored stages"),
         (
             {"stages": {"a": replace(SYNTHETIC, scored=False), "b": REAL}, "ranked": ["a"]},

@@ -44,7 +44,7 @@ class PhaseConfig:
     Attributes:
         real_share: share of the real training dialogues that stages see, above 0 to 1, by dialogues, drawn by the seed.
         synthetic_share: of the synthetic ones.
-        ranked: the stages whose scores are ranked; others are shown beside the ranking.
+        ranked: the stages whose scores are ranked, perhaps none.
     """
 
     name: str = MISSING

@@ -71,7 +71,7 @@ def _phase_rules(phase: PhaseConfig) -> Iterator[Rule]:
         earlier.append(name)
     scored = [name for name, stage in phase.stages.items() if stage.scored]
     yield "phase.stages", list(phase.stages), bool(scored), "one that is scored at least"
-    ranked = bool(phase.ranked) and set(phase.ranked) <= set(scored)
+    ranked = set(phase.ranked) <= set(scored)
     yield "phase.ranked", list(phase.ranked), ranked, f"among the scored stages: {', '.join(scored)}"
 
 

@@ -102,5 +102,5 @@ def test_a_named_backbone_is_fetched_from_the_hub(hub: str, tmp_path: Path) -> N
 
 def test_an_unknown_name_is_an_error_that_says_what_to_do(hub: str, tmp_path: Path) -> None:
     message = _open(hub, "nobody/nothing", tmp_path / "home")
-    assert message.startswith("UserError: BackboneConfig nobody/nothing")
+    assert message.startswith("UserError: Backbone nobody/nothing")
     assert "backbone=local" in message
