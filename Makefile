@@ -10,7 +10,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What imports no transformers gives the same on any version of it.
 ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/commands/test_assess.py \
     tests/commands/test_rank.py tests/commands/test_own_generator.py tests/commands/test_hostile_text.py \
-    tests/commands/test_extend_data.py tests/config tests/quality tests/ranking tests/reporting tests/test_architecture.py \
+    tests/config tests/quality tests/ranking tests/reporting tests/test_architecture.py \
     tests/test_imports.py src/ercsatz/ranking)
 # What needs neither PyTorch nor a whole command.
 FAST := $(addprefix tests/,artifacts/test_keys.py data llm/test_journal.py llm/test_probe.py llm/test_progress.py \
