@@ -42,9 +42,11 @@ def test_own_modes_follow_by_name_and_what_no_yaml_says_comes_after(given):
     assert sorted([None, "gone", "per", "org"], key=variant_order) == ["org", "per", "gone", None]
 
 
-def test_an_own_mode_takes_the_place_of_a_shipped_one_of_its_name(given):
+def test_an_own_mode_of_a_shipped_ones_name_is_not_taken_as_hydra_would_not(given):
     write(given, "balanced", "name: balanced\nshort: fair\n")
-    assert modes() == {"nat": "natural", "per": "persona", "fair": "balanced"}
+    assert modes() == {"nat": "natural", "bal": "balanced", "per": "persona"}
+    with pytest.raises(UserError, match=r"balanced\.yaml: Hydra takes the shipped mode/balanced\.yaml in its place"):
+        registry.refuse_hidden()
 
 
 @pytest.mark.parametrize(
