@@ -145,7 +145,7 @@ def _run(command: str, task: Callable[[], None]) -> None:
         registry.refuse_hidden()
         _refuse_undeclared(arguments)
         registry.check_overrides(arguments, command)
-        config.register(registry.config_folders())
+        config.register(registry.config_folders(), command)
     except UserError as error:
         report(error)
         sys.exit(1)

@@ -120,13 +120,14 @@ __all__ = [
 ]
 
 
-def register(config_folders: Iterable[Path]) -> None:
+def register(config_folders: Iterable[Path], command: str | None = None) -> None:
     """Store the schemas, and a ``data`` option ``<benchmark>_<variant>`` for every benchmark and mode in the folders.
 
     Also the resolver ``${ercsatz_package:}``, the folder of the installed package.
 
     Args:
         config_folders: the shipped ``conf`` and those with parts of the user's, in Hydra's order.
+        command: the one that is run, whose schema is enough; None: any.
 
     Raises:
         UserError: the YAML of a mode is wrong.
@@ -139,7 +140,7 @@ def register(config_folders: Iterable[Path]) -> None:
     vars(store)["__deepcopy__"] = lambda _: store
     commands = {"generate": GenerateConfig, "train": TrainConfig, "rank": RankConfig}
     commands |= {"knowledge": KnowledgeConfig, "predict": PredictConfig, "assess": AssessConfig}
-    for name, node in commands.items():
+    for name, node in commands.items() if command is None else [(command, commands[command])]:
         store.store(name=f"{name}_schema", node=node)
     Plugins.instance().register(InstalledParts)
     written_in = {ORG: None, **modes(folders)}
