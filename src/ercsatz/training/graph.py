@@ -4,9 +4,9 @@ Imports nothing heavy: what is in the cache is found out with it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,30 @@ def plan(cfg: TrainConfig, data: JobData) -> list[Stage]:
     Raises:
         UserError: ``training.checkpoint`` is no saved classifier, or has another backbone.
     """
+    given = _Given(cfg, data, cache(checkpoint_identity), cfg.classifier.inputs(cfg.benchmark))
     made: dict[str, Stage] = {}
-    chosen = stages_of(cfg)
-    shared: dict[str, Stage] = {}  # prerequisites by key: the teacher of finetune is that of original
-    for name, stage in chosen.items():
-        made[name] = _stage(cfg, data, name, stage, made, shared)
+    for name, stage in stages_of(cfg).items():
+        made[name] = _stage(given, name, stage, made)
     return list(made.values())
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What all stages of a job are made from; large files are read once for them all.
+
+    Attributes:
+        cfg: the job's configuration.
+        data: its dialogues.
+        identify: ``checkpoint_identity``, which remembers what it has read.
+        inputs: of the classifier.
+        shared: prerequisites by key: the teacher of finetune is that of original.
+    """
+
+    cfg: TrainConfig
+    data: JobData
+    identify: Callable[[str | None], str | None]
+    inputs: Mapping[str, Any]
+    shared: dict[str, Stage] = field(default_factory=dict)
 
 
 def walk(stages: list[Stage]) -> Iterator[Stage]:
@@ -144,20 +162,19 @@ def variants_of(cfg: TrainConfig) -> dict[str, str]:
     return variants
 
 
-def _stage(
-    cfg: TrainConfig, data: JobData, name: str, own: StageConfig, made: Mapping[str, Stage], shared: dict[str, Stage]
-) -> Stage:
-    corpus = corpus_of(cfg, data, own)
+def _stage(given: _Given, name: str, own: StageConfig, made: Mapping[str, Stage]) -> Stage:
+    cfg = given.cfg
+    corpus = corpus_of(cfg, given.data, own)
     start: Stage | Path | None = made.get(own.start) if own.start else None
     if own.start and start is None:
-        start = _saved(cfg)
-    before, gives = _before(cfg, data, name, own, start, shared)
+        start = _saved(given)
+    before, gives = _before(given, name, own, corpus, start)
     return Stage(
         name,
         variants_of(cfg)[name],
         corpus,
         cfg.classifier,
-        _settings(cfg, cfg.classifier, optimisation(cfg, name), cfg.classifier.inputs(cfg.benchmark)),
+        _settings(given, cfg.classifier, optimisation(cfg, name), given.inputs),
         start,
         before,
         gives,
@@ -167,52 +184,52 @@ def _stage(
 
 
 def _before(
-    cfg: TrainConfig, data: JobData, name: str, own: StageConfig, start: Stage | Path | None, shared: dict[str, Stage]
+    given: _Given, name: str, own: StageConfig, corpus: Corpus, start: Stage | Path | None
 ) -> tuple[Stage | None, Gives | None]:
     """The stage of the classifier's prerequisite, on the same dialogues, and what is taken from it."""
+    cfg = given.cfg
     first = cfg.classifier.prerequisite()
     if first is None or (start is not None and not first.always):
         return None, None
     # What teaches is trained as if the stage started anew: fine-tuned or not, its pupil has the same teacher.
     fresh = {TrainOn.real: "original", TrainOn.synthetic: "pretrain"}.get(own.train, name)
-    corpus = corpus_of(cfg, data, own)
     if not first.config.knowledge_sources:
         corpus = without_knowledge(corpus)
     trained_as = first.stage if first.gives == Gives.weights else fresh
     variant = ORG if own.train == TrainOn.real else str(cfg.data.variant)
     stage = Stage(
-        first.stage, variant, corpus, first.config, _settings(cfg, first.config, optimisation(cfg, trained_as), {})
+        first.stage, variant, corpus, first.config, _settings(given, first.config, optimisation(cfg, trained_as), {})
     )
-    return shared.setdefault(stage.key, stage), first.gives
+    return given.shared.setdefault(stage.key, stage), first.gives
 
 
-def _saved(cfg: TrainConfig) -> Path:
+def _saved(given: _Given) -> Path:
     """``training.checkpoint``, which must have the backbone that is recorded.
 
     Raises:
         UserError: it is no saved classifier, or its stage had another backbone.
     """
-    folder = Path(str(cfg.training.checkpoint))
+    folder = Path(str(given.cfg.training.checkpoint))
     if not (folder / "classifier.json").is_file():
         raise UserError(f"training.checkpoint={folder} is not a saved classifier: it has no classifier.json.")
     if (folder / "stage.json").is_file():
         there = json.loads(read_text(folder / "stage.json"))["description"]["backbone"]
-        if there != _backbone(cfg):
+        if there != _backbone(given):
             raise UserError(f"training.checkpoint={folder} has another backbone, {there}. Give the same: backbone=...")
     return folder
 
 
 def _settings(
-    cfg: TrainConfig, classifier: ClassifierConfig, optimised: Mapping[str, Any], inputs: Mapping[str, Any]
+    given: _Given, classifier: ClassifierConfig, optimised: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What determines a stage's weights beside its dialogues and where it starts."""
-    options = asdict(classifier.essential())
-    encoders = {name: checkpoint_identity(each.checkpoint) for name, each in classifier.encoders().items()}
+    cfg, options = given.cfg, asdict(classifier.essential())
+    encoders = {name: given.identify(each.checkpoint) for name, each in classifier.encoders().items()}
     loss = {**asdict(cfg.loss), "version": cfg.loss.VERSION} if classifier.reads_loss else None
     return {
         "classifier": {**options, "role": classifier.role, "version": classifier.VERSION},
         "training": VERSION,
-        "backbone": _backbone(cfg),
+        "backbone": _backbone(given),
         "optimisation": dict(optimised),
         "precision": cfg.trainer.precision,
         "seed": cfg.seed,
@@ -223,9 +240,10 @@ def _settings(
     }
 
 
-def _backbone(cfg: TrainConfig) -> dict[str, Any]:
+def _backbone(given: _Given) -> dict[str, Any]:
     """The backbone by its content; its name and suggested learning rate determine nothing."""
-    options = {**asdict(cfg.backbone), "checkpoint": checkpoint_identity(cfg.backbone.checkpoint)}
+    backbone = given.cfg.backbone
+    options = {**asdict(backbone), "checkpoint": given.identify(backbone.checkpoint)}
     return {key: value for key, value in options.items() if key not in {"name", "lr"}}
 
 
