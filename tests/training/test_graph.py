@@ -69,6 +69,13 @@ def test_the_stages_of_tstr_hang_together(planned, data):
     assert finetune.needs == [pretrain]
 
 
+def test_large_files_are_read_once_for_all_stages(planned, monkeypatch, tmp_path):
+    read, identity = [], graph.checkpoint_identity
+    monkeypatch.setattr(graph, "checkpoint_identity", lambda name: (read.append(name), identity(name))[1])
+    planned("classifier=todkat", "backbone=local", f"backbone.checkpoint={tmp_path}", "~backbone.size")
+    assert read == [str(tmp_path)]
+
+
 def test_a_teacher_is_trained_once_for_all_that_it_teaches(planned):
     stages = planned("classifier=emoone")
     assert [stage.name for stage in walk(list(stages.values()))] == [
