@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,10 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def forget() -> None:
-    """As another process would begin, which has verified nothing yet."""
+    """As another process would begin, which has verified nothing yet and uses nothing."""
     manifest._VERIFIED.clear()
+    while marks._MARKS:
+        marks._MARKS.popitem()[1]._end()
 
 
 def never(_: Path) -> None:
@@ -151,7 +154,7 @@ def test_what_was_made_before_a_kill_while_it_went_to_the_disk_is_not_made_again
         raise SystemExit(137)
 
     with monkeypatch.context() as changed:
-        changed.setattr(manifest, "sync_all", killed)
+        changed.setattr("ercsatz.artifacts.cache.settle", killed)
         with pytest.raises(SystemExit):
             Artifacts(tmp_path).get(ARTIFACT, write)
     (partial,) = (tmp_path / "tokens").iterdir()
@@ -262,7 +265,7 @@ def test_a_full_disk_is_told(tmp_path, number):
     def full(folder: Path) -> None:
         raise OSError(number, os.strerror(number))
 
-    with pytest.raises(UserError, match=r"Cannot write to .*Make room.*paths\.cache"):
+    with pytest.raises(UserError, match=r"Cannot write .*Make room.*paths\.cache"):
         Artifacts(tmp_path).get(ARTIFACT, full)
 
 
@@ -273,7 +276,7 @@ def test_another_error_of_the_maker_is_its_own(tmp_path):
 
 def test_a_file_in_the_place_of_the_cache_is_told(tmp_path):
     (tmp_path / "cache").touch()
-    with pytest.raises(UserError, match=r"Cannot write to .*cache.*paths\.cache"):
+    with pytest.raises(UserError, match=r"Cannot write .*cache.*paths\.cache"):
         Artifacts(tmp_path / "cache").get(ARTIFACT, write)
 
 
@@ -326,6 +329,37 @@ def test_a_read_only_cache_is_read_and_nothing_is_written(open_folder):
     assert "paths.cache=FOLDER" in stage
     assert state == "missing"
     assert f"{damaged} is damaged (empty was changed): made again, but not kept" in done.stderr
+
+
+def test_a_full_cache_is_read(small_disk):
+    small = small_disk(2_000_000)
+    made = Artifacts(small.folder).get(ARTIFACT, write).path
+    forget()
+    with suppress(OSError), (small.folder / "filler").open("wb") as file:
+        file.write(bytes(4_000_000))
+    assert Artifacts(small.folder).get(ARTIFACT, never).path == made
+
+
+def test_a_cache_on_a_read_only_file_system_is_read(small_disk):
+    small = small_disk(2_000_000)
+    made = Artifacts(small.folder).get(ARTIFACT, write).path
+    forget()
+    small.read_only()
+    assert Artifacts(small.folder).get(ARTIFACT, never).path == made
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_who_may_read_what_is_kept(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        made = Artifacts(tmp_path / "cache").get(ARTIFACT, lambda folder: (folder / "a").touch(mode=0o600)).path
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (made, *made.iterdir())} == {
+        made.name: 0o777 & ~umask,
+        "a": 0o666 & ~umask,
+        manifest.NAME: 0o666 & ~umask,
+    }
 
 
 # Pruning while others are at work

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import random
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -219,7 +220,9 @@ def test_requests_without_an_answer_are_asked_again_by_the_same_command(config, 
     serve(failing)
     run(config("generator.tries=2"))
     assert len(read(tmp_path)) == 10
-    assert "The same command asks again" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "The same command asks again for those that got no answer. The last words: " in told
+    assert "HTTP 500: out of order" in told
     server = serve()
     run(config())
     assert [request.index for request in server.asked] == [4]
@@ -233,6 +236,17 @@ def test_a_model_whose_answers_cannot_be_read_is_given_up(config, serve, monkeyp
         run(config("generator.window=1"))
     assert len(server.asked) <= 18
     assert find(tmp_path, "mini_nat") is None
+
+
+def test_a_server_that_answers_nothing_is_given_up_in_its_words(config, serve, monkeypatch, tmp_path):
+    def failing(request):
+        raise FailedError("HTTP 503: out of order")
+
+    monkeypatch.setattr(ask, "HOPELESS", 5)
+    monkeypatch.setattr(endpoint_pool, "FIRST_PAUSE", 0.001)
+    serve(failing)
+    with pytest.raises(UserError, match=r"unanswered 5.* The last words: .*HTTP 503: out of order"):
+        run(config("generator.tries=2"))
 
 
 def test_retrieved_knowledge_is_kept(config, serve, splits, tmp_path):
@@ -328,7 +342,9 @@ def test_lines_are_json_of_the_documented_keys(config, serve, tmp_path):
     serve()
     run(config())
     path, _ = paths(tmp_path, "mini_nat")
-    assert json.loads(path.read_text().splitlines()[0]) == {
+    first = json.loads(path.read_text().splitlines()[0])
+    assert re.fullmatch("[0-9a-f]{8}", first.pop("crc"))
+    assert first == {
         "split": "train",
         "dialogue": "0",
         "turn": 0,

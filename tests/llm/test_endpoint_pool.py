@@ -1,4 +1,6 @@
 import asyncio
+import re
+import time
 from collections import Counter
 
 import pytest
@@ -13,6 +15,7 @@ from ercsatz.generators.interface import (
     Identity,
     RefusedError,
     Request,
+    ServerError,
     TimedOutError,
     UnreachableError,
 )
@@ -411,3 +414,69 @@ def test_server_that_comes_back_says_how_many_it_takes():
     window, _ = make(server, size=8)
     ask_all(window, 60)
     assert window.lanes[0].cap == 2
+
+
+def busy_for_ever(retry_after=None, words="Model is overloaded"):
+    def trouble(server, request):
+        raise BusyError(words, retry_after)
+
+    return trouble
+
+
+@pytest.mark.parametrize("retry_after", [None, 1e9, float("inf"), float("nan"), -5.0, 0.01])
+@pytest.mark.parametrize("workers", [1, 64])
+def test_a_server_that_is_busy_for_ever_ends_the_run_after_patience(retry_after, workers):
+    window, _ = make(Scripted(trouble=busy_for_ever(retry_after)), patience=0.3)
+    began = time.monotonic()
+    became = ask_all(window, 100, workers)
+    assert time.monotonic() - began < 5
+    assert {type(each) for each in became.values()} == {StoppedError}
+    assert re.fullmatch(r"a has taken no request for 0\.3 s \(generator\.patience\)\. It says: .*", str(window.error))
+
+
+def test_a_busy_server_is_told_of_while_it_is_waited_for():
+    times, notes = iter([True] * 5), []
+
+    def at_first(server, request):
+        notes.append(state.note)
+        if next(times, False):
+            raise BusyError("Model is overloaded", 0.02)
+
+    window, state = make(Scripted(trouble=at_first), size=1)
+    ask_all(window, 3)
+    assert notes[1] == "a is busy and is asked again in 0 s; it says: Model is overloaded"
+    assert state.note == ""
+
+
+def test_a_server_that_is_busy_beside_slow_answers_is_not_given_up():
+    server = Scripted(seconds=0.4, slots=1)
+    window, _ = make(server, size=4, patience=0.1)
+    became = ask_all(window, 4)
+    assert window.error is None
+    assert all(isinstance(text, str) for text in became.values())
+
+
+@pytest.mark.parametrize("status", [301, 308])
+def test_a_server_that_sends_requests_elsewhere_ends_the_run_at_once(status):
+    def away(server, request):
+        raise RefusedError(status, "it sends requests on to http://b")
+
+    window, state = make(Scripted(trouble=away), size=1)
+    ask_all(window, 10, workers=1)
+    assert re.search(rf"HTTP {status}: it sends requests on to http://b", str(window.error))
+    assert state.retries == {"refused": 1}
+
+
+def test_an_error_of_a_kind_of_its_own_is_a_failure():
+    class OwnError(FailedError):
+        pass
+
+    times = iter([OwnError("broken"), ServerError("no words")])
+
+    def own(server, request):
+        if error := next(times, None):
+            raise error
+
+    window, state = make(Scripted(trouble=own))
+    ask_all(window, 3)
+    assert state.retries == {"failed": 2}

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ercsatz.config import PromptStyle
@@ -64,6 +64,7 @@ def test_an_answer_is_never_written_twice(tmp_path):
             journal.add(request(), Answer("y", FinishReason.stop), 0.1, "a")
 
 
+@settings(deadline=None)  # each opens files
 @given(st.text(st.characters()))
 def test_any_text_comes_back_as_it_was(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("journal") / "j.sqlite"

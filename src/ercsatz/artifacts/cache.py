@@ -1,6 +1,5 @@
 """The artifact cache: ``<paths.cache>/<kind>/<key>/``, whose key is a hash of all that determines what is in it."""
 
-import errno
 import logging
 import os
 import shutil
@@ -19,8 +18,10 @@ from filelock import FileLock, Timeout
 from ercsatz.artifacts import manifest, marks
 from ercsatz.artifacts.keys import content_key
 from ercsatz.artifacts.manifest import DamagedError, Manifest
+from ercsatz.disk import let_go, settle, sync, told
 from ercsatz.errors import UserError
 
+_MEND = "Make room, or give another cache: paths.cache=FOLDER"
 PATIENCE = 0.5  # seconds after which a process says that it waits for another one
 _LOG = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Artifacts:
         """An artifact that is whole: as it was made before, or made now.
 
         Another process that is at the same one is waited for. One that was damaged is named, thrown away and made
-        again. What is missing from a cache that cannot be written is made in a temporary folder, but not a stage.
+        again. What is missing from a cache that cannot be written is made in a temporary folder, but not a stage. Of a
+        full disk what is there is read.
 
         Args:
             artifact: which one.
@@ -105,9 +107,14 @@ class Artifacts:
         place = self.place(artifact)
         if not _writable(self.folder, place.parent):
             return self._without_writing(artifact, make)
-        with _told(self.folder):
-            marks.mark(self.folder, artifact.kind, artifact.key)
-            place.parent.mkdir(parents=True, exist_ok=True)
+        with told(self.folder, _MEND):
+            try:
+                marks.mark(self.folder, artifact.kind, artifact.key)
+                place.parent.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                if damage(place) is not None:
+                    raise
+                return Entry(place, cached=True)  # a full disk takes no mark, but what is whole can be read
         with locked(place):  # whoever prunes and did not see the mark is done then
             if not place.exists():
                 return _made(artifact, place, make)
@@ -149,14 +156,14 @@ class Artifacts:
 def _made(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> Entry:
     partial = place.with_name(f"{place.name}.partial")
     facts = (artifact.kind.value, artifact.key, artifact.owner, datetime.now(UTC).isoformat(), artifact.description)
-    with _told(place.parent, errno.ENOSPC, errno.EDQUOT):
+    with told(place.parent, _MEND, every=False):
         partial.mkdir(exist_ok=True)
         if damage(partial, place) is not None:  # else a process that was killed here had made it
             make(partial)
             manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
-        manifest.sync_all(partial)
+        settle(partial)
         partial.rename(place)
-        manifest.sync(place.parent)
+        sync(place.parent)
     return Entry(place, cached=False)
 
 
@@ -184,7 +191,7 @@ def locked(place: Path, wait: bool = True) -> Iterator[None]:
         UserError: the lock cannot be written.
     """
     lock = _lock(place)
-    with _told(place.parent):
+    with told(place.parent, _MEND):
         try:
             lock.acquire(timeout=PATIENCE if wait else 0)
         except Timeout:
@@ -195,8 +202,7 @@ def locked(place: Path, wait: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
-        lock.release()
+        let_go(lock)
 
 
 def _lock(place: Path) -> FileLock:
@@ -240,16 +246,3 @@ def _writable(*folders: Path) -> bool:
     """Whether folders, or where they would be made, can be written; a file in their place is an error later on."""
     nearest = (next(folder for folder in (each, *each.parents) if folder.exists()) for each in folders)
     return all(os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir() for folder in nearest)
-
-
-@contextmanager
-def _told(folder: Path, *reasons: int) -> Iterator[None]:
-    """Tell the user of errors in writing: of all, or of those with one of some ``errno``."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, Timeout) or (reasons and error.errno not in reasons):
-            raise
-        raise UserError(
-            f"Cannot write to {folder}: {error.strerror or error}. Make room, or give another cache: paths.cache=FOLDER"
-        ) from error

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,7 +12,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from ercsatz import signals
 from ercsatz.artifacts.inventory import Item, Pruned, items, prune
+from ercsatz.config.command_line import named
 from ercsatz.errors import UserError
 from ercsatz.reporting.console import SafeConsole
 from ercsatz.reporting.status import report
@@ -29,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line.
 
     Returns:
-        0: listed or pruned. 1: there is no cache, or it cannot be written, and the message says so. 130: interrupted.
+        0: listed or pruned. 1: there is no cache, or it cannot be written, and the message says so.
     """
     options = _parser().parse_args(arguments)
     show_log()
     console = SafeConsole(soft_wrap=True)
     try:
-        cache = options.folder or _default()
+        cache = options.folder or default_cache()
         if not cache.is_dir():
             raise UserError(f"There is no cache in {cache}. Name its folder (paths.cache): ercsatz cache FOLDER")
         if options.older_than is None and options.keep_under is None:
@@ -45,12 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         report(error)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
-def _default() -> Path:
+def default_cache() -> Path:
+    """The cache that commands use unless they are given another."""
     return Path(str(OmegaConf.load(resource("conf") / "paths" / "default.yaml").cache)).expanduser()
 
 
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ercsatz cache", description="List what was computed once and kept, or prune it. What runs is not touched."
     )
     parser.add_argument(
-        "folder", type=Path, nargs="?", metavar="FOLDER", help="paths.cache; default: $ERCSATZ_CACHE, or cache"
+        "folder", type=named, nargs="?", metavar="FOLDER", help="paths.cache; default: $ERCSATZ_CACHE, or cache"
     )
     parser.add_argument("--older-than", type=_age, metavar="TIME", help="remove what was not used for 30d, 12h, 4w")
     parser.add_argument(
@@ -134,4 +134,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.run(main)

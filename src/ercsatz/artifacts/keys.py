@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,20 @@ from typing import Any
 def content_key(description: Mapping[str, Any]) -> str:
     """16 hex digits that name what a description (JSON values) determines."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by dotted keys.
+
+    Example:
+        >>> dict(flat({"training": {"lr": 0.1}, "seed": 0}))
+        {'training.lr': 0.1, 'seed': 0}
+    """
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def checkpoint_identity(checkpoint: str | None) -> str | None:

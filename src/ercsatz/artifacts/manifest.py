@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ercsatz.errors import UserError
+
 NAME = "manifest.json"
 
 
@@ -58,22 +60,6 @@ def write(folder: Path, manifest: Manifest) -> None:
     (folder / NAME).write_text(text, encoding="utf-8")
 
 
-def sync_all(folder: Path) -> None:
-    """Wait until all below a folder is on the disk."""
-    for path in (*folder.rglob("*"), folder):
-        if path.is_file() or path.is_dir():
-            sync(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or a folder's list of names is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read(folder: Path, place: Path | None = None) -> Manifest:
     """The manifest of an artifact, whose files are not looked at.
 
@@ -84,17 +70,7 @@ def read(folder: Path, place: Path | None = None) -> Manifest:
     Raises:
         DamagedError: it is missing, torn, or about another artifact than the names of its place say.
     """
-    place = place or folder
-    try:
-        facts = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        if facts.pop("sha256") != _own_sha256(facts):
-            raise DamagedError(f"{NAME} was changed")
-        files = {name: Checksum(**found) for name, found in facts.pop("files").items()}
-        manifest = Manifest(**facts, files=files)
-    except OSError as error:
-        raise DamagedError(f"{NAME}: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        raise DamagedError(f"{NAME} is torn") from None
+    place, manifest = place or folder, _read(folder)
     if (manifest.kind, manifest.key) != (place.parent.name, place.name):
         raise DamagedError(f"{NAME} is about another artifact")
     return manifest
@@ -106,7 +82,41 @@ def verify(folder: Path, place: Path | None = None) -> None:
     Raises:
         DamagedError: one is missing or was changed.
     """
-    manifest = read(folder, place)
+    _verify_files(folder, read(folder, place))
+
+
+def refuse_damaged(copy: Path) -> None:
+    """Check every file of an artifact, or of a copy of its folder in another place, once in this process.
+
+    A folder without a manifest, as earlier versions left it, is taken as it is.
+
+    Raises:
+        UserError: a file is missing or was changed.
+    """
+    try:
+        if (copy / NAME).exists():
+            _verify_files(copy, _read(copy))
+    except DamagedError as damaged:
+        raise UserError(
+            f"{copy} is damaged: {damaged}. Copy that folder again, or run the command that made it again; to use it "
+            f"as it is, delete {NAME} there."
+        ) from None
+
+
+def _read(folder: Path) -> Manifest:
+    try:
+        facts = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if facts.pop("sha256") != _own_sha256(facts):
+            raise DamagedError(f"{NAME} was changed")
+        files = {name: Checksum(**found) for name, found in facts.pop("files").items()}
+        return Manifest(**facts, files=files)
+    except OSError as error:
+        raise DamagedError(f"{NAME}: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise DamagedError(f"{NAME} is torn") from None
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
     seen = (folder.absolute(), manifest.created, _own_sha256(asdict(manifest)))
     if seen in _VERIFIED:
         return

@@ -52,7 +52,10 @@ class JudgementFunnel:
 
     def table(self, title: str) -> Table:
         """For the terminal."""
-        table = Table("", "pairs", "judgements", "answers", "", title=title, title_justify="left")
+        heads = ("stage or reason", "pairs", "judgements", "rejected\nanswers", "meaning")
+        table = Table(*heads, title=title, title_justify="left")
+        for column in table.columns:
+            column.overflow = "fold"
         for name in ("pairs", "judged", "one_order", "passed_over"):
             table.add_row(name, f"{getattr(self, name):,}")
         table.add_section()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ercsatz.data.benchmarks.parsing import csv_rows
+from ercsatz.data.text_files import parse_json
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import RELATIONS, Inference, inference
 
@@ -50,7 +51,7 @@ def read_atomic(path: Path) -> tuple[Event, ...]:
 
 def _phrases(cell: str, where: str) -> list[str]:
     try:
-        phrases = json.loads(cell)
+        phrases = parse_json(cell)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not a JSON list ({error.msg}): {cell[:80]!r}.") from None
     if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.errors import UserError
-from ercsatz.knowledge.sidecar import SidecarEntry, read_entries, writing
+from ercsatz.knowledge.sidecar import SidecarEntry, read_known, writing
 from ercsatz.knowledge.texts import Key, Splits, Texts
 
 
@@ -55,7 +55,7 @@ def adding(path: Path, splits: Splits, part: str, by: str, overwrite: bool) -> I
 
 def _read(path: Path, splits: Splits) -> dict[Key, SidecarEntry]:
     texts, entries = Texts(path.stem, splits), {}
-    for where, entry in read_entries(path):
+    for where, entry in read_known(path):
         texts.check(where, entry.key, entry.text)
         entries[entry.key] = entry
     return entries

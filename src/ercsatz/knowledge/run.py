@@ -10,10 +10,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, variants
+from ercsatz.config.advice import advised
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
+from ercsatz.disk import let_go, told
 from ercsatz.errors import UserError
 from ercsatz.knowledge.merge import adding
 from ercsatz.knowledge.sidecar import SidecarEntry, paths, read_entries
@@ -52,7 +54,8 @@ def load_splits(config: KnowledgeConfig) -> Splits:
         return benchmarks.load(config.benchmark).splits
     folder, name = Path(config.data.path), config.data.name
     if not folder.is_dir():
-        raise UserError(f"There is no data set {name} in {folder}. Make it with: python generate.py data={name}")
+        command = advised("generate", f"data={name}", keep=("data.path",))
+        raise UserError(f"There is no data set {name} in {folder}. Make it with: {command}")
     splits = {split: read_jsonl(folder / f"{split}.jsonl") for split in SPLITS}
     return Corpus(name, tuple(config.benchmark.labels), splits).splits
 
@@ -164,17 +167,15 @@ def _summarise(path: Path, splits: Mapping[str, Sequence[Dialogue]]) -> None:
 def _alone(path: Path) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
+        with told(path, "Make room or mend paths.data."):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
     except Timeout:
         raise UserError(f"{path}: another knowledge.py is writing it. Wait for that one or stop it.") from None
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}. Mend paths.data.") from None
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
-        lock.release()
+        let_go(lock)
 
 
 def _rules(config: KnowledgeConfig) -> Iterator[Rule]:

@@ -8,23 +8,25 @@
      "by": {"retrieved": "lexical TF-IDF, ...", "generated": "tgi ..."}}
 
 ``turn`` counts from 0, and ``text`` is the utterance's ``text_hash``: a file that was made for other texts is refused.
-All but the first four keys may be absent; ``by`` says where each part is from. In place of ``generated`` there may be
+All but the first four keys may be absent; ``by`` says where each part is from. Lines that are written here have ``crc``
+too, and the last one ``lines``; see ``ercsatz.knowledge.seal``. In place of ``generated`` there may be
 vectors in ``knowledge/<data>.safetensors``; see ``ercsatz.knowledge.vectors``.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ercsatz.data.dialogue import SPLITS, Dialogue, Knowledge
-from ercsatz.data.text_files import atomic_write, json_lines
+from ercsatz.data.text_files import json_lines
+from ercsatz.disk import told, whole
 from ercsatz.errors import UserError
 from ercsatz.knowledge.relations import NOTHING, RELATIONS, Found, Inference, found_statements, statements
+from ercsatz.knowledge.seal import Sealer, damaged, unsealed
 from ercsatz.knowledge.texts import Key, Splits, Texts, text_hash
 from ercsatz.knowledge.vectors import read_vectors
 
@@ -134,7 +136,7 @@ def _read_known(sidecar: Sidecar, texts: Texts) -> dict[Key, Knowledge]:
     assert sidecar.statements is not None
     known = {}
     shared: dict[str, str] = {}  # an event is like many utterances; its statements need memory once
-    for where, entry in read_entries(sidecar.statements):
+    for where, entry in read_known(sidecar.statements):
         if sidecar.vectors is not None and entry.generated:
             raise UserError(
                 f"{where}: 'generated' beside the vectors in {sidecar.vectors}, which stand in its place. "
@@ -158,15 +160,22 @@ def read_entries(path: Path) -> Iterator[tuple[str, SidecarEntry]]:
         The place, for messages, and the line.
 
     Raises:
-        UserError: the file cannot be read, a line is not as described above, or an utterance has two.
+        UserError: the file cannot be read or is damaged, a line is not as described above, or an utterance has two.
     """
     seen = set[Key]()
-    for where, line in json_lines(path):
+    for where, line in unsealed(path, json_lines(path)):
         entry = _entry(line, where)
         if entry.key in seen:
             raise UserError(f"{where}: a second line about {entry.split} {entry.dialogue!r}, turn {entry.turn}.")
         seen.add(entry.key)
         yield where, entry
+
+
+def read_known(path: Path) -> Iterator[tuple[str, SidecarEntry]]:
+    """As ``read_entries``; a file without any line is refused, as one that was cut off."""
+    if not path.stat().st_size:
+        raise damaged(path, f"{path} is empty")
+    yield from read_entries(path)
 
 
 def write_entries(path: Path, entries: Iterable[SidecarEntry]) -> None:
@@ -185,16 +194,18 @@ def writing(path: Path) -> Iterator[Callable[[SidecarEntry], None]]:
     Raises:
         UserError: the disk is full, or the place cannot be written.
     """
-    try:
-        with atomic_write(path) as file:
+    with (
+        told(path, "Make room or mend paths.data."),
+        whole(path) as new,
+        new.open("w", encoding="utf-8", newline="\n") as file,
+        closing(Sealer(file)) as sealer,
+    ):
 
-            def write(entry: SidecarEntry) -> None:
-                if entry.retrieved or entry.generated:
-                    file.write(json.dumps(_to_json(entry), ensure_ascii=False) + "\n")
+        def write(entry: SidecarEntry) -> None:
+            if entry.retrieved or entry.generated:
+                sealer.write(_to_json(entry))
 
-            yield write
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}. Make room or mend paths.data.") from error
+        yield write
 
 
 def _to_json(entry: SidecarEntry) -> dict[str, Any]:

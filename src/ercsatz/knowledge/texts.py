@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from ercsatz.config.advice import advised
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 
@@ -73,5 +74,5 @@ class Texts:
     def _refuse(self, where: str, what: str) -> NoReturn:
         raise UserError(
             f"{where}: {what}, so the sidecar belongs to another data set, or to an earlier {self._name}. "
-            f"Remove it and make it again: python knowledge.py data={self._name}"
+            f"Remove it and make it again: {advised('knowledge', f'data={self._name}')}"
         )

@@ -3,15 +3,16 @@
 A pickle is a program: it names functions and calls them. Here no name is ever imported. The few names that numpy arrays
 are pickled by, those of numpy 1 and 2, stand for functions of this module, which check what they are given; any other
 name is refused. So what can come out is dicts, lists, tuples, strings, bytes, numbers, sets, ``None``, and arrays of
-numbers. A hostile file can still ask for more memory than there is.
+numbers. Nor does it take more memory than in proportion to the file.
 """
 
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ def load_plain(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
+            _check_places(file, path.stat().st_size)
+            file.seek(0)
             return _PlainUnpickler(file, encoding="latin1").load()
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
@@ -46,6 +49,13 @@ def load_plain(path: Path) -> Any:
     except Exception as error:  # whatever a damaged or hostile file leads to
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         raise UserError(f"{path}: not a readable pickle of plain data ({reason}). Nothing of it was run.") from None
+
+
+def _check_places(file: IO[bytes], size: int) -> None:
+    """Refuse places of the pickle's memory beyond what it can fill: Python would make room for all before them."""
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > size:
+            raise _RefusedError(f"to remember {argument:,} values, with {size:,} bytes")
 
 
 class Array:

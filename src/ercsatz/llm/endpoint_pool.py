@@ -94,14 +94,13 @@ class Window:
     Args:
         lanes: one at least.
         tries: how often a request may fail.
-        patience: seconds that all servers may be down.
+        patience: seconds that all servers may be down, or take nothing.
         failed: told of every failure: request, kind, words, server.
         state: is told what the window is doing.
 
     Attributes:
         lanes: a lane for each server.
         model: what a server that comes back must still have.
-        last_words: of the last failure.
         error: why the window was stopped, where the user did not do it.
         probing: set while only the start-up probe is sent.
         starved: set while there is nothing more to be asked.
@@ -118,7 +117,6 @@ class Window:
     ) -> None:
         self.lanes = lanes
         self.model: str | None = None
-        self.last_words = ""
         self.error: UserError | None = None
         self._tries, self._patience, self._failed, self._state = tries, patience, failed, state
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -126,6 +124,7 @@ class Window:
         self._stopping = asyncio.Event()
         self.pausing = 0
         self._dark_since: float | None = None
+        self._busy_since: float | None = None  # without an answer in between
         self._watches: dict[Lane, asyncio.Task[None]] = {}
         self.starved = self.probing = False
 
@@ -195,31 +194,48 @@ class Window:
         try:
             answer = await lane.server.answer(request)
         except ServerError as error:
-            self._state.retries[KINDS[type(error)]] += 1
-            self._failed(request, KINDS[type(error)], str(error), lane.server.name)
-            self.last_words = f"{lane.server.name}: {error}"
+            kind = next((kind for each, kind in KINDS.items() if isinstance(error, each)), "failed")
+            self._state.retries[kind] += 1
+            self._failed(request, kind, str(error), lane.server.name)
+            self._state.last_words = f"{lane.server.name}: {error}"
             self._react(error, request, lane, sent_at)
             return error
         lane.grow()
         self._refused.clear()
+        if self._busy_since is not None and not self.stopping:
+            self._busy_since, self._state.note = None, ""
         return answer, time.monotonic() - sent_at, lane.server.name
 
     def _react(self, error: ServerError, request: Request, lane: Lane, sent_at: float) -> None:
         now = time.monotonic()
         if isinstance(error, BusyError | TimedOutError):
             lane.shrink(sent_at, now)
-        if isinstance(error, BusyError) and error.retry_after:
-            hold = min(error.retry_after, LONGEST_HOLD)
-            lane.not_before = max(lane.not_before, now + hold)
-            asyncio.get_running_loop().call_later(hold, self._wake)
+        if isinstance(error, BusyError):
+            self._bear(error, lane, now)
         if isinstance(error, UnreachableError):
             self._set_up(lane, False)
         if isinstance(error, TimedOutError | FailedError | UnreachableError):
             self.watch(lane)
         if isinstance(error, RefusedError):
             self._refused.add((request.index, request.step.value, request.attempt))
-            if error.status in FATAL or len(self._refused) >= REFUSALS:
+            if error.status in FATAL or error.status < 400 or len(self._refused) >= REFUSALS:
                 self.stop(UserError(f"{lane.server.name} refuses the requests. It says: {error}"))
+
+    def _bear(self, error: BusyError, lane: Lane, now: float) -> None:
+        """Hold back as long as a busy server asks for, but not for ever: while nothing else is on its way, say so."""
+        hold = min(error.retry_after or 0.0, LONGEST_HOLD, self._patience + 1)
+        if hold > 0:
+            lane.not_before = max(lane.not_before, now + hold)
+            asyncio.get_running_loop().call_later(hold, self._wake)
+        self._busy_since = now if self._busy_since is None else self._busy_since
+        if self.in_flight > 1 or self.stopping:  # what is on its way may still be answered
+            return
+        if now - self._busy_since > self._patience:
+            for_long = f"{lane.server.name} has taken no request for {self._patience:g} s (generator.patience)."
+            self.stop(UserError(f"{for_long} It says: {error}"))
+        else:
+            pause = f" in {hold:.0f} s" if hold > 0 else ""
+            self._state.note = f"{lane.server.name} is busy and is asked again{pause}; it says: {error}"
 
     def watch(self, lane: Lane) -> None:
         """Ask after a server that failed; while it is not well it gets nothing."""

@@ -20,7 +20,7 @@ from ercsatz.llm.journal import Journal
 from ercsatz.llm.progress import BEAT_EVERY, LINE_EVERY, ProgressState
 from ercsatz.llm.runner import Probe, Runner, Write
 from ercsatz.llm.scheduler import Ask, Indexed
-from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.console import unfolded
 
 _LOG = logging.getLogger(__name__)
 
@@ -212,12 +212,17 @@ def inquire(
     runner = Runner[Unit, Outcome[Unit, Result, Why]](
         generator, journal, overwrite, state, Lines(state, tally, n), probe
     )
-    runner.run(write, units, n, counting)
-    SafeConsole().print(state.summary())
+    try:
+        runner.run(write, units, n, counting)
+    except HopelessError as error:
+        if not state.given_up:
+            raise
+        raise HopelessError(f"{error} The last words: {state.last_words}") from error
+    unfolded().print(state.summary())
     if tally.without:
         _LOG.warning("%d %s without: %s", tally.without.total(), tally.of, tally.reasons)
     if any(why.name == "unanswered" for why in tally.without):
-        _LOG.warning("The same command asks again for those that got no answer.")
+        _LOG.warning("The same command asks again for those that got no answer. The last words: %s", state.last_words)
 
 
 class Lines:
@@ -272,7 +277,8 @@ class Lines:
     def _say_note(self) -> None:
         if self._state.note != self._noted:
             self._noted = self._state.note
-            _LOG.info("%s", self._noted)
+            if self._noted:
+                _LOG.info("%s", self._noted)
 
 
 def templates_sha256(folder: Path) -> str:

@@ -2,14 +2,14 @@
 
 A run that was killed goes on from here and asks nothing twice; a changed parser reads here and asks nothing at all.
 An answer is found by all that it depends on (prompt, seed, settings of the generator, model), so that answers to
-requests that have not changed stay good when others have.
+requests that have not changed stay good when others have. Rows carry a checksum, as SQLite's pages have none.
 """
 
 import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ercsatz.errors import UserError
-from ercsatz.generators.interface import Answer, FinishReason, Request
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parameters (id INTEGER PRIMARY KEY, sent TEXT NOT NULL, dropped TEXT NOT NULL,
-    UNIQUE (sent, dropped));
-CREATE TABLE IF NOT EXISTS answers (
-    key BLOB PRIMARY KEY, dialogue INTEGER NOT NULL, step TEXT NOT NULL, speaker TEXT, attempt INTEGER NOT NULL,
-    seed INTEGER NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL, prompt_tokens INTEGER, new_tokens INTEGER,
-    seconds REAL NOT NULL, server TEXT NOT NULL, parameters INTEGER NOT NULL REFERENCES parameters, at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refusals (
-    key BLOB PRIMARY KEY, dialogue INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL, words TEXT NOT NULL,
-    at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failures (dialogue INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
-    kind TEXT NOT NULL, words TEXT NOT NULL, server TEXT NOT NULL, at REAL NOT NULL);
-CREATE VIEW IF NOT EXISTS attempts AS
-    SELECT dialogue, step, speaker, attempt, seed, text, finish_reason, prompt_tokens, new_tokens, seconds, server,
-        sent, dropped, datetime(at, 'unixepoch') AS at FROM answers JOIN parameters ON parameters.id = parameters;
-"""
+from ercsatz.generators.interface import Answer, FinishReason, Request, ServerError
+from ercsatz.llm.journal_file import checksum, damaged, prepare
+from ercsatz.reporting.text import plain
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -62,7 +44,7 @@ class Journal:
         node: what stands before the keys ``journal`` and ``overwrite`` where they are not at the configuration's top.
 
     Raises:
-        UserError: it is another process's, no journal, or cannot be written.
+        UserError: it is another process's, no journal, damaged, or cannot be written.
     """
 
     def __init__(self, path: Path, node: str = "") -> None:
@@ -77,10 +59,15 @@ class Journal:
         try:
             with self._told():
                 # Write-ahead log without a sync at every commit: a killed process loses nothing, a power cut seconds.
+                path.touch()  # with the permissions of the umask; SQLite would leave the group without
                 self._db = sqlite3.connect(path, isolation_level=None)
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.executescript(_SCHEMA)
+                try:
+                    prepare(self._db, self.path)
+                    self._db.execute("PRAGMA journal_mode=WAL")
+                    self._db.execute("PRAGMA synchronous=NORMAL")
+                except BaseException:
+                    self._db.close()
+                    raise
         except BaseException:
             self._lock.release()
             raise
@@ -132,12 +119,14 @@ class Journal:
         """What was written under a name, or ``None``."""
         with self._told():
             row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except ValueError as error:
+            raise damaged(self.path, f"what it says of {name} is no JSON") from error
 
     def set_fact(self, name: str, value: Any) -> None:
         """Write a JSON value under a name."""
-        with self._told():
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+        self._insert("facts", (name, json.dumps(value)), or_replace=True)
 
     def find(self, request: Request) -> Answer | None:
         """The answer to a request, if it was given before."""
@@ -146,8 +135,12 @@ class Journal:
             row = self._db.execute(query, (self._key(request),)).fetchone()
         if row is None:
             return None
-        text = row[0].decode(errors="surrogatepass")
-        return Answer(text, FinishReason(row[1]), row[2], row[3])
+        try:
+            return Answer(row[0].decode(errors="surrogatepass"), FinishReason(row[1]), row[2], row[3])
+        except (ValueError, ServerError) as error:  # of a time without checksums
+            raise damaged(
+                self.path, f"an answer cannot be read ({error})", {"answers": [self._key(request)]}
+            ) from error
 
     def add(self, request: Request, answer: Answer, seconds: float, server: str) -> None:
         """Write an answer; it is safe when this returns.
@@ -156,14 +149,9 @@ class Journal:
             UserError: the disk is full or the file cannot be written.
         """
         speaker = request.speakers[0] if len(request.speakers) == 1 else None
-        text = answer.text.encode(errors="surrogatepass")  # half a surrogate pair is no TEXT of SQLite's
-        row = (self._key(request), request.index, request.step.value, speaker, request.attempt, request.seed, text)
-        row += (answer.finish_reason.value, answer.prompt_tokens, answer.new_tokens)  # type: ignore[assignment]
-        with self._told():
-            self._db.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)",
-                (*row, round(seconds, 3), server, self._parameters, time.time()),
-            )
+        row = (self._key(request), request.index, request.step.value, speaker, request.attempt, request.seed)
+        said = (answer.text, answer.finish_reason.value, answer.prompt_tokens, answer.new_tokens)
+        self._insert("answers", (*row, *said, round(float(seconds), 3), server, self._parameters, time.time()))
 
     def is_refused(self, request: Request) -> bool:
         """Whether the request was given up before because the servers would not take it."""
@@ -173,15 +161,23 @@ class Journal:
 
     def add_refusal(self, request: Request, words: str) -> None:
         """Write that the servers will not take a request, so that they are not asked again."""
-        row = (self._key(request), request.index, request.step.value, request.attempt, words, time.time())
-        with self._told():
-            self._db.execute("INSERT INTO refusals VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (self._key(request), request.index, request.step.value, request.attempt, plain(words), time.time())
+        self._insert("refusals", row)
 
     def add_failure(self, request: Request, kind: str, words: str, server: str) -> None:
         """Write that a request got no answer this time."""
-        row = (request.index, request.step.value, request.attempt, kind, words, server, time.time())
+        row = (request.index, request.step.value, request.attempt, kind, plain(words), server, time.time())
         with self._told():
             self._db.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _insert(self, table: str, row: Sequence[object], or_replace: bool = False) -> None:
+        """Write a row with its checksum."""
+        # Half a surrogate pair is no TEXT of SQLite's, but bytes that are called one are
+        values = [each.encode(errors="surrogatepass") if isinstance(each, str) else each for each in row]
+        places = ", ".join("CAST(? AS TEXT)" if isinstance(each, str) else "?" for each in row)
+        verb = "INSERT OR REPLACE" if or_replace else "INSERT"
+        with self._told():
+            self._db.execute(f"{verb} INTO {table} VALUES ({places}, ?)", (*values, checksum(values)))
 
     def _key(self, request: Request) -> bytes:
         digest = self._prefix.copy()
@@ -194,7 +190,11 @@ class Journal:
             yield
         except Timeout:  # an OSError too
             raise
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, "a text in it is none") from error
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise damaged(self.path, str(error)) from error
             raise UserError(
                 f"The journal {self.path} cannot be used: {error}. What was written to it is safe. "
                 f"Mend that and start again, or name another file with {self.node}journal=FILE."

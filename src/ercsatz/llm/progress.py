@@ -93,6 +93,7 @@ class ProgressState:
         limit: how many may be in flight at the moment.
         down: names of servers that are set aside.
         note: a line for the user.
+        last_words: of the last request that failed, by its server.
         waits: what time is spent on.
     """
 
@@ -119,6 +120,7 @@ class ProgressState:
     limit: int = 0
     down: tuple[str, ...] = ()
     note: str = ""
+    last_words: str = ""
     waits: Waits = field(default_factory=Waits)
 
     def finish(self) -> None:

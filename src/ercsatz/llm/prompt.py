@@ -4,10 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import TemplateError
 from jinja2.meta import find_referenced_templates
 
 from ercsatz.errors import UserError
+from ercsatz.llm.sandbox import Renderer, RenderError, environment, inside
 from ercsatz.resources import resource
 
 SENTENCES = ("task", "labels", "structure")
@@ -16,19 +17,27 @@ SENTENCES = ("task", "labels", "structure")
 class Templates:
     """The templates of one folder, which may include and extend those of others: ``natural/task.j2``.
 
+    Those of others can do no harm: they reach no Python and no file elsewhere, and run in bounded time and memory.
+
     Args:
         name: of the folder, for a mode that of its templates.
         places: where this folder and others are looked for, in this order; the shipped ``prompts`` unless given.
 
     Attributes:
         folder: the first of the places.
+
+    Raises:
+        UserError: a link in the folder leads out of it.
     """
 
     def __init__(self, name: str, *places: Path) -> None:
         self._places = places or (resource("prompts"),)
         self.folder, self._name = self._places[0], name
-        loader = FileSystemLoader(self._places)
-        self._environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False)
+        self._environment = environment(self._places)
+        self._renderer = None if self._places == (resource("prompts"),) else Renderer(self._places)
+        for file in sorted((self.folder / name).rglob("*")):
+            if not inside(file, self.folder):
+                raise UserError(f"{file}: a link that leads out of the folder of prompts. Put a copy in its place.")
 
     def prompt(self, **variables: Any) -> str:
         """The prompt for a dialogue: the three sentences, joined by spaces.
@@ -46,8 +55,12 @@ class Templates:
         """
         file = f"{self._name}/{name}.j2"
         try:
+            if self._renderer is not None:
+                return self._renderer.render(file, variables).strip()
             return self._environment.get_template(file).render(**variables).strip()
-        except Exception as error:  # a template can do what it likes
+        except RenderError as error:
+            raise UserError(f"{self.folder / file}: {error}") from None
+        except Exception as error:  # of a shipped one
             raise UserError(f"{self.folder / file}: {type(error).__name__}: {error}") from error
 
     @property
@@ -83,6 +96,6 @@ class Templates:
         """The templates that one includes, imports or extends by a name that is written in it."""
         try:
             parsed = self._environment.parse(file.read_text(encoding="utf-8"))
-        except (TemplateError, UnicodeDecodeError) as error:
+        except (TemplateError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(f"{file}: {type(error).__name__}: {error}") from error
         return [name for name in find_referenced_templates(parsed) if name is not None]
