@@ -7,7 +7,11 @@ To use a trained classifier::
     load_classifier("cache/stages/KEY").predict([[("Ann", "hello"), ("Bo", "go away")]])
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# transformers 5 looks when it is imported: with the package kernels it would download some, which are code.
+os.environ.setdefault("USE_HUB_KERNELS", "NO")
 
 if TYPE_CHECKING:
     from ercsatz.prediction.saved_classifier import Prediction, SavedClassifier, load_classifier
