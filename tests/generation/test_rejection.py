@@ -1,11 +1,14 @@
+import io
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from ercsatz.config import PlanConfig, PromptStyle
 from ercsatz.data.dialogue import Utterance
-from ercsatz.generation.rejection import Reason, check
+from ercsatz.generation.rejection import STAGES, Funnel, Reason, check
 from ercsatz.generators.interface import Request
+from ercsatz.reporting.console import SafeConsole
 
 PLAN = PlanConfig(n_dialogues=1, min_turns=2, max_turns=3, attempts=1)
 GOOD = (Utterance("Maya", "Hi.", "joy"), Utterance("Tomas", "Hello.", "neutral"))
@@ -44,3 +47,15 @@ def test_short_dialogue_is_refused(request_for_joy):
         check(GOOD, request_for_joy, PlanConfig(n_dialogues=1, min_turns=3, max_turns=5, attempts=1))
         is Reason.too_few_turns
     )
+
+
+def test_every_column_of_the_funnel_has_a_heading_and_nothing_is_cut():
+    funnel = Funnel(dict.fromkeys(STAGES, 3), Counter({Reason.unanswered: 1}), Counter({Reason.unknown_label: 2}))
+    table = funnel.table("mini_bal: from requests to data")
+    assert all(column.header for column in table.columns)
+    shown = io.StringIO()
+    SafeConsole(file=shown, width=200).print(table)
+    assert Reason.unknown_label.value in shown.getvalue()
+    narrow = io.StringIO()
+    SafeConsole(file=narrow, width=60).print(table)
+    assert "…" not in narrow.getvalue()

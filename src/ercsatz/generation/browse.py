@@ -20,6 +20,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.control import Control
 from rich.text import Text
 
+from ercsatz import signals
+from ercsatz.config.command_line import named
 from ercsatz.data.dialogue import SPLITS, Dialogue, Utterance
 from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line.
 
     Returns:
-        0: shown, or whoever reads had enough. 1: there is nothing to show, and the message says why. 130: interrupted.
+        0: shown, or whoever reads had enough. 1: there is nothing to show, and the message says why.
     """
     options = _parser().parse_args(arguments)
     show_log()
@@ -72,8 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         report(error)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
     return 0
@@ -300,7 +300,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ercsatz.generation.browse", description="Read a data set on the terminal, in colour."
     )
-    parser.add_argument("folder", type=Path, help="with train.jsonl, validation.jsonl and test.jsonl")
+    parser.add_argument("folder", type=named, help="with train.jsonl, validation.jsonl and test.jsonl")
     parser.add_argument("--split", choices=SPLITS, help="default: all, in this order")
     parser.add_argument("--emotion", help="only dialogues in which it occurs, e.g. joy")
     parser.add_argument("--id", help="only the dialogue with this id, e.g. 000012")
@@ -310,4 +310,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.run(main)

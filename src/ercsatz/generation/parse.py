@@ -9,6 +9,7 @@ All patterns are anchored or single characters, so time is linear in the length 
 import re
 from collections.abc import Sequence
 
+from ercsatz.data.benchmarks.parsing import composed
 from ercsatz.data.dialogue import Utterance
 from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
@@ -117,11 +118,11 @@ def _split_label(text: str, labels: Sequence[str]) -> tuple[str, str | Reason]:
 
 def _label(text: str, labels: Sequence[str]) -> str | Reason:
     """The label that a bracket holds: a number, a word of the labels, or both."""
-    match = _LABEL.fullmatch(text)
+    match = _LABEL.fullmatch(composed(text))  # an accent of its own would end the word
     if match is None:
         return Reason.no_label
     number, beside, word = match.groups()
-    by_word = {label.casefold(): label for label in labels}
+    by_word = {composed(label).casefold(): label for label in labels}
     if number is None:
         return by_word.get(word.casefold(), Reason.no_label)
     if not 1 <= int(number) <= len(labels):

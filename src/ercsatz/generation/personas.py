@@ -9,8 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import yaml
-
+from ercsatz.config.yaml_files import parse_yaml
 from ercsatz.errors import UserError
 from ercsatz.generation.rejection import Reason
 from ercsatz.generators.interface import Answer, FinishReason
@@ -126,7 +125,7 @@ class Inventories:
         contents = {name: _bytes(file) for name, file in files.items()}
         parts = [f"{name}\0{len(content)}\0".encode() + content for name, content in contents.items()]
         self.sha256 = hashlib.sha256(b"".join(parts)).hexdigest()
-        raw = {name: _parse(files[name], content) for name, content in contents.items()}
+        raw = {name: parse_yaml(content, files[name]) for name, content in contents.items()}
         backgrounds = raw.pop("backgrounds")
         if not isinstance(backgrounds, dict) or not backgrounds:
             raise UserError(f"{files['backgrounds']}: must map each part of a background to a list of entries.")
@@ -301,14 +300,6 @@ def _bytes(file: Path) -> bytes:
         raise UserError(
             f"{file}: {error.strerror}. A prompts folder of your own needs all of persona/inventory; copy the shipped."
         ) from error
-
-
-def _parse(file: Path, content: bytes) -> Any:
-    try:
-        # The C loader is ten times as fast where there is one
-        return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: not valid YAML: {error}") from error
 
 
 def _entries(where: str, name: str, raw: Any) -> list[InventoryEntry]:

@@ -12,7 +12,14 @@ from ercsatz.data.dialogue import Utterance
 from ercsatz.generators.interface import Request
 
 MAX_CHARACTERS = 1000  # of an utterance; the longest in MELD and EmoryNLP has 762
-STAGES = ("asked", "answered", "parsed", "accepted", "kept")
+MEANINGS = {
+    "asked": "dialogues that the model was asked for",
+    "answered": "of these, an answer came",
+    "parsed": "it reads as a dialogue",
+    "accepted": "with the labels, speakers and turns asked for",
+    "kept": "neither a repeat nor a leak: the data set",
+}
+STAGES = tuple(MEANINGS)
 
 
 class Reason(Enum):
@@ -92,11 +99,14 @@ class Funnel:
 
     def table(self, title: str) -> Table:
         """For the terminal."""
-        table = Table("", "dialogues", "%", "answers", "", title=title, title_justify="left")
+        heads = ("stage or reason", "dialogues", "%", "rejected\nanswers", "meaning")
+        table = Table(*heads, title=title, title_justify="left")
+        for column in table.columns:
+            column.overflow = "fold"
         for column in table.columns[1:4]:
             column.justify = "right"
         for stage, count in self.stages.items():
-            table.add_row(stage, str(count), self._percent(count))
+            table.add_row(stage, str(count), self._percent(count), "", MEANINGS[stage])
         table.add_section()
         for reason in sorted(self.reasons | self.rejected, key=lambda reason: (-self.reasons[reason], reason.name)):
             count, answers = self.reasons[reason], self.rejected[reason]

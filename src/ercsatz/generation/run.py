@@ -21,6 +21,7 @@ from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.leakage import LeakageReport
 from ercsatz.generation.plan import PlannedDialogue, plan, targets_of
+from ercsatz.generation.wandb_data_set import log_data_set
 from ercsatz.generation.write import WrittenDialogue
 from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
@@ -28,7 +29,7 @@ from ercsatz.llm.probe import check_grammar, keeps_seed
 from ercsatz.llm.progress import Progress, ProgressState
 from ercsatz.llm.runner import Runner
 from ercsatz.llm.scheduler import REACH
-from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.console import SafeConsole, unfolded
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def run(config: GenerateConfig) -> None:
         KeyboardInterrupt: the user stopped it; what was answered is in the journal.
     """
     validate(config)
-    job, console = GenerationJob(config), SafeConsole()
+    job, console = GenerationJob(config), SafeConsole() if config.dry_run else unfolded()
     if config.dry_run:
         dry_run(job, console)
         return
@@ -56,10 +57,11 @@ def run(config: GenerateConfig) -> None:
         with closing(Journal(Path(config.journal))) as journal:
             journal.begin(job.request_settings(), config.overwrite)
             Generation(job, journal, settings, console).make(folder)
+        log_data_set(config, folder)
     if config.push_to_hub is not None:
-        from ercsatz.generation.dataset.hub import push
+        from ercsatz.artifacts.hub import push
 
-        _LOG.info("Uploaded to %s.", push(folder, config.push_to_hub))
+        _LOG.info("Uploaded to %s.", push(folder, config.push_to_hub, "dataset", dataset.UPLOADED, "push_to_hub="))
 
 
 class Generation:
@@ -142,8 +144,9 @@ class Generation:
         keeper, state = self._keeper, self._state
         if not len(keeper.shelf):
             (reason, count), *_ = keeper.funnel.by_frequency()
+            told = f" The last words: {state.last_words}" if state.given_up else ""
             raise UserError(
-                f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times)."
+                f"No dialogue was kept, so nothing was written. Most frequent: {reason.value} ({count} times).{told}"
             )
         if state.reached < (state.goal or 0):
             raise UserError(
@@ -174,7 +177,7 @@ class Generation:
         finally:
             window.probing = False
         if not any(answer is not None for answer in kept):
-            raise UserError(f"No server answers the start-up probe. The last words: {window.last_words}")
+            raise UserError(f"No server answers the start-up probe. The last words: {self._state.last_words}")
         self._journal.set_fact("seed_kept", all(answer is not False for answer in kept))
         self._journal.set_fact("probed", made)
 

@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from ercsatz.config import Profile, PromptStyle
+from ercsatz.generators.words import short
+
+MOST_TOKENS = 10_000_000  # of a prompt or an answer; no model has room for as many
 
 
 class Step(StrEnum):
@@ -63,16 +66,6 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The text as it came, before any parsing, and how many tokens went in and out, where the server says so."""
-
-    text: str
-    finish_reason: FinishReason
-    prompt_tokens: int | None = None
-    new_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Identity:
     """Who a server says it is.
 
@@ -121,6 +114,28 @@ class RefusedError(ServerError):
     def __init__(self, status: int, words: str) -> None:
         super().__init__(f"HTTP {status}: {words}")
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The text as it came, before any parsing, and how many tokens went in and out, where the server says so.
+
+    Raises:
+        FailedError: the text is none, or a number of tokens cannot be one.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise FailedError(f"An answer that is no text: {short(repr(self.text))}")
+        for name in ("prompt_tokens", "new_tokens"):
+            count = getattr(self, name)
+            if count is not None and (type(count) is not int or not 0 <= count <= MOST_TOKENS):
+                raise FailedError(f"An answer whose {name} is no number of tokens: {short(repr(count))}")
 
 
 class Server(Protocol):

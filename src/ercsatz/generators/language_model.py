@@ -32,6 +32,14 @@ class SamplingConfig:
 
     ``max_new_tokens`` is not in the table. Neutral values (``top_p``, ``typical_p`` and ``repetition_penalty`` 1,
     ``top_k`` 0) are left out where a server then does nothing, and sent where it would do something of its own.
+
+    Attributes:
+        temperature: above 0.
+        top_p: share of the likeliest tokens that is drawn from; 1: all.
+        top_k: how many of the likeliest tokens are drawn from; 0: all.
+        repetition_penalty: 1: none.
+        typical_p: share of the most typical tokens that is drawn from; 1: all.
+        max_new_tokens: longest answer.
     """
 
     temperature: float = MISSING
@@ -59,7 +67,14 @@ class SamplingConfig:
 
 @dataclass
 class LanguageModelConfig(GeneratorConfig):
-    """What all language models have; ``guided`` lets one fixed grammar hold for every dialogue."""
+    """What all language models have.
+
+    Attributes:
+        sampling: parameters.
+        on_unsupported: a sampling parameter that is not honoured: an error, or left out and on record.
+        chat_template: what a prompt is wrapped in: nothing (raw), the model's own template, or Vicuna's.
+        guided: true: one fixed grammar holds for every dialogue.
+    """
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     on_unsupported: OnUnsupported = OnUnsupported.error
@@ -104,8 +119,11 @@ class LanguageModelConfig(GeneratorConfig):
 class ServedConfig(LanguageModelConfig):
     """A model behind one URL or a list of them.
 
-    ``timeout`` (seconds) is for one answer, ``tries`` how often a request may fail before it is given up,
-    ``patience`` (seconds) how long all servers may be down before the run stops.
+    Attributes:
+        url: http://HOST:PORT, or a list of them that share the load.
+        timeout: seconds for one answer.
+        tries: how often a request may fail before it is given up.
+        patience: seconds for which all servers may be down, or take nothing, before the run stops.
     """
 
     url: Any = MISSING

@@ -19,7 +19,13 @@ from ercsatz.generators.urls import urls
 
 @dataclass
 class OpenAIConfig(ServedConfig):
-    """An OpenAI-compatible server; ``model`` null takes the only one it serves."""
+    """An OpenAI-compatible server.
+
+    Attributes:
+        flavour: which server it is; each takes other extra fields.
+        model: null: the only one that the server lists.
+        chat_template: model: the chat endpoint; raw, vicuna: the completions endpoint.
+    """
 
     flavour: Flavour = MISSING
     model: str | None = None

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,11 +10,12 @@ from urllib.parse import urlsplit
 import openai
 
 from ercsatz.errors import UserError
-from ercsatz.generators import chat, interface
+from ercsatz.generators import bodies, chat, interface
 from ercsatz.generators.chat import ChatTemplate
 from ercsatz.generators.interface import BusyError, FailedError, RefusedError, TimedOutError, UnreachableError
 from ercsatz.generators.openai_flavours import Flavour
-from ercsatz.generators.words import retry_after, short
+from ercsatz.generators.urls import key
+from ercsatz.generators.words import elsewhere, retry_after, short
 
 CONNECTING = 10.0  # seconds for a connection to be made
 GLANCE = 5.0  # seconds for what a server answers at once or not at all
@@ -63,11 +63,12 @@ class OpenAIServer:
         # common names are found through the client.
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)(keepalive_expiry=IDLE)
         self._client = openai.AsyncOpenAI(
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
+            api_key=key("OPENAI_API_KEY") or "none",
             base_url=base,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
+            default_headers=bodies.HEADERS,
+            http_client=_Client(limits=limits, timeout=timeout),
         )
 
     @property
@@ -96,7 +97,7 @@ class OpenAIServer:
         """Whether ``/health`` says so within a few seconds, or ``/v1/models`` where there is no such page."""
         for page in (f"{self._root}/health", "/models"):
             try:
-                await self._get(page, str)
+                await self._get(page)
             except RefusedError:
                 continue
             except interface.ServerError:
@@ -138,39 +139,49 @@ class OpenAIServer:
         return {**fields, **{names.get(name, name): value for name, value in sampling.items()}}
 
     async def _identify_listed(self) -> interface.Identity:
-        said = await self._get("/models")
-        try:
-            models = {str(model["id"]): model for model in said["data"]}
-        except (TypeError, KeyError) as error:
-            raise FailedError(f"/v1/models gives no list of models: {short(str(said))}") from error
+        body = await self._get("/models")
+        said = bodies.parse(body)
+        listed = said.get("data") if isinstance(said, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(model, dict) for model in listed):
+            raise FailedError(f"/v1/models gives no list of models: {_shown(body)}")
+        models = {bodies.model_name(model.get("id")): model for model in listed}
+        if None in models:
+            raise FailedError(f"/v1/models has a model without a name: {_shown(body)}")
         if not models:
             raise FailedError("/v1/models is empty: the server has no model loaded.")
-        if self._asked_for is None and len(models) > 1:
-            raise UserError(f"{self._url} serves {_some(models)}: choose one with generator.model=NAME.")
-        self._model = next(iter(models)) if self._asked_for is None else self._asked_for
+        names = [str(name) for name in models]
+        if self._asked_for is None and len(names) > 1:
+            raise UserError(f"{self._url} serves {_some(names)}: choose one with generator.model=NAME.")
+        self._model = names[0] if self._asked_for is None else self._asked_for
         if self._model not in models:
-            raise UserError(f"{self._url} does not serve generator.model={self._model}, but {_some(models)}.")
+            raise UserError(f"{self._url} does not serve generator.model={self._model}, but {_some(names)}.")
         details = dict(models[self._model])
         if self._flavour is Flavour.vllm:
-            with suppress(interface.ServerError, TypeError, ValueError):
-                details.update(await self._get(f"{self._root}/version"))
+            with suppress(interface.ServerError):
+                version = bodies.parse(await self._get(f"{self._root}/version"))
+                details.update(version if isinstance(version, dict) else {})
         return interface.Identity(self._model, details=details)
 
     async def _identify_loaded(self) -> interface.Identity:
         """text-generation-webui may list all models on its disk, and answers with the loaded one in any case."""
-        said = await self._get(f"{self._root}/v1/internal/model/info")
-        loaded = said.get("model_name") if isinstance(said, dict) else None
-        if loaded in (None, "None"):
+        body = await self._get(f"{self._root}/v1/internal/model/info")
+        said = bodies.parse(body)
+        if not isinstance(said, dict):
+            raise FailedError(f"An answer that names no model: {_shown(body)}")
+        if said.get("model_name") in (None, "None"):
             raise FailedError("the server has no model loaded.")
+        loaded = bodies.model_name(said["model_name"])
+        if loaded is None:
+            raise FailedError(f"An answer that names no model: {_shown(body)}")
         if self._asked_for not in (None, loaded):
             raise UserError(f"{self._url} does not serve generator.model={self._asked_for}, but {loaded}.")
         self._model = loaded
-        return interface.Identity(str(loaded), details=said)
+        return interface.Identity(loaded, details=said)
 
     async def _identify_by_answer(self) -> interface.Identity:
         """``transformers serve`` lists the hub's cache and not what it serves; its answers have name and revision."""
         try:
-            said = await self._post("/completions", {**self._fields(seed=0, max_new_tokens=1), "prompt": "Hello"})
+            body = await self._post("/completions", {**self._fields(seed=0, max_new_tokens=1), "prompt": "Hello"})
         except RefusedError as error:
             if error.status != 400:
                 raise
@@ -178,24 +189,26 @@ class OpenAIServer:
         except FailedError as error:
             hint = " (If it was started without a model, choose one with generator.model=NAME.)"
             raise FailedError(f"{error}{hint if self._asked_for is None else ''}") from error
-        if not isinstance(said, dict) or not isinstance(said.get("model"), str):
-            raise FailedError(f"An answer that names no model: {short(str(said))}")
-        return interface.Identity(said["model"], details={"model": said["model"]})
+        said = bodies.parse(body)
+        model = bodies.model_name(said.get("model")) if isinstance(said, dict) else None
+        if model is None:
+            raise FailedError(f"An answer that names no model: {_shown(body)}")
+        return interface.Identity(model, details={"model": model})
 
-    async def _get(self, page: str, kind: type[object] = object) -> Any:
-        return await self._call(self._client.get(page, cast_to=kind, options={"timeout": GLANCE}), GLANCE)
+    async def _get(self, page: str) -> bytes:
+        call = self._client.get(page, cast_to=openai.HttpxBinaryResponseContent, options={"timeout": GLANCE})
+        return await self._call(call, GLANCE)
 
-    async def _post(self, page: str, body: dict[str, Any]) -> Any:
+    async def _post(self, page: str, body: dict[str, Any]) -> bytes:
         # The client's own method for chats costs another 0.8 ms of CPU time a request, for checks of types
-        return await self._call(self._client.post(page, cast_to=object, body=body), self._timeout)
+        call = self._client.post(page, cast_to=openai.HttpxBinaryResponseContent, body=body)
+        return await self._call(call, self._timeout)
 
-    async def _call(self, call: Awaitable[object], seconds: float) -> object:
-        """What the server said, JSON or text; its failures as ``ServerError``."""
+    async def _call(self, call: Awaitable[openai.HttpxBinaryResponseContent], seconds: float) -> bytes:
+        """What the server said; its failures as ``ServerError``."""
         try:
             async with asyncio.timeout(seconds):  # the client's own time-out starts anew with every byte
-                return await call
-        except openai.APIStatusError as error:
-            raise _failure(error) from error
+                return (await call).content
         except (openai.APIConnectionError, TimeoutError) as error:  # the client's time-out is one of the former
             cause = error.__cause__ or error
             if type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError"):
@@ -203,49 +216,87 @@ class OpenAIServer:
             if isinstance(error, openai.APITimeoutError | TimeoutError):
                 raise TimedOutError(f"No answer within {seconds:g} s.") from error
             raise FailedError(f"The connection broke off: {short(str(cause)) or type(cause).__name__}") from error
-        except ValueError as error:
-            raise FailedError(f"An answer that is no JSON: {error}") from error
+        except ValueError as error:  # headers that make no sense
+            raise FailedError(f"The connection broke off: {short(str(error))}") from error
 
 
-def _answer(said: Any) -> interface.Answer:
+class _Client(openai.DefaultAsyncHttpxClient):
+    """The client's own way to the network, which goes nowhere else and takes no more than an answer may be.
+
+    Nothing is sent on to where an answer points: prompt and key are for this server.
+    """
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send a request and read the whole answer.
+
+        Raises:
+            ServerError: the status says that it is none, or it is too long.
+        """
+        response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
+        try:
+            body = await bodies.read(response.aiter_raw(), response.headers.get("content-encoding", ""))
+        finally:
+            await response.aclose()
+        if not response.is_success:
+            raise _failure(response, body)
+        return type(response)(response.status_code, content=body, request=request)
+
+
+def _answer(body: bytes) -> interface.Answer:
+    said = bodies.parse(body)
     try:
-        choice = said["choices"][0]
+        choice, usage = said["choices"][0], said.get("usage")
         text = choice["message"]["content"] if "message" in choice else choice["text"]
-        reason, usage = choice.get("finish_reason"), said.get("usage") or {}
-        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        reason = choice["finish_reason"]
+        counts = (None, None) if usage is None else (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise FailedError(f"An answer that cannot be read: {short(str(said))}") from error
-    if not isinstance(text, str | None):
-        raise FailedError(f"An answer that is no text: {short(str(text))}")
+        raise FailedError(f"An answer that cannot be read: {_shown(body)}") from error
+    if not isinstance(reason, str):  # it may have been cut off
+        raise FailedError(f"An answer that does not say why it ends: {_shown(body)}")
     if reason in _BROKEN_OFF:
         raise FailedError(f"The answer broke off: the server gives the reason {reason!r}.")
     full = reason == interface.FinishReason.length
-    return interface.Answer(text or "", interface.FinishReason.length if full else interface.FinishReason.stop, *counts)
+    text = "" if text is None else text  # of a model that has only thought
+    return interface.Answer(text, interface.FinishReason.length if full else interface.FinishReason.stop, *counts)
 
 
-def _failure(error: openai.APIStatusError) -> interface.ServerError:
+def _failure(response: Any, body: bytes) -> interface.ServerError:
     """What a status other than 200 means."""
-    status, words = error.status_code, _words(error)
-    empty_account = "insufficient_quota" in (error.code, error.type)  # which does not fill by waiting
+    status, error = response.status_code, _error(body)
+    words = elsewhere(status, response.headers.get("location")) or _words(response, body, error)
+    empty_account = "insufficient_quota" in (error.get("code"), error.get("type"))  # which does not fill by waiting
     if status == 429 and not empty_account:
-        return BusyError(words, retry_after(error.response.headers.get("retry-after", "")))
+        return BusyError(words, retry_after(response.headers.get("retry-after", "")))
     if status in (408, 409, 424) or status >= 500:
         return FailedError(f"HTTP {status}: {words}")
     return RefusedError(status, words)
 
 
-def _words(error: openai.APIStatusError) -> str:
+def _error(body: bytes) -> dict[str, Any]:
+    """What an error's body is about; empty where it is no JSON object."""
+    with suppress(FailedError):
+        said = bodies.parse(body)
+        if isinstance(said, dict):
+            inner = said.get("error")
+            return inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str) else said
+    return {}
+
+
+def _words(response: Any, body: bytes, error: Mapping[str, Any]) -> str:
     """What an error's body says; a proxy's page says no more than the status."""
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    if "html" in error.response.headers.get("content-type", "") or not body:
-        return error.response.reason_phrase or "no words"
-    return short(body if isinstance(body, str) else json.dumps(body))
+    told = error.get("message") or error.get("detail") or error
+    words = told if isinstance(told, str) else json.dumps(told)
+    if not error:
+        words = "" if "html" in response.headers.get("content-type", "") else body.decode(errors="replace")
+    return short(words) or short(response.reason_phrase) or "no words"
 
 
-def _some(models: Mapping[str, object]) -> str:
+def _shown(body: bytes) -> str:
+    return short(body.decode(errors="replace"))
+
+
+def _some(models: Sequence[str]) -> str:
     """The names of models, not all where there are very many."""
-    first = list(models)[:20]
+    first = models[:20]
     more = f" and {len(models) - len(first)} more" if len(models) > len(first) else ""
     return ", ".join(first) + more

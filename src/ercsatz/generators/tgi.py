@@ -4,17 +4,17 @@ Its ``/generate`` takes all of Table II but ``top_p=1``, which it refuses and wh
 are not used: they know neither ``top_k`` nor ``typical_p``.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ercsatz.config import Profile
+from ercsatz.config.pretrained import SAFE
 from ercsatz.errors import UserError
 from ercsatz.generators import chat, interface
 from ercsatz.generators.language_model import TABLE_2, ServedConfig, profile
-from ercsatz.generators.urls import urls
+from ercsatz.generators.urls import key, urls
 from ercsatz.generators.words import first_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class TgiConfig(ServedConfig):
-    """Hugging Face TGI; ``tokenizer`` (name or folder) renders the model's chat template, null: the served model's."""
+    """Hugging Face TGI.
+
+    Attributes:
+        tokenizer: name or folder for chat_template=model; null: the model that the server names.
+    """
 
     tokenizer: str | None = None
 
@@ -46,7 +50,7 @@ class TgiConfig(ServedConfig):
                 f"with transformers 5. ({error})"
             ) from error
         sent, dropped = self.negotiate("TGI")
-        token = os.environ.get("HF_TOKEN")
+        token = key("HF_TOKEN")
         servers = [
             TgiServer(PooledClient(url, self.timeout, token), sent, grammar, self.chat_template, self.tokenizer)
             for url in urls(self.url)
@@ -153,7 +157,7 @@ def _model_template(name: str, revision: str | None) -> Callable[[str], str]:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main")  # type: ignore[no-untyped-call]
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", **SAFE)  # type: ignore[no-untyped-call]
         first = tokenizer.encode("a")[0]
     except Exception as error:  # whatever a broken or missing tokenizer leads to
         raise UserError(

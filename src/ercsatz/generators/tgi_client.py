@@ -6,9 +6,9 @@ when it is asked for, as the library is optional.
 """
 
 import html
-import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import (
@@ -26,6 +26,7 @@ from text_generation import AsyncClient
 from text_generation.errors import ValidationError, parse_error
 from text_generation.types import Details, Parameters, Request, Response
 
+from ercsatz.generators import bodies
 from ercsatz.generators.interface import (
     BusyError,
     FailedError,
@@ -34,7 +35,7 @@ from ercsatz.generators.interface import (
     TimedOutError,
     UnreachableError,
 )
-from ercsatz.generators.words import retry_after, short
+from ercsatz.generators.words import elsewhere, retry_after, short
 
 CONNECTING = 10.0  # seconds for a connection to be made
 IDLE = 4.0  # seconds for which an unused connection is kept
@@ -82,21 +83,19 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
             raise RefusedError(422, f"text-generation: {error}") from error
         body, headers = await self._call("POST", "", self.timeout, request.model_dump_json(exclude_none=True).encode())
         try:
-            (answer,) = _ANSWERS.validate_json(body)
+            (answer,) = _ANSWERS.validate_json(body, strict=True)  # else "12" and true would be numbers
         except ValueError as error:  # pydantic's own error is one too
             raise FailedError(f"An answer that cannot be read: {short(body.decode(errors='replace'))}") from error
-        n_tokens = headers.get("x-prompt-tokens", "")
-        return answer, int(n_tokens) if n_tokens.isdecimal() else None
+        return answer, _count(headers.get("x-prompt-tokens"))
 
     async def info(self) -> dict[str, Any]:
         """What ``/info`` says; ``model_id`` is in it."""
         body, _ = await self._call("GET", "/info", GLANCE)
-        try:
-            said = json.loads(body)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict) or not isinstance(said.get("model_id"), str):
+        said = bodies.parse(body)
+        if not isinstance(said, dict) or bodies.model_name(said.get("model_id")) is None:
             raise FailedError(f"/info names no model, so this is no TGI server: {short(body.decode(errors='replace'))}")
+        if said.get("model_sha") is not None and bodies.model_name(said["model_sha"]) is None:
+            raise FailedError(f"/info names no revision of the model: {short(str(said['model_sha']))}")
         return said
 
     async def health(self) -> None:
@@ -113,20 +112,28 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
         self, method: str, path: str, timeout: ClientTimeout, data: bytes | None = None
     ) -> tuple[bytes, Mapping[str, str]]:
         if self._session is None:  # needs a running event loop
-            headers = {**self.headers, "Content-Type": "application/json"}
+            headers = {**self.headers, **bodies.HEADERS, "Content-Type": "application/json"}
             # As many connections as requests. An idle one is dropped before servers do, mostly after 5 s: a request
             # that goes out just then is lost.
             self._session = ClientSession(
-                headers=headers, connector=TCPConnector(limit=0, keepalive_timeout=IDLE), cookie_jar=DummyCookieJar()
+                headers=headers,
+                connector=TCPConnector(limit=0, keepalive_timeout=IDLE),
+                cookie_jar=DummyCookieJar(),
+                auto_decompress=False,
             )
+        url = self.base_url + path
         try:
-            async with self._session.request(method, self.base_url + path, data=data, timeout=timeout) as response:
-                body = await response.read()
+            # Nothing is sent on to where an answer points: prompt and token are for this server
+            async with self._session.request(
+                method, url, data=data, timeout=timeout, allow_redirects=False
+            ) as response:
+                packed = response.headers.get("Content-Encoding", "")
+                body = await bodies.read(response.content.iter_any(), packed)
         except (ClientConnectorError, ServerTimeoutError) as error:
             raise UnreachableError(short(str(error))) from error
         except TimeoutError as error:
             raise TimedOutError(f"No answer within {timeout.total:g} s.") from error
-        except (ClientError, OSError) as error:
+        except (ClientError, OSError, ValueError) as error:  # of which the last are headers that make no sense
             raise FailedError(f"The connection broke off: {short(str(error) or type(error).__name__)}") from error
         if response.status != 200:
             raise _failure(response, body)
@@ -135,7 +142,7 @@ class PooledClient(AsyncClient):  # type: ignore[misc]  # the library is untyped
 
 def _failure(response: ClientResponse, body: bytes) -> ServerError:
     """What a status other than 200 means."""
-    words = _words(response, body.decode(errors="replace"))
+    words = elsewhere(response.status, response.headers.get("Location")) or _words(response, body)
     if response.status == 429:
         return BusyError(words, retry_after(response.headers.get("Retry-After", "")))
     if response.status in (408, 409, 424) or response.status >= 500:
@@ -143,13 +150,23 @@ def _failure(response: ClientResponse, body: bytes) -> ServerError:
     return RefusedError(response.status, words)
 
 
-def _words(response: ClientResponse, text: str) -> str:
+def _words(response: ClientResponse, body: bytes) -> str:
     """What an error's body says: TGI's own words, the title of a proxy's page, or the text as it is."""
-    try:
-        return short(str(parse_error(response.status, json.loads(text))))
-    except (ValueError, KeyError, TypeError):
-        pass
+    text = body.decode(errors="replace")
+    with suppress(FailedError):
+        said = bodies.parse(body)
+        if isinstance(said, dict) and isinstance(said.get("error"), str):
+            return short(str(parse_error(response.status, said)))
     if "html" in response.content_type:
         title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
         text = html.unescape(title[1] if title else re.sub(r"<[^>]*>", " ", text))
-    return short(text) or response.reason or "no words"
+    return short(text) or short(response.reason or "") or "no words"
+
+
+def _count(header: str | None) -> int | None:
+    """A number of tokens in a header, where it is there."""
+    if header is None:
+        return None
+    if not re.fullmatch("[0-9]{1,20}", header):
+        raise FailedError(f"An answer whose x-prompt-tokens is no number of tokens: {short(header)}")
+    return int(header)

@@ -15,7 +15,14 @@ from ercsatz.generators.language_model import TABLE_2, LanguageModelConfig, prof
 
 @dataclass
 class TransformersConfig(LanguageModelConfig):
-    """A model in this process; ``batch_size`` requests are answered at a time."""
+    """A model in this process.
+
+    Attributes:
+        model: a hub name or a folder.
+        device: auto (cuda where there is one), cpu, cuda, cuda:1 or mps.
+        dtype: auto (bfloat16 on cuda, float32 elsewhere), float32, bfloat16 or float16.
+        batch_size: requests that are answered at a time.
+    """
 
     model: str = MISSING
     device: str = MISSING

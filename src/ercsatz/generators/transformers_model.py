@@ -11,6 +11,7 @@ import transformers
 from huggingface_hub import try_to_load_from_cache
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
+from ercsatz.config.pretrained import SAFE, WEIGHTS, check_files
 from ercsatz.errors import UserError
 from ercsatz.generators import chat, interface
 from ercsatz.generators.transformers_sampling import Noise, Stopped, warpers
@@ -176,12 +177,13 @@ def load(name: str, device: torch.device, dtype: torch.dtype, template: chat.Cha
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"generator.device={device}: {first_line(error)} Choose generator.device=auto.") from None
     try:
-        tokenizer = _AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        check_files(name)
+        tokenizer = _AutoTokenizer.from_pretrained(name, **SAFE)
         if not set(tokenizer("a b").input_ids) - set(tokenizer.all_special_ids):  # made where its files are missing
             raise ValueError("its tokenizer knows no word; is tokenizer.json there?")
-        network, loading = _AutoModel.from_pretrained(
-            name, dtype=dtype, trust_remote_code=False, output_loading_info=True
-        )
+        if Path(name).is_dir() and not any(Path(name).glob("*.safetensors")):
+            raise ValueError("it has no model.safetensors, and pickled weights are never loaded; SECURITY.md converts.")
+        network, loading = _AutoModel.from_pretrained(name, dtype=dtype, output_loading_info=True, **WEIGHTS)
         if missing := sorted(loading["missing_keys"]):  # transformers would go on with random numbers in their place
             raise ValueError(f"its weights lack {missing[0]} and {len(missing) - 1} more")
     except Exception as error:  # whatever broken or missing files lead to

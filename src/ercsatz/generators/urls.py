@@ -1,9 +1,11 @@
-"""The addresses of a served model."""
+"""The addresses of a served model, and the key that is sent there."""
 
+import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from ercsatz.errors import UserError
+from ercsatz.reporting.secrets import hidden
 
 _WANTED = "give http://HOST:PORT, or a list of different ones: generator.url=[http://HOST:PORT,http://OTHER:PORT]"
 
@@ -27,6 +29,20 @@ def urls(value: object) -> tuple[str, ...]:
     return found
 
 
+def key(variable: str) -> str | None:
+    """The key in a variable of the environment; ``None`` where it is not set, or empty.
+
+    Raises:
+        UserError: it cannot be sent.
+    """
+    text = os.environ.get(variable, "").strip()
+    if not (text.isascii() and (not text or text.isprintable())):
+        raise UserError(
+            f"The environment variable {variable} holds no key: it has other characters than a key may have."
+        )
+    return text or None
+
+
 def _url(value: object) -> str:
     text = str(value).strip().rstrip("/").removesuffix("/generate").rstrip("/")
     try:
@@ -36,5 +52,9 @@ def _url(value: object) -> str:
         fits = False
     # Addresses go on record, so no password may stand in one
     if not fits or any(character in text for character in " ?#@"):
-        raise UserError(f"generator.url: {value!r} is no server's address; {_WANTED}.")
+        secret = " A password or key is given by the environment: OPENAI_API_KEY, or HF_TOKEN with generator=tgi."
+        shown = hidden(repr(value))
+        raise UserError(
+            f"generator.url: {shown} is no server's address; {_WANTED}.{secret if shown != repr(value) else ''}"
+        )
     return parts._replace(netloc=parts.netloc.lower()).geturl()

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.generation.dataset.card import CardFacts, card, inert
+from ercsatz.generation.dataset.card import CardFacts, card
 from ercsatz.generation.dataset.folder import new_folder
 from ercsatz.generation.dataset.store import Shelf, SplitSummary
 from ercsatz.generation.rejection import Funnel, Reason
 from ercsatz.generators.language_model import TABLE_2, profile
 from ercsatz.generators.offline.generator import PROFILE
+from ercsatz.reporting.card import inert
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -57,7 +58,9 @@ def facts(name="meld_bal", title="MELD", labels=("joy", "anger"), prompt="Write 
                 },
             },
             splits={
-                "train": SplitSummary(8000, 80_000, Counter({labels[0]: 60_000, labels[1]: 20_000})),
+                "train": SplitSummary(
+                    8000, 80_000, Counter({labels[0]: 60_000, labels[1]: 20_000}), Counter({labels[0]: 5000})
+                ),
                 "validation": SplitSummary(1000, 10_000, Counter({labels[0]: 10_000})),
                 "test": SplitSummary(1000, 10_000, Counter({labels[1]: 10_000})),
             },
@@ -94,12 +97,13 @@ def test_card_says_what_a_reader_has_to_know():
         "| goal | 12,000 dialogues asked for, of 5 to 14 turns, each asked for 3 times at most |",
         "reconstruct those of Kaplan",
         "```text\nWrite a dialogue.\n```\n",
-        "| asked | 2 |",
-        "| kept | 1 |",
+        "| asked | 2 | dialogues that the model was asked for |",
+        "| kept | 1 | neither a repeat nor a leak: the data set |",
         "| no_text | 1 | 4 | a turn has no words |",
         "1,234,567 in prompts, 7,654,321 in answers",
         "| train | 8,000 | 80,000 | 10.0 |",
-        "| joy | 60,000 | 10,000 | 0 | 70.0 | 1,743 | 61.1 |",
+        "| joy | 60,000 | 10,000 | 0 | 70.0 | 1,743 | 61.1 | 5,000 |",
+        "Balanced are the dialogues, by the one emotion that was wanted in each at least once (last column)",
         "![Utterances a label](labels.png)",
         "Jaccard similarity of 0.8 or more",
         "10 % of its word 8-grams",

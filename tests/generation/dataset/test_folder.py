@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from ercsatz.data import checksums
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset import folder as dataset
 
@@ -50,6 +51,16 @@ def test_missing_file_is_named(tmp_path, name):
     write(tmp_path / "d")
     (tmp_path / "d" / name).unlink()
     with pytest.raises(UserError, match=rf"is not whole:\n  {name} is missing\n.*overwrite=true"):
+        dataset.is_done(tmp_path / "d", SETTINGS, overwrite=False)
+    assert not dataset.is_done(tmp_path / "d", SETTINGS, overwrite=True)
+
+
+def test_a_split_that_was_changed_is_named_with_what_accepts_it(tmp_path):
+    write(tmp_path / "d")
+    checksums.write(tmp_path / "d", dataset.SPLIT_FILES)
+    assert dataset.is_done(tmp_path / "d", SETTINGS, overwrite=False)
+    (tmp_path / "d" / "test.parquet").write_text("else")
+    with pytest.raises(UserError, match=r"test\.parquet is damaged, or was edited\n.*delete .*d/SHA256SUMS\."):
         dataset.is_done(tmp_path / "d", SETTINGS, overwrite=False)
     assert not dataset.is_done(tmp_path / "d", SETTINGS, overwrite=True)
 

@@ -1,19 +1,16 @@
 """The README.md of a generated data set: front matter for the hub, and what a reader has to know."""
 
-import html
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 from ercsatz.config import Profile
 from ercsatz.data.dialogue import SPLITS
 from ercsatz.generation.dataset.folder import LEAKAGE_FILE
 from ercsatz.generation.dataset.store import SplitSummary
-from ercsatz.generation.rejection import Funnel
+from ercsatz.generation.rejection import MEANINGS, Funnel
+from ercsatz.reporting.card import fenced, front_matter, inert, table
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _SEED_KEPT = {
@@ -94,17 +91,6 @@ def card(facts: CardFacts) -> str:
     return "\n".join([_front_matter(facts), introduction, *(f"## {head}\n\n{text}" for head, text in sections.items())])
 
 
-def inert(value: object) -> str:
-    r"""Text on one line that Markdown, HTML and tables show as it is.
-
-    >>> print(inert("a|b <i>*c*"))
-    a&#124;b &lt;i&gt;\*c\*
-    """
-    text = html.escape(" ".join(str(value).split()), quote=False)
-    text = re.sub(r"[\\`*\[\]#~$!@]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?<=www)\.", r"\\\g<0>", text)
-    return text.replace("|", "&#124;")
-
-
 def _front_matter(facts: CardFacts) -> str:
     n = sum(split.dialogues for split in facts.splits.values())
     fields = {
@@ -121,7 +107,7 @@ def _front_matter(facts: CardFacts) -> str:
             }
         ],
     }
-    return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=10_000)}---\n"
+    return front_matter(fields)
 
 
 def _provenance(facts: CardFacts) -> str:
@@ -149,7 +135,7 @@ def _provenance(facts: CardFacts) -> str:
         "All settings are in `config.json`; every dialogue has the index, seed, attempt, target and prompt hash it "
         "came from.\n"
     )
-    return _table(["", ""], [[inert(key), _shown(value)] for key, value in rows.items()]) + "\n" + note
+    return table(["", ""], [[inert(key), _shown(value)] for key, value in rows.items()]) + "\n" + note
 
 
 def _goal(plan: Mapping[str, Any]) -> str:
@@ -170,13 +156,12 @@ def _listed(values: Mapping[str, object]) -> str:
 
 
 def _prompt(prompt: str) -> str:
-    """A fenced block; the fence is longer than any in the prompt, which so cannot end it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", prompt)), default=0))
-    return f"That of one request, before any chat template:\n\n{fence}text\n{prompt.rstrip()}\n{fence}\n"
+    return f"That of one request, before any chat template:\n\n{fenced(prompt)}"
 
 
 def _funnel(funnel: Funnel) -> str:
-    stages = _table(["stage", "dialogues"], [[stage, f"{count:,}"] for stage, count in funnel.stages.items()])
+    counts = [[stage, f"{count:,}", MEANINGS[stage]] for stage, count in funnel.stages.items()]
+    stages = table(["stage", "dialogues", "meaning"], counts)
     if not funnel.reasons and not funnel.rejected:
         return stages
     reasons = sorted(funnel.reasons | funnel.rejected, key=lambda reason: (-funnel.reasons[reason], reason.name))
@@ -186,7 +171,7 @@ def _funnel(funnel: Funnel) -> str:
     ]
     note = "A rejected answer is asked for again with another seed, so there may be more of them than dialogues.\n"
     head = ["not kept because", "dialogues", "rejected answers", "meaning"]
-    return stages + "\n" + _table(head, rows) + "\n" + note
+    return stages + "\n" + table(head, rows) + "\n" + note
 
 
 def _tokens(tokens: tuple[int, int] | None) -> str:
@@ -200,7 +185,7 @@ def _sizes(splits: Mapping[str, SplitSummary]) -> str:
         [name, f"{split.dialogues:,}", f"{split.utterances:,}", f"{split.utterances / split.dialogues:.1f}"]
         for name, split in splits.items()
     ]
-    return _table(["split", "dialogues", "utterances", "turns a dialogue"], rows)
+    return table(["split", "dialogues", "utterances", "turns a dialogue"], rows)
 
 
 def _labels(facts: CardFacts) -> str:
@@ -213,6 +198,13 @@ def _labels(facts: CardFacts) -> str:
         columns["benchmark's train"] = (facts.benchmark_labels, False)
         columns["% of benchmark's train"] = (facts.benchmark_labels, True)
         note = "The benchmark's counts are the published ones of its train split.\n"
+    wanted, asked_for = sum((split.targets for split in facts.splits.values()), Counter[str]()), ""
+    if facts.settings["targets"]:
+        columns["dialogues that it was wanted in"] = (wanted, False)
+        asked_for = (
+            "Balanced are the dialogues, by the one emotion that was wanted in each at least once (last column); the "
+            "utterances are not, as a dialogue has other emotions, too. "
+        )
     rows = []
     for label in facts.settings["benchmark"]["labels"]:
         cells = [
@@ -220,7 +212,8 @@ def _labels(facts: CardFacts) -> str:
             for of, is_share in columns.values()
         ]
         rows.append([inert(label), *cells])
-    return "Utterances.\n\n" + _table(["label", *columns], rows) + f"\n{note}\n![Utterances a label](labels.png)\n"
+    head = f"Utterances. {asked_for}".rstrip()
+    return f"{head}\n\n{table(['label', *columns], rows)}\n{note}\n![Utterances a label](labels.png)\n"
 
 
 def _duplicates(checks: Mapping[str, Any]) -> str:
@@ -246,7 +239,7 @@ def _leakage(facts: CardFacts, title: str) -> str:
     if not found.by_kind:
         return said
     rows = [[inert(kind), f"{count:,}"] for kind, count in found.by_kind.items()]
-    return said + "\n" + _table(["kind of hit", "hits"], rows)
+    return said + "\n" + table(["kind of hit", "hits"], rows)
 
 
 def _limits(facts: CardFacts) -> str:
@@ -264,8 +257,3 @@ def _limits(facts: CardFacts) -> str:
             "equal."
         )
     return "".join(f"- {limit}\n" for limit in limits)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.config import BenchmarkConfig
+from ercsatz.data import checksums
 from ercsatz.data.text_files import atomic_write
+from ercsatz.disk import whole
 from ercsatz.generation.dataset.card import CardFacts, Compared, card
 from ercsatz.generation.dataset.filter import Keeper
-from ercsatz.generation.dataset.folder import CONFIG_FILE, writing
-from ercsatz.generation.dataset.plot import label_plot
+from ercsatz.generation.dataset.folder import CONFIG_FILE, SPLIT_FILES, writing
 from ercsatz.generation.dataset.store import SplitSummary
 from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.leakage import LeakageReport
+from ercsatz.reporting.figures import png
+from ercsatz.reporting.label_figure import TEXT, LabelPanel, label_figure
 
 
 def write_files(
@@ -25,7 +28,7 @@ def write_files(
     model: str,
     seed_kept: bool | None,
 ) -> dict[str, SplitSummary]:
-    """Write splits, card, picture and settings into a new folder. Equal runs write equal bytes.
+    """Write splits and their checksums, card, picture and settings into a new folder. Equal runs write equal bytes.
 
     Returns:
         The splits.
@@ -55,11 +58,13 @@ def write_files(
     stored = {"settings": settings, "model": model, "labels": {"benchmark": published, "data": made}, **_counts(keeper)}
     drawn = {f"{config.benchmark.title}, train": published, config.data.name: made}
     with writing(folder):
-        title = f"Utterances by emotion: {config.data.name}"
-        label_plot(folder / "labels.png", labels, {name: of for name, of in drawn.items() if of}, title)
+        panel = LabelPanel(config.benchmark.title, labels, {name: of for name, of in drawn.items() if of})
+        with whole(folder / "labels.png") as new:
+            new.write_bytes(png(label_figure([panel], TEXT)))
         for name, text in (("README.md", card(facts)), (CONFIG_FILE, json.dumps(stored, indent=2) + "\n")):
             with atomic_write(folder / name) as file:
                 file.write(text)
+        checksums.write(folder, SPLIT_FILES)
     return splits
 
 
@@ -75,5 +80,5 @@ def _counts(keeper: Keeper) -> dict[str, Any]:
 
 def _label_counts(benchmark: BenchmarkConfig) -> dict[str, int]:
     """Utterances by emotion in the real training split, as published; empty where nothing is."""
-    train = benchmark.published.get("train")
+    train = (benchmark.published or {}).get("train")
     return dict(train.labels) if train is not None else {}

@@ -1,7 +1,6 @@
 """The folder of a generated data set: whose it is, and how it appears whole or not at all."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,14 +10,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ercsatz.data import checksums
 from ercsatz.data.dialogue import SPLITS
-from ercsatz.data.text_files import read_text
+from ercsatz.data.text_files import parse_json, read_text
+from ercsatz.disk import let_go, settle, sync, told
 from ercsatz.errors import UserError
 from ercsatz.llm.journal import differences
 
 CONFIG_FILE = "config.json"
-FILES = (*(f"{name}.{kind}" for name in SPLITS for kind in ("jsonl", "parquet")), "README.md", "labels.png")
+SPLIT_FILES = tuple(f"{name}.{kind}" for name in SPLITS for kind in ("jsonl", "parquet"))
+FILES = (*SPLIT_FILES, "README.md", "labels.png")
 LEAKAGE_FILE = "leakage.jsonl"  # only where there was something to compare with
+UPLOADED = (*FILES, CONFIG_FILE, LEAKAGE_FILE, checksums.NAME)
 
 
 def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
@@ -38,11 +41,13 @@ def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
         return False
     different = differences(found, settings)
     missing = [f"{name} is missing" for name in FILES if complete and not (folder / name).is_file()]
-    if not different and not missing:
+    changed = [f"{name} is damaged, or was edited" for name in SPLIT_FILES if checksums.where_other(folder / name)]
+    if not different and not missing and not changed:
         return complete
     what = "was made with other settings" if different else "is not whole"
-    listed = "\n  ".join(different + missing)
-    raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with overwrite=true.")
+    listed = "\n  ".join(different + missing + changed)
+    accept = f" If what was edited is wanted, delete {folder / checksums.NAME}." if changed else ""
+    raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with overwrite=true.{accept}")
 
 
 def check_writable(folder: Path) -> None:
@@ -79,8 +84,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         try:
             yield new
             with writing(folder):
-                _sync(new)
+                settle(new)
                 _exchange(new, place)
+                sync(place.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
@@ -97,26 +103,15 @@ def _alone(folder: Path, file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)  # while it is ours: nobody may lock a file without a name
-        lock.release()
+        let_go(lock)
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn what the operating system says about a failed write (a full disk, say) into a ``UserError``."""
-    try:
+    mend = "Make room or choose another place with paths.data=FOLDER (or the variable ERCSATZ_DATA)."
+    with told(folder, f"Nothing was changed. {mend}"):
         yield
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {folder}: {error.strerror or error}. Nothing was changed. "
-            "Make room or choose another place with paths.data=FOLDER (or the variable ERCSATZ_DATA)."
-        ) from error
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _exchange(new: Path, folder: Path) -> None:
@@ -138,7 +133,7 @@ def _exchange(new: Path, folder: Path) -> None:
 def _read_config(folder: Path) -> tuple[Mapping[str, Any], bool]:
     """Settings of a data set, and whether it is complete."""
     try:
-        match json.loads(read_text(folder / CONFIG_FILE)):
+        match parse_json(read_text(folder / CONFIG_FILE)):
             case {"settings": dict() as settings, "complete": bool() as complete}:
                 return settings, complete
     except (json.JSONDecodeError, UserError):

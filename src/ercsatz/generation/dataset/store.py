@@ -43,11 +43,19 @@ SCHEMA = pa.schema([("id", pa.string()), ("utterances", pa.list_(_TURN)), ("prov
 
 @dataclass(slots=True)
 class SplitSummary:
-    """Dialogues and utterances of a split, and how often each emotion occurs in it."""
+    """Dialogues and utterances of a split.
+
+    Attributes:
+        dialogues: how many.
+        utterances: how many.
+        labels: utterances by emotion.
+        targets: dialogues by the emotion that was wanted in them.
+    """
 
     dialogues: int = 0
     utterances: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    targets: Counter[str] = field(default_factory=Counter)
 
 
 class Shelf:
@@ -138,11 +146,15 @@ class Shelf:
                 table = _table(group)
                 parquet.write_table(table)
                 turns = pc.list_flatten(table["utterances"])
-                emotions = pc.value_counts(pc.drop_null(pc.struct_field(turns, "emotion")))
                 summary.dialogues += len(group)
                 summary.utterances += len(turns)
-                summary.labels.update({count["values"]: count["counts"] for count in emotions.to_pylist()})
+                summary.labels.update(_counts(pc.struct_field(turns, "emotion")))
+                summary.targets.update(_counts(pc.struct_field(table["provenance"], "target")))
         return summary
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return {count["values"]: count["counts"] for count in pc.value_counts(pc.drop_null(values)).to_pylist()}
 
 
 def assign(
