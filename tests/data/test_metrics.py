@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from ercsatz.data.metrics import scores
+from ercsatz.data.metrics import learnt_nothing, scores
 
 LABELS = ("neutral", "joy", "anger", "fear")
 classes = st.integers(0, len(LABELS) - 1)
@@ -45,3 +45,33 @@ def test_scores_are_plain_numbers_for_json():
     assert type(found["w_f1"]) is float
     assert type(found["per_class"]["joy"]["support"]) is int
     assert type(found["confusion"][0][0]) is int
+
+
+def test_one_label_for_all_is_told_whatever_it_scores():
+    assert learnt_nothing(scores([0, 0, 0, 2], [0, 0, 0, 0], LABELS)) == "one label"
+    assert learnt_nothing(scores([0, 0, 0, 2], [3, 3, 3, 3], LABELS)) == "one label"
+    assert learnt_nothing(scores([1, 1], [1, 1], LABELS)) == "one label"  # nothing can be learnt of such a test set
+
+
+@given(st.lists(st.tuples(classes, classes), min_size=1, max_size=40))
+def test_what_is_not_above_the_majority_floor_is_told(pairs):
+    gold, predicted = zip(*pairs, strict=True)
+    most = max(set(gold), key=gold.count)
+    floor = f1_score(gold, [most] * len(gold), average="weighted", zero_division=0)
+    found = scores(gold, predicted, LABELS)
+    expected = "majority floor" if found["w_f1"] <= floor + 1e-9 else None
+    assert learnt_nothing(found) == ("one label" if len(set(predicted)) == 1 else expected)
+
+
+@given(st.lists(st.tuples(classes, classes), min_size=1, max_size=40))
+def test_older_scores_without_a_confusion_matrix_are_judged_by_their_classes(pairs):
+    gold, predicted = zip(*pairs, strict=True)
+    found = scores(gold, predicted, LABELS)
+    judged = learnt_nothing({key: value for key, value in found.items() if key != "confusion"})
+    assert (judged is None) == (learnt_nothing(found) is None)
+
+
+def test_scores_that_do_not_tell_are_not_judged():
+    assert learnt_nothing({"w_f1": 0.0, "macro_f1": 0.0, "accuracy": 0.0}) is None
+    assert learnt_nothing({"w_f1": 0.9, "per_class": {"joy": {"f1": 0.9, "support": 3}}}) == "majority floor"
+    assert learnt_nothing({"w_f1": 0.0, "per_class": {}, "confusion": []}) is None

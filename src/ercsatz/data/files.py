@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ercsatz.config import modes
+from ercsatz.data.checksums import refuse_changed
 from ercsatz.data.dialogue import SENTIMENTS, Dialogue, Utterance
 from ercsatz.data.text_files import json_lines, write_json_lines
 from ercsatz.errors import UserError
@@ -22,12 +24,35 @@ def read_jsonl(path: Path) -> tuple[Dialogue, ...]:
     """Read a split in the JSONL form.
 
     Raises:
-        UserError: the file is missing, not UTF-8, empty, or a line is not a dialogue; the message names file and line.
+        UserError: the file is missing, not UTF-8, empty, not the one whose checksum is beside it, or a line is not a
+            dialogue; the message names file and line.
     """
+    refuse_changed(path)
     dialogues = tuple(from_json(line, where) for where, line in json_lines(path))
     if not dialogues:
         raise UserError(f"{path}: no dialogues. Every split needs at least one.")
     return dialogues
+
+
+def refuse_other_mode(dialogues: Iterable[Dialogue], variant: str, path: Path) -> None:
+    """Refuse dialogues whose provenance says that they are of another variant, as where folders were mixed up.
+
+    Args:
+        dialogues: of a generated data set.
+        variant: what they are to be: tables would have that name.
+        path: their file.
+
+    Raises:
+        UserError: names the mode that they were written in.
+    """
+    variants = {mode: short for short, mode in modes().items()}
+    for dialogue in dialogues:
+        written = str(dialogue.provenance.get("mode"))
+        if variants.get(written, variant) != variant:
+            raise UserError(
+                f"{path}: dialogue {dialogue.id} was written with mode={written}, so this is the variant "
+                f"{variants[written]}, not {variant}. Give the right data=... or data.path."
+            )
 
 
 def write_jsonl(path: Path, dialogues: Iterable[Dialogue]) -> None:

@@ -1,9 +1,9 @@
 """Scores of predictions: pure functions of gold and predicted class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sklearn.metrics import precision_recall_fscore_support
+_EQUAL = 1e-9  # two sums of the same W-F1
 
 
 def scores(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
@@ -19,6 +19,8 @@ def scores(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str])
     >>> result["confusion"]
     [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(gold, predicted, labels=range(len(labels)), zero_division=0.0)
     per_class = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
@@ -36,3 +38,36 @@ def scores(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str])
         "per_class": per_class,
         "confusion": confusion,
     }
+
+
+def learnt_nothing(found: Mapping[str, Any]) -> str | None:
+    """Why ``scores`` show that nothing was learnt: ``one label`` or ``majority floor``; None where they do not.
+
+    ``one label``: every prediction is the same. ``majority floor``: W-F1 is not above that of giving every utterance
+    the most frequent label of ``gold``. What earlier versions left out, a confusion matrix or all figures of the
+    classes, is done without; with neither, the answer is None.
+
+    >>> labels = ["neutral", "joy"]
+    >>> learnt_nothing(scores([0, 0, 1], [1, 1, 1], labels)), learnt_nothing(scores([0, 0, 1], [0, 1, 0], labels))
+    ('one label', 'majority floor')
+    >>> learnt_nothing(scores([0, 0, 1], [0, 1, 1], labels)), learnt_nothing({"w_f1": 0.0})
+    (None, None)
+    """
+    classes = list(found.get("per_class", {}).values())
+    confusion = found.get("confusion")
+    supports = [sum(row) for row in confusion] if confusion else [c["support"] for c in classes]
+    total = sum(supports)
+    if not total:
+        return None
+    predicted = [sum(column) for column in zip(*confusion, strict=True)] if confusion else _predicted(classes)
+    if total in predicted:
+        return "one label"
+    share = max(supports) / total
+    floor = share * 2 * share / (1 + share)
+    return "majority floor" if found["w_f1"] <= floor + _EQUAL else None
+
+
+def _predicted(classes: Sequence[Mapping[str, Any]]) -> list[int]:
+    """How often each class that is right at least once was predicted."""
+    hits = [(c["recall"] * c["support"], c["precision"]) for c in classes if "precision" in c]
+    return [round(hit / precision) for hit, precision in hits if precision > 0]

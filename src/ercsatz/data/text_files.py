@@ -1,13 +1,12 @@
 """Text files of any content: read with messages for users, written whole or not at all."""
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from ercsatz.disk import whole
 from ercsatz.errors import UserError
 
 
@@ -24,25 +23,86 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}. Convert it, e.g. with iconv -t UTF-8.") from None
 
 
+def parse_json(text: str, where: str | None = None) -> Any:
+    """The value that a text holds, whoever wrote it.
+
+    Args:
+        text: the text.
+        where: its place, for messages; given, a key that occurs twice is refused.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON, nested too deeply, or has a number of thousands of digits.
+        UserError: a key occurs twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=None if where is None else unique_keys(where))
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", text, 0) from None
+    except ValueError:  # Python's own limit
+        raise json.JSONDecodeError("a number of too many digits", text, 0) from None
+
+
+def read_json(path: Path, mend: str) -> Any:
+    """The value that a JSON file holds.
+
+    Args:
+        path: the file.
+        mend: what to do where it is broken, a sentence.
+
+    Raises:
+        UserError: it is missing, not UTF-8 or not JSON; the message names the line.
+    """
+    try:
+        return parse_json(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg}). {mend}") from None
+
+
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Read a JSONL file line by line (a byte order mark is dropped).
+    """Read a JSONL file line by line (a byte order mark, and blank lines at the end, are dropped).
 
     Yields:
         The place, for messages, and the decoded JSON value.
 
     Raises:
-        UserError: the file is missing or cannot be read, or a line is not UTF-8 or not JSON; the message names it.
+        UserError: the file is missing or cannot be read, or a line is not UTF-8, not JSON or has a key twice; the
+            message names it.
     """
     with _told(path), path.open("rb") as file:  # in which a line ends with a line feed alone: texts may have U+2028
+        blank = 0
         for number, line in enumerate(file, 1):
-            where = f"{path}, line {number}"
+            if not line.strip():
+                blank = blank or number
+                continue
+            where = f"{path}, line {blank or number}"
             try:
-                value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                text = "" if blank else line.decode("utf-8-sig" if number == 1 else "utf-8")
+                value = parse_json(text, where)
             except UnicodeDecodeError:
                 raise UserError(f"{where}: not UTF-8. Convert the file, e.g. with iconv -t UTF-8.") from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{where}: not JSON ({error.msg}). A line must be one whole record.") from None
             yield where, value
+
+
+def unique_keys(where: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """What makes an object of JSON's pairs and, unlike ``json``, keeps none of a key's two values.
+
+    Args:
+        where: the place, for messages.
+    """
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in found if keys.count(key) > 1)
+            raise UserError(f"{where}: the key {twice!r} occurs twice. Rename one, or leave it out.")
+        return found
+
+    return mapping
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -53,22 +113,12 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[str]]:
-    """Open a temporary neighbour of ``path`` for writing and rename it over ``path`` at the end.
+    """Open a neighbour of ``path`` for text; it takes that place at the end (see ``ercsatz.disk.whole``).
 
-    On any error the temporary file is removed and ``path`` is left as it was.
+    On any error the neighbour is removed and ``path`` is left as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes it private  # noqa: PTH101
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole(path) as new, new.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 @contextmanager

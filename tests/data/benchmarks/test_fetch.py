@@ -15,10 +15,18 @@ from urllib.parse import urlsplit
 import pytest
 from rich.console import Console
 
-from ercsatz.data.benchmarks import fetch as fetching
+from ercsatz.config import registry
+from ercsatz.data.benchmarks import download as downloads
 from ercsatz.data.benchmarks import load
-from ercsatz.data.benchmarks.fetch import main, settings
+from ercsatz.data.benchmarks.fetch import fetch, main, settings
+from ercsatz.errors import UserError
 from ercsatz.resources import resource
+
+
+@pytest.fixture(autouse=True)
+def no_folders_of_other_tests(monkeypatch):
+    monkeypatch.setattr(registry, "_given", [])
+
 
 FILES = {"train": "train.csv", "validation": "dev.csv", "test": "test.csv"}
 CSV = "Dialogue_ID,Speaker,Utterance,Emotion\n{n},Ann,Hi.,calm\n{n},Bo,Hm.,cross\n"
@@ -117,10 +125,22 @@ def test_files_are_fetched_checked_and_readable(publisher, tmp_path, capsys):
     arguments = describe(tmp_path, publisher)
 
     assert main(arguments) == 0
-    assert left(tmp_path) == ["small", "small/dev.csv", "small/test.csv", "small/train.csv"]
+    assert left(tmp_path) == ["small", "small/SHA256SUMS", "small/dev.csv", "small/test.csv", "small/train.csv"]
     assert load(settings("small", [tmp_path / "conf"], tmp_path / "home/data/small")).split("test")[0].id == "2"
     shown = capsys.readouterr().out
     assert [line.split(":")[0] for line in shown.splitlines()[:3]] == list(FILES.values())
+
+
+def test_a_letter_of_a_fetched_file_that_was_changed_later_is_noticed(publisher, tmp_path):
+    arguments, folder = describe(tmp_path, publisher), tmp_path / "home/data/small"
+    assert main(arguments) == 0
+    text = (folder / "train.csv").read_text()
+    (folder / "train.csv").write_text(text.replace("calm", "cross", 1))
+    with pytest.raises(UserError, match=r"train\.csv is not the file that was written.*delete .*SHA256SUMS"):
+        load(settings("small", [tmp_path / "conf"], folder))
+    assert main(arguments) == 0, "fetched again"
+    assert (folder / "train.csv").read_text() == text
+    load(settings("small", [tmp_path / "conf"], folder))
 
 
 def test_the_default_folder_is_the_data_folder(publisher, tmp_path, monkeypatch):
@@ -128,7 +148,7 @@ def test_the_default_folder_is_the_data_folder(publisher, tmp_path, monkeypatch)
     arguments = describe(tmp_path, publisher)
 
     assert main([arguments[0], *arguments[3:]]) == 0
-    assert left(tmp_path) == ["small", "small/dev.csv", "small/test.csv", "small/train.csv"]
+    assert left(tmp_path) == ["small", "small/SHA256SUMS", "small/dev.csv", "small/test.csv", "small/train.csv"]
 
 
 def test_what_is_there_and_right_is_not_fetched_again(publisher, tmp_path, capsys):
@@ -183,7 +203,7 @@ def test_a_broken_download_changes_nothing_and_says_what_to_do(publisher, tmp_pa
 
 
 def test_a_server_that_falls_silent_is_given_up(publisher, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fetching, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(downloads, "SILENCE", 0.2)
     publisher.fault = publisher.stall
 
     assert main(describe(tmp_path, publisher)) == 1
@@ -221,7 +241,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(publisher, tmp_path):
     )
 
     assert run.returncode == 1
-    assert run.stderr.startswith(f"Cannot write to {tmp_path / 'home/data/small'}: File too large")
+    assert run.stderr.startswith(f"Cannot write {tmp_path / 'home/data/small'}: File too large")
     assert left(tmp_path) == []
 
 
@@ -234,7 +254,7 @@ def test_an_interrupt_leaves_nothing(publisher, tmp_path):
         said = process.communicate(timeout=30)[1]
 
     assert process.returncode == 130
-    assert said == "Interrupted; nothing half-written is left. Run the same command to start again.\n"
+    assert said == "Stopped. What was finished is kept; the same command again does the rest.\n"
     assert left(tmp_path) == []
 
 
@@ -242,7 +262,7 @@ def test_a_folder_that_cannot_be_made_is_reported(publisher, tmp_path, capsys):
     (tmp_path / "home").write_text("a file where the folder should be")
 
     assert main(describe(tmp_path, publisher)) == 1
-    assert "Cannot write to" in capsys.readouterr().err
+    assert "Cannot write " in capsys.readouterr().err
 
 
 def test_a_terminal_gets_progress_bars(publisher, tmp_path):
@@ -250,7 +270,7 @@ def test_a_terminal_gets_progress_bars(publisher, tmp_path):
     console = Console(force_terminal=True, record=True, width=200)
     benchmark = settings("small", [tmp_path / "conf"], Path(arguments[2]))
 
-    fetching.fetch(benchmark, publisher.url, console)
+    fetch(benchmark, publisher.url, console)
     assert "68/68 bytes" in console.export_text()
 
 
@@ -276,7 +296,7 @@ def test_an_unknown_benchmark_and_a_wrong_yaml_are_reported(tmp_path, capsys):
     (tmp_path / "benchmark/odd.yaml").write_text("nam: odd")
 
     assert main(["nope", "--config-dir", str(tmp_path)]) == 1
-    assert "there are: emorynlp, emorynlp_small, iemocap, meld, mini, odd" in capsys.readouterr().err
+    assert "there are: emorynlp, emorynlp_small, iemocap, iemocap_made_up, meld, mini, odd" in capsys.readouterr().err
     assert main(["odd", "--config-dir", str(tmp_path)]) == 1
     assert str(tmp_path / "benchmark/odd.yaml") in capsys.readouterr().err
 
@@ -298,4 +318,4 @@ def test_the_real_files_pass_from_the_publishers_paths(shared, publisher, tmp_pa
     target = tmp_path / name
 
     assert main([name, "--to", str(target), "--base-url", publisher.url + "/"]) == 0
-    assert sorted(path.name for path in target.iterdir()) == sorted(benchmark.files.values())
+    assert sorted(path.name for path in target.iterdir()) == sorted([*benchmark.files.values(), "SHA256SUMS"])

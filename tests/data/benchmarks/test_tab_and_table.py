@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -70,16 +71,17 @@ def test_tab_refuses(small, content, options, message):
 @pytest.mark.parametrize("suffix", [".tsv", ".json", ".jsonl"])
 def test_rows_are_the_same_in_every_format(small, suffix):
     records = [
-        {"d": "x", "s": "Ann", "t": "Hi.", "e": "calm"},
-        {"d": "y", "s": "Bo", "t": "Yo.", "e": "cross"},
-        {"d": "x", "s": "Bo", "t": "Hm.", "e": ""},
+        {"d": "x", "n": "1", "s": "Ann", "t": "Hi.", "e": "calm"},
+        {"d": "y", "n": "1", "s": "Bo", "t": "Yo.", "e": "cross"},
+        {"d": "x", "n": "2", "s": "Bo", "t": "Hm.", "e": ""},
     ]
     content = {
         ".tsv": "\n".join("\t".join(row) for row in [records[0].keys(), *(r.values() for r in records)]),
         ".json": json.dumps(records),
         ".jsonl": "\n".join(map(json.dumps, records)) + "\n",
     }
-    dialogues = train(small(content[suffix], "table", suffix, options=ROWS))
+    options = {"columns": ROWS["columns"] | {"order": "n"}}
+    dialogues = train(small(content[suffix], "table", suffix, options=options))
 
     assert [(d.id, [turn.text for turn in d.utterances]) for d in dialogues] == [("x", ["Hi.", "Hm."]), ("y", ["Yo."])]
     assert dialogues[0].utterances[1] == Utterance("Bo", "Hm.", None)
@@ -113,7 +115,8 @@ SAID = {"d": "x", "s": "Ann", "t": "Hi.", "e": "calm"}
 def test_a_sentiment_column_is_read_from_every_format(small, content, suffix, options):
     columns = options["columns"] | {"sentiment": "m"}
     benchmark = small(content, "table", suffix, options=options | {"columns": columns})
-    benchmark.files = dict.fromkeys(benchmark.files, f"train{suffix}")
+    for file in benchmark.files.values():
+        Path(benchmark.path, file).write_text(content)
 
     assert train(benchmark)[0].utterances == (
         Utterance("Ann", "Hi.", "calm", "negative"),

@@ -3,14 +3,17 @@
 import csv
 import io
 import json
+import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ercsatz.data.dialogue import SENTIMENTS, Dialogue, Utterance
-from ercsatz.data.text_files import read_text
+from ercsatz.data.text_files import parse_json, read_text
 from ercsatz.errors import UserError
 
 _KINDS = {
@@ -19,6 +22,8 @@ _KINDS = {
     list: "a list of strings",
     dict: "a mapping from strings to strings",
 }
+# As pandas, Python, databases and spreadsheets write what is missing; nobody says it without a full stop.
+MISSING_VALUES = {"nan", "NaN", "None", "<NA>", "null", "NULL", "N/A", "#N/A"}
 _BREAKS = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]+")
 
 
@@ -44,14 +49,10 @@ class Source:
         """A turn with tidied text and a canonical label; an empty ``emotion`` makes it context only.
 
         Raises:
-            UserError: the speaker or the text is empty, or the label or the sentiment is unknown.
+            UserError: the speaker or the text is missing, or the label or the sentiment is unknown.
         """
-        speaker, text = tidy(speaker), tidy(text)
-        for key, value in (("speaker", speaker), ("text", text)):
-            if not value:
-                raise UserError(f"{where}: the {key} is empty.")
-        published = emotion.strip().lower()
-        label = self.label_names.get(published, published) or None
+        speaker, text = filled(speaker, "speaker", where), filled(text, "text", where)
+        label = self._label(emotion)
         if label is not None and label not in self.labels:
             known = ", ".join(sorted({*self.labels, *self.label_names}))
             raise UserError(
@@ -63,6 +64,13 @@ class Source:
             known = ", ".join(SENTIMENTS)
             raise UserError(f"{where}: unknown sentiment {sentiment.strip()!r}; known are: {known}. Mend the file.")
         return Utterance(speaker, text, label, polarity)
+
+    def _label(self, emotion: str) -> str | None:
+        """The canonical label, however the file and the YAML compose accents: both look the same."""
+        published = composed(emotion.strip().lower())
+        names = {composed(name.strip().lower()): label for name, label in self.label_names.items()}
+        label = names.get(published, published) or None
+        return next((known for known in self.labels if label and composed(known) == composed(label)), label)
 
     def choices(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
         """The options, with defaults for those not given.
@@ -93,6 +101,28 @@ def tidy(text: str) -> str:
     return _BREAKS.sub(" ", text.strip())
 
 
+def composed(name: str) -> str:
+    """A name in Unicode's normal form C: an accent may be a character of its own in one file and not in another."""
+    return unicodedata.normalize("NFC", name)
+
+
+def filled(value: str, key: str, where: str) -> str:
+    """The value without white space around it; see ``tidy``.
+
+    Raises:
+        UserError: there is none, or only the word that some program writes for none.
+    """
+    value = tidy(value)
+    if not value:
+        raise UserError(f"{where}: the {key} is empty.")
+    if value in MISSING_VALUES:
+        raise UserError(
+            f"{where}: the {key} is {value!r}, which is how programs write a missing value. Leave the line out, or "
+            f"write it in another way if it is meant: '{value}.'"
+        )
+    return value
+
+
 def csv_rows(path: Path, columns: Iterable[str], delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
     """Read a UTF-8 CSV file with a header, strictly.
 
@@ -105,7 +135,8 @@ def csv_rows(path: Path, columns: Iterable[str], delimiter: str = ",") -> Iterat
         The place (file and line) and the row as a mapping from header name to field.
 
     Raises:
-        UserError: the file is missing, not UTF-8 or not CSV, or lacks a column; the message names file and line.
+        UserError: the file is missing, not UTF-8 or not CSV, lacks a column or has it twice; the message names file
+            and line.
     """
     rows = _raw_csv(path, delimiter)
     place, header = next(rows, (str(path), []))
@@ -113,6 +144,8 @@ def csv_rows(path: Path, columns: Iterable[str], delimiter: str = ",") -> Iterat
     if missing := [name for name in columns if name not in header]:
         found = ", ".join(header) or "no header"
         raise UserError(f"{place}: the column {missing[0]!r} is missing; the file has: {found}.")
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise UserError(f"{place}: the column {twice[0]!r} occurs twice. Rename one, or leave it out.")
     for place, fields in rows:
         if len(fields) != len(header):
             raise UserError(f"{place}: {len(fields)} fields where the header has {len(header)}.")
@@ -133,7 +166,7 @@ def _raw_csv(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
             return
         except csv.Error as error:
             raise UserError(f"{place}: not CSV ({error}). Is a quotation mark left open or not doubled?") from None
-        if fields:
+        if any(map(str.strip, fields)):  # spreadsheets save empty lines as commas
             yield place, fields
 
 
@@ -144,7 +177,7 @@ def json_value(path: Path) -> object:
         UserError: the file is missing, not UTF-8 or not JSON; the message names line and column.
     """
     try:
-        value: object = json.loads(read_text(path))
+        value: object = parse_json(read_text(path), str(path))
     except json.JSONDecodeError as error:
         place = f"{path}, line {error.lineno}, column {error.colno}"
         raise UserError(f"{place}: not JSON ({error.msg}). The file is damaged; get it again.") from None
@@ -168,3 +201,58 @@ def grouped(turns: Iterable[tuple[str, Utterance]]) -> list[Dialogue]:
     for dialogue, turn in turns:
         dialogues.setdefault(dialogue, []).append(turn)
     return [Dialogue(name, tuple(turns)) for name, turns in dialogues.items()]
+
+
+def restarted(dialogue: str, where: str, mend: str = "a column Utterance_ID") -> UserError:
+    """The error of an id that two dialogues of a file seem to have; ``mend`` is what would tell."""
+    return UserError(
+        f"{where}: dialogue {dialogue!r} is there before already, with another one after it. Give each dialogue an id "
+        f"of its own and let its lines stand together; where they do not, {mend} must count its turns."
+    )
+
+
+def in_order(
+    rows: Iterable[tuple[str, dict[str, str]]], dialogue: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The same rows, after a look at whether an id is that of two dialogues.
+
+    Args:
+        rows: places and rows; the column ``Utterance_ID``, where it is there, counts the turns of a dialogue.
+        dialogue: the columns that tell dialogues apart.
+
+    Raises:
+        UserError: a number is none, or does not follow those before it; or there are no numbers, and a dialogue goes on
+            after another one. The message names the line.
+    """
+    last: dict[tuple[str, ...], float] = {}
+    before: tuple[str, ...] = ()
+    for where, row in rows:
+        name = tuple(row[column] for column in dialogue)
+        if "Utterance_ID" not in row:
+            if name != before and name in last:
+                raise restarted(" ".join(name), where)
+            last[name], before = 0, name
+        else:
+            number = order_number(row["Utterance_ID"], "Utterance_ID", where)
+            if name in last and number <= last[name]:
+                raise UserError(
+                    f"{where}: Utterance_ID {number:g} comes after {last[name]:g} in dialogue {' '.join(name)!r}. Two "
+                    "dialogues have one id, or the lines are not in the order of speaking: mend or sort them."
+                )
+            last[name] = number
+        yield where, row
+
+
+def order_number(value: str, column: str, where: str) -> float:
+    """What turns are sorted by.
+
+    Raises:
+        UserError: it is no number, or not a finite one.
+    """
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise UserError(f"{where}: {column!r} must be a number to sort by ({error}).") from None
+    if not math.isfinite(number):
+        raise UserError(f"{where}: {column!r} must be a number to sort by, not {value!r}. Number every turn.")
+    return number

@@ -1,5 +1,6 @@
 """What ``benchmark.reader`` names: the shipped readers by name, one's own as ``MODULE.FUNCTION``."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 
@@ -38,6 +39,8 @@ def reader(name: str) -> Reader:
     if "." not in name:
         known = ", ".join(READERS)
         raise UserError(f"{key}={name}: no such reader; there are: {known}. One of your own is named MODULE.FUNCTION.")
+    if name.partition(".")[0] in sys.stdlib_module_names:  # whose functions do other things than read
+        raise UserError(f"{key}={name}: Python's own modules have no readers. {_CONTRACT}.")
     found = load(name, key)
     try:
         signature(found).bind(None)

@@ -1,12 +1,12 @@
 """Bring your own: CSV, TSV, JSON or JSONL files of utterances or of dialogues, by a mapping of columns."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.benchmarks.parsing import Source, csv_rows, json_value
+from ercsatz.data.benchmarks.parsing import Source, csv_rows, filled, json_value, order_number, restarted
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import json_lines
 from ercsatz.errors import UserError
@@ -16,9 +16,12 @@ _COLUMNS = ("dialogue", "speaker", "text", "emotion", "sentiment", "order")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A turn; ``record`` is the number of the record that is its whole dialogue, 0 where a record is an utterance."""
+
     where: str
     dialogue: str
     fields: Mapping[str, Any]
+    record: int = 0
 
 
 def read(source: Source) -> list[Dialogue]:
@@ -45,11 +48,22 @@ def read(source: Source) -> list[Dialogue]:
         raise UserError(f"benchmark.options.columns lacks {missing[0]}: name the column that holds it.")
     if ("speaker" in columns) == bool(options["alternate"]):
         raise UserError("benchmark.options needs either columns.speaker or alternate, the speakers in turn.")
-    dialogues: dict[str, list[_Row]] = {}
-    for row in _rows(source.path, columns, options["turns"]):
-        dialogues.setdefault(row.dialogue, []).append(row)
+    dialogues = _gathered(_rows(source.path, columns, options["turns"]), "order" in columns)
     _check_optional_keys(source.path, columns, itertools.chain.from_iterable(dialogues.values()))
     return [_dialogue(source, name, rows, columns, options["alternate"]) for name, rows in dialogues.items()]
+
+
+def _gathered(rows: Iterable[_Row], ordered: bool) -> dict[str, list[_Row]]:
+    """Rows by dialogue; only where a column tells their order may those of one dialogue stand apart."""
+    dialogues: dict[str, list[_Row]] = {}
+    last: _Row | None = None
+    for row in rows:
+        begins = last is None or (row.dialogue, row.record) != (last.dialogue, last.record)
+        if begins and row.dialogue in dialogues and (row.record or not ordered):
+            raise restarted(row.dialogue, row.where, "a column that benchmark.options.columns.order names")
+        last = row
+        dialogues.setdefault(row.dialogue, []).append(row)
+    return dialogues
 
 
 def _check_optional_keys(path: Path, columns: Mapping[str, str], rows: Iterable[_Row]) -> None:
@@ -67,7 +81,7 @@ def _dialogue(
     source: Source, name: str, rows: list[_Row], columns: Mapping[str, str], alternate: list[str]
 ) -> Dialogue:
     if "order" in columns:
-        rows = sorted(rows, key=lambda row: _number(row, columns["order"]))
+        rows = _sorted(rows, columns["order"])
     turns = []
     for row, speaker in zip(rows, itertools.cycle(alternate or [""]), strict=False):
         named = _field(row.fields, columns["speaker"], row.where) if "speaker" in columns else speaker
@@ -78,9 +92,12 @@ def _dialogue(
 
 
 def _field(fields: Mapping[str, Any], key: str, where: str) -> str:
-    if fields.get(key) is None:
+    value = fields.get(key)
+    if value is None:
         raise UserError(f"{where}: {key!r} is missing.")
-    return str(fields[key])
+    if isinstance(value, (list, dict, bool)):
+        raise UserError(f"{where}: {key!r} is {str(value)[:40]!r} where a text or a number is expected.")
+    return str(value)
 
 
 def _optional(fields: Mapping[str, Any], key: str | None) -> str:
@@ -88,17 +105,23 @@ def _optional(fields: Mapping[str, Any], key: str | None) -> str:
     return "" if value is None else str(value)
 
 
-def _number(row: _Row, key: str) -> float:
-    try:
-        return float(_field(row.fields, key, row.where))
-    except ValueError as error:
-        raise UserError(f"{row.where}: {key!r} must be a number to sort by ({error}).") from None
+def _sorted(rows: Sequence[_Row], key: str) -> list[_Row]:
+    numbers = [order_number(_field(row.fields, key, row.where), key, row.where) for row in rows]
+    order = sorted(range(len(rows)), key=numbers.__getitem__)
+    for first, second in itertools.pairwise(order):
+        if numbers[first] == numbers[second]:
+            raise UserError(
+                f"{rows[second].where}: {key!r} is {numbers[second]:g}, as it is at {rows[first].where}, in the same "
+                f"dialogue {rows[first].dialogue!r}. Two dialogues have one id, or a turn is there twice: mend it."
+            )
+    return [rows[place] for place in order]
 
 
 def _rows(path: Path, columns: Mapping[str, str], turns: str) -> Iterator[_Row]:
-    if path.suffix in (".csv", ".tsv"):
-        records: Iterator[tuple[str, Any]] = csv_rows(path, columns.values(), "," if path.suffix == ".csv" else "\t")
-    elif path.suffix in (".json", ".jsonl"):
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        records: Iterator[tuple[str, Any]] = csv_rows(path, columns.values(), "," if suffix == ".csv" else "\t")
+    elif suffix in (".json", ".jsonl"):
         records = _json_records(path)
     else:
         raise UserError(f"{path}: the name must end in .csv, .tsv, .json or .jsonl.")
@@ -106,15 +129,17 @@ def _rows(path: Path, columns: Mapping[str, str], turns: str) -> Iterator[_Row]:
         fields = _turns(record, columns, turns, where)
         if fields is None and "dialogue" not in columns:
             raise UserError(f"{where}: one utterance a record needs benchmark.options.columns.dialogue.")
-        name = _field(record, columns["dialogue"], where) if "dialogue" in columns else str(number)
+        name = str(number)
+        if "dialogue" in columns:
+            name = filled(_field(record, columns["dialogue"], where), columns["dialogue"], where)
         if fields is None:
             yield _Row(where, name, record)
         else:
-            yield from (_Row(f"{where}, turn {turn}", name, field) for turn, field in enumerate(fields, 1))
+            yield from (_Row(f"{where}, turn {turn}", name, field, number) for turn, field in enumerate(fields, 1))
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for where, record in json_lines(path) if path.suffix == ".jsonl" else _listed(path):
+    for where, record in json_lines(path) if path.suffix.lower() == ".jsonl" else _listed(path):
         if not isinstance(record, dict):
             raise UserError(f"{where}: expected an object.")
         yield where, record
