@@ -18,12 +18,12 @@ CONF = resource("conf")
 
 
 def options(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+    return sorted(registry.choices(group, [CONF]))
 
 
 BENCHMARKS, CLASSIFIERS, BACKBONES = options("benchmark"), options("classifier"), options("backbone")
 PHASES = options("phase")
-PARTS = ("classifier", "backbone", "loss")  # whose options are typed by a class that their YAML names
+PARTS = ("classifier", "backbone", "loss", "sampler")  # whose options are typed by a class that their YAML names
 # The command and the key that each group fills in.
 GROUPS = {
     "backbone": "train",
@@ -33,8 +33,10 @@ GROUPS = {
     "ranking": "train",
     "phase": "train",
     "loss": "train",
+    "sampler": "train",
     "callbacks": "train",
     "logger": "train",
+    "wandb": "train",
     "generator": "generate",
     "plan": "generate",
     "mode": "generate",
@@ -85,7 +87,7 @@ def test_every_classifier_composes_with_every_backbone_and_phase(classifier, bac
 
 
 def test_every_group_is_tested_here():
-    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {*GROUPS, "recipe"}
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {*GROUPS, "recipe", "hydra", "experiment"}
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in options(group)])
@@ -101,7 +103,7 @@ def test_every_option_is_typed(group, option):
     elif group in PARTS:
         assert dataclasses.is_dataclass(vars(typed(choice))[group])
     elif group in ("callbacks", "logger", "measure"):
-        assert all(registry.instantiate(part, group) for part in OmegaConf.to_container(node).values())
+        assert all(registry.instantiate(part, group, object) for part in OmegaConf.to_container(node).values())
     else:
         check_typed(node, group)
 

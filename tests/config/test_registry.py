@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from ercsatz.config import ClassifierConfig, registry
+from ercsatz.config import ClassifierConfig, register, registry
 from ercsatz.errors import UserError
 from tests.conftest import REPOSITORY
 
@@ -119,7 +119,7 @@ def test_a_wrong_part_is_refused_with_what_mends_it(node, told):
 )
 def test_a_wrong_object_is_refused_with_what_mends_it(node, told):
     with pytest.raises(UserError, match=told):
-        registry.instantiate(node, "callbacks.own")
+        registry.instantiate(node, "callbacks.own", object)
 
 
 def test_a_file_of_ones_own_hides_no_library(tmp_path, monkeypatch):
@@ -136,3 +136,32 @@ def test_a_yaml_that_hydra_would_not_take_is_refused(folder):
     hidden = composed("--config-dir", str(folder), "--help")
     assert hidden.returncode == 1
     assert "compm.yaml: Hydra takes the shipped classifier/compm.yaml in its place. Give yours another" in hidden.stderr
+
+
+@pytest.mark.parametrize("group", ["benchmark/mini", "mode/natural", "phase/tstr", "generator/sampling/{}"])
+def test_a_yaml_of_a_shipped_ones_name_is_refused_in_every_group(tmp_path, group):
+    shipped = next((REPOSITORY / "conf/generator/sampling").glob("*.yaml")).stem
+    file = write(tmp_path, f"own/{group.format(shipped)}.yaml", "")
+    with pytest.raises(UserError, match=r"Hydra takes the shipped .*\.yaml in its place\. Give yours another name"):
+        registry.refuse_hidden([REPOSITORY / "conf", tmp_path / "own"])
+    assert file.is_file()
+
+
+def test_a_yaml_in_two_own_folders_is_refused(tmp_path):
+    for folder in ("one", "two"):
+        write(tmp_path, f"{folder}/benchmark/mine.yaml", "")
+    with pytest.raises(UserError, match=r"two/benchmark/mine\.yaml: Hydra takes .*one's benchmark/mine\.yaml"):
+        registry.refuse_hidden([REPOSITORY / "conf", tmp_path / "one", tmp_path / "two"])
+
+
+def test_an_own_data_option_of_a_benchmark_and_a_mode_is_refused(tmp_path):
+    write(tmp_path, "data/mini_nat.yaml", "name: mini_nat")
+    with pytest.raises(UserError, match=r"mini_nat\.yaml: data=mini_nat is there already, from benchmark mini and var"):
+        register([REPOSITORY / "conf", tmp_path])
+
+
+def test_a_text_of_a_part_is_not_read_as_a_number():
+    with pytest.raises(UserError, match=r"checkpoint=2024_11 would be read as 202411\. Put it in quotes"):
+        registry.check_overrides(["backbone=local", "backbone.checkpoint=2024_11"], "train")
+    registry.check_overrides(["backbone=local", "backbone.checkpoint='2024_11'"], "train")
+    registry.check_overrides(["backbone=local", "backbone.checkpoint=2024", "backbone.lr=1e-5"], "train")

@@ -18,9 +18,12 @@ from ercsatz.config.training import WandbConfig
 class AssessmentConfig:
     """What is measured, and on how much.
 
-    ``embedder`` is ``lexical`` or a Hugging Face name or folder. ``dialogues`` of each training split are compared
-    (null: as many as can be), ``sample`` turns at the most. Each mark comes from so many ``halves`` of the real
-    training split, three or more. ``fix`` writes a copy without what leaks.
+    Attributes:
+        embedder: lexical (shared words), or a Hugging Face name or folder, of which tokens are averaged.
+        dialogues: how many of each training split are compared; null: half of the real one, or all synthetic ones.
+        sample: turns that measures of all pairs take at the most.
+        halves: random halvings of the real training split behind every mark; three or more.
+        fix: true: write a copy without the dialogues that leak.
     """
 
     embedder: str = MISSING
@@ -34,8 +37,15 @@ class AssessmentConfig:
 class JudgeConfig:
     """How a language model judges synthetic dialogues, each beside a real one.
 
-    ``n`` pairs are shown in both orders with ``repeats`` seeds each, of a dialogue the first ``turns``. ``attempts`` is
-    how often a judgement is asked for until it can be read; under ``minimum`` judged pairs there is no figure.
+    Attributes:
+        n: pairs of a synthetic and a real dialogue, drawn by the seed.
+        repeats: seeds for a pair in each of its two orders.
+        attempts: how often a judgement is asked for until it can be read.
+        turns: of a longer dialogue only the first so many are shown.
+        minimum: of fewer judged pairs no figure is given.
+        journal: SQLite file of every answer; a run that was stopped goes on from it.
+        dry_run: true: show the first prompt and how many requests there would be, and stop.
+        overwrite: true: go on though data, generator or rubric have changed.
     """
 
     n: int = MISSING
@@ -54,6 +64,19 @@ class AssessConfig:
 
     ``generator`` is a ``GeneratorConfig``, of the class that its YAML names. ``measure`` holds measures of the user's
     own by name, each a ``MeasureConfig`` likewise.
+
+    Attributes:
+        assess: what is measured.
+        measure: figures of your own: docs/extend/measure.md.
+        seed: of samples and halvings.
+        paths: folders.
+        benchmark: the real corpus; chosen by ``data``.
+        data: a benchmark and a variant.
+        mode: how the variant was written; chosen by ``data``.
+        checks: the generator's, which leakage is found with.
+        judge: human-likeness by a language model.
+        generator: the language model that judges; offline: none does.
+        wandb: Weights & Biases.
     """
 
     assess: AssessmentConfig = field(default_factory=AssessmentConfig)

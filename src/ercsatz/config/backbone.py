@@ -19,7 +19,14 @@ class Pooling(StrEnum):
 
 @dataclass
 class TinySizeConfig:
-    """Shape of an encoder that is built on the spot, with random weights and its own tokenizer."""
+    """Shape of an encoder that is built on the spot, with random weights and its own tokenizer.
+
+    Attributes:
+        hidden: length of its vectors.
+        layers: number of layers.
+        heads: heads of the attention.
+        vocabulary: most tokens of the tokenizer.
+    """
 
     hidden: int = MISSING
     layers: int = MISSING
@@ -29,7 +36,15 @@ class TinySizeConfig:
 
 @dataclass
 class BackboneConfig:
-    """The encoder under a classifier: a hub name or folder, or the size of one that is built on the spot."""
+    """The encoder under a classifier.
+
+    Attributes:
+        name: for tables.
+        checkpoint: a hub name or folder; null: it is built on the spot.
+        pooling: how token states become one vector: the first one, or the mean.
+        lr: suggested learning rate.
+        size: shape of one that is built on the spot; null: as the checkpoint has it.
+    """
 
     name: str = MISSING
     checkpoint: str | None = None

@@ -42,9 +42,11 @@ class Prerequisite:
 
 @dataclass
 class ClassifierConfig:
-    """Options of a classifier; ``max_tokens`` is the most that its encoder reads at once.
+    """Options of a classifier.
 
     Attributes:
+        name: for tables.
+        max_tokens: the most tokens that its encoder reads at once.
         module: dotted path of the module, which is made with the options, the backbone and the number of labels.
         VERSION: raised when the same options, data and seed give other weights than before.
         role: tells what is trained before a classifier from the classifier itself, where both have the same options.

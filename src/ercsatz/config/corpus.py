@@ -16,7 +16,12 @@ class PromptStyle(StrEnum):
 
 @dataclass
 class PathsConfig:
-    """Folders; relative ones are relative to the working directory."""
+    """Folders; relative ones are relative to the working directory.
+
+    Attributes:
+        data: data sets; environment: ERCSATZ_DATA.
+        cache: what was computed once; environment: ERCSATZ_CACHE.
+    """
 
     data: str = MISSING
     cache: str = MISSING
@@ -24,7 +29,13 @@ class PathsConfig:
 
 @dataclass
 class CountsConfig:
-    """Published size of a split; ``utterances`` counts the labelled ones, ``labels`` may be left out."""
+    """Published size of a split.
+
+    Attributes:
+        dialogues: how many.
+        utterances: how many have a label.
+        labels: how many of each label; may be left out.
+    """
 
     dialogues: int = MISSING
     utterances: int = MISSING
@@ -33,7 +44,12 @@ class CountsConfig:
 
 @dataclass
 class DownloadConfig:
-    """One official file: where its publisher keeps it and what it must be."""
+    """One official file.
+
+    Attributes:
+        url: where its publisher keeps it.
+        sha256: what it must be; null: unknown.
+    """
 
     url: str = MISSING
     sha256: str | None = None
@@ -43,10 +59,23 @@ class DownloadConfig:
 class BenchmarkConfig:
     """A real corpus with its label set, speakers and published splits.
 
-    ``files`` and ``downloads`` go by split. ``label_names`` maps lower-case published names to ``labels``; null makes
-    a turn context only. ``sentiments`` maps ``labels`` to negative, neutral or positive; null: it depends on the turn.
-    ``genders`` (female or male, by speaker) is for personas. What a reader takes as ``options`` is in
-    docs/extend/benchmark.md.
+    Attributes:
+        name: the YAML's own name.
+        title: for tables and pages.
+        reader: what reads its files: the name of a shipped reader, or module.function.
+        path: the folder of its files.
+        labels: in the order of the classes.
+        label_names: label by lower-case published name; null makes a turn context only.
+        sentiments: negative, neutral or positive, by label; null: it depends on the turn.
+        speakers: who speaks in generated dialogues.
+        style: of prompts: the named cast, or an unnamed male and female pair.
+        genders: female or male, by speaker, for personas.
+        files: names of the files, by split.
+        options: the reader's own: docs/extend/benchmark.md.
+        published: counts to check against, by split; null: none.
+        downloads: official files, by split.
+        licence: who may use it.
+        obtain: how to get the files, where they cannot be fetched.
     """
 
     name: str = MISSING
@@ -61,7 +90,7 @@ class BenchmarkConfig:
     genders: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    published: dict[str, CountsConfig] = field(default_factory=dict)
+    published: dict[str, CountsConfig] | None = field(default_factory=dict)
     downloads: dict[str, DownloadConfig] = field(default_factory=dict)
     licence: str = "not stated"
     obtain: str = ""
@@ -69,7 +98,13 @@ class BenchmarkConfig:
 
 @dataclass
 class DataConfig:
-    """A benchmark and a variant: ``org``, the benchmark itself, or the short name of the mode it was written in."""
+    """A benchmark and a variant.
+
+    Attributes:
+        name: BENCHMARK_VARIANT.
+        variant: org, the benchmark itself, or the short name of the mode it was written in.
+        path: the folder of a synthetic data set.
+    """
 
     name: str = MISSING
     variant: str = MISSING

@@ -37,7 +37,12 @@ class Profile:
 
 @dataclass
 class GeneratorConfig(ABC):
-    """Options of what writes dialogues; ``window`` requests are in flight at a time, on each server."""
+    """Options of what writes dialogues.
+
+    Attributes:
+        name: for cards and tables.
+        window: requests that are in flight at a time, on each server.
+    """
 
     name: str = MISSING
     window: int = MISSING

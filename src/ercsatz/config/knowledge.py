@@ -30,7 +30,13 @@ class CosmicMatch(StrEnum):
 
 @dataclass
 class RetrieveConfig:
-    """``atomic`` is a CSV file, ``encoder`` is ``lexical`` or a Hugging Face name or folder, ``top`` counts events."""
+    """Commonsense that is looked up in ATOMIC.
+
+    Attributes:
+        atomic: a CSV file of ATOMIC's format.
+        encoder: lexical (shared words), or a Hugging Face name or folder.
+        top: events for an utterance.
+    """
 
     atomic: str | None = None
     encoder: str = MISSING
@@ -39,7 +45,12 @@ class RetrieveConfig:
 
 @dataclass
 class InferConfig:
-    """What a language model is asked: about an utterance after so many ``turns``, so often until it can be read."""
+    """Commonsense that a language model is asked for.
+
+    Attributes:
+        turns: utterances before the one that is asked about.
+        attempts: how often an answer is asked for until it can be read.
+    """
 
     turns: int = MISSING
     attempts: int = MISSING
@@ -47,7 +58,13 @@ class InferConfig:
 
 @dataclass
 class TextFilesConfig:
-    """Files of TODKAT's text form, by split; splits without one stay as they are."""
+    """Files of TODKAT's text form, by split; splits without one stay as they are.
+
+    Attributes:
+        train: of the training split.
+        validation: of the validation split.
+        test: of the test split.
+    """
 
     train: str | None = None
     validation: str | None = None
@@ -56,7 +73,13 @@ class TextFilesConfig:
 
 @dataclass
 class CosmicConfig:
-    """A pickle of COSMIC's; ``splits``, in the file's order, are for ``match=order``."""
+    """COSMIC's features of COMET.
+
+    Attributes:
+        file: the pickle; it is read without running anything of it.
+        match: id: dialogues have our ids there; order: they stand in our order.
+        splits: for match=order: what is in the file, in its order.
+    """
 
     file: str | None = None
     match: CosmicMatch = MISSING
@@ -65,7 +88,26 @@ class CosmicConfig:
 
 @dataclass
 class KnowledgeConfig:
-    """What ``knowledge.py`` reads; ``generator`` is a ``GeneratorConfig``, of the class that its YAML names."""
+    """What ``knowledge.py`` reads.
+
+    ``generator`` is a ``GeneratorConfig``, of the class that its YAML names.
+
+    Attributes:
+        source: retrieve (from ATOMIC), generate (ask a language model), or read others' files: text, cosmic.
+        retrieve: for source=retrieve.
+        generate: for source=generate.
+        text: for source=text.
+        cosmic: for source=cosmic.
+        paths: folders.
+        benchmark: the real corpus; chosen by ``data``.
+        data: a benchmark and a variant.
+        mode: how a synthetic variant was written; chosen by ``data``.
+        generator: the language model that is asked.
+        seed: of every request.
+        prompts: a folder of your own templates; null: the shipped ones.
+        journal: SQLite file of every answer; a run that was stopped goes on from it.
+        overwrite: true: replace what is from another source, or go on under other settings.
+    """
 
     source: KnowledgeOrigin = MISSING
     retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)

@@ -22,10 +22,12 @@ _IN_TABLES = (ORG, "nat", "bal", "per")  # the order of the paper's tables; othe
 class ModeConfig:
     """How a synthetic variant is written.
 
-    ``short`` names the variant, as in ``data=<benchmark>_<short>``. ``prompts`` is the folder of the templates:
-    absolute, or relative to the config folder that the YAML is in, or else a shipped one. ``targets`` are the emotions
-    that prompts ask for in turn: ``all`` labels of the benchmark, a list of some, or none (null). With ``personas``
-    every speaker has one, from ``inventory`` in the folder of the templates.
+    Attributes:
+        name: the YAML's own name.
+        short: names the variant: ``data=BENCHMARK_SHORT``.
+        prompts: folder of the templates: absolute, or relative to the config folder of the YAML, or a shipped one.
+        targets: emotions that prompts ask for in turn: all labels, a list of some, or null for none.
+        personas: whether every speaker has one, from the folder inventory beside the templates.
     """
 
     name: str = MISSING

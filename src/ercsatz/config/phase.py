@@ -24,8 +24,8 @@ class StageConfig:
         synthetic_share: of the synthetic ones; null: the phase's.
         start: the stage whose weights it starts from; null: the backbone's.
         scored: whether it is tested and written to the result; else it is there to be started from.
-        epochs: null: ``training.epochs``.
-        lr: null: ``training.lr``.
+        epochs: its epochs; null: ``training.epochs``.
+        lr: its highest learning rate; null: ``training.lr``.
     """
 
     train: TrainOn = MISSING
@@ -39,11 +39,13 @@ class StageConfig:
 
 @dataclass
 class PhaseConfig:
-    """The stages of a job by name, in the order in which they run.
+    """The stages of a job.
 
     Attributes:
+        name: the YAML's own name.
         real_share: share of the real training dialogues that stages see, above 0 to 1, by dialogues, drawn by the seed.
         synthetic_share: of the synthetic ones.
+        stages: by name, in the order in which they run.
         ranked: the stages whose scores are ranked, perhaps none.
     """
 

@@ -9,6 +9,7 @@ ones and anybody's own. Own ones are found where Hydra finds their YAML: in a fo
 Imports nothing heavy: it is there before ``--help`` is answered.
 """
 
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -24,11 +25,15 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from ercsatz.config.command_line import is_text
+from ercsatz.config.yaml_files import load_yaml
 from ercsatz.errors import UserError
 from ercsatz.resources import resource
 
 T = TypeVar("T")
 ENTRY_POINTS = "ercsatz.conf"
+NO_OPTIONS = frozenset({"wandb/sweep"})  # YAMLs that lie in a group's folder for somebody else: W&B's own command
+_LOG = logging.getLogger(__name__)
 _given: list[Path] = []  # config folders beside the shipped one, in the order they were given
 
 
@@ -46,17 +51,33 @@ def config_folders() -> list[Path]:
     return [resource("conf"), *_given, *installed_folders()]
 
 
-def refuse_hidden() -> None:
-    """Refuse a YAML in a given folder that has the name of a shipped one, which Hydra would take in its place.
+def own_folders() -> list[Path]:
+    """The config folders that this run was given, without the shipped one and those of installed packages."""
+    return list(_given)
+
+
+def refuse_hidden(folders: Sequence[Path] | None = None) -> None:
+    """Refuse a YAML that has the name of one in a folder before it, which Hydra would take in its place.
+
+    Args:
+        folders: config folders, the shipped one first; all that are looked through unless given.
+
+    Also one that Hydra would take for the types of a command's keys, and a name that a terminal would obey.
 
     Raises:
-        UserError: names the file.
+        UserError: names both files.
     """
-    for folder in _given:
+    taken = {file.relative_to(resource("conf")): "the shipped" for file in resource("conf").rglob("*.yaml")}
+    for folder in (folders or config_folders())[1:]:
+        for file in sorted(folder.glob("*_schema.yaml")):
+            raise UserError(f"{file}: Hydra would take it for the types of a command's keys. Give it another name.")
         for file in sorted(folder.glob("*/*.yaml")):
-            name = file.relative_to(folder)
-            if (resource("conf") / name).is_file():
-                raise UserError(f"{file}: Hydra takes the shipped {name} in its place. Give yours another name.")
+            if not str(file.relative_to(folder)).isprintable():
+                raise UserError(f"{str(file)!r}: the name has a control character. Give it another name.")
+        for name, whose in taken.items():
+            if (folder / name).is_file():
+                raise UserError(f"{folder / name}: Hydra takes {whose} {name} in its place. Give yours another name.")
+        taken |= {file.relative_to(folder): f"{folder}'s" for file in folder.glob("*/*.yaml")}
 
 
 @cache
@@ -87,7 +108,7 @@ def choices(group: str, folders: Iterable[Path] | None = None) -> dict[str, Path
     """
     looked_through = config_folders() if folders is None else folders
     files = [file for folder in looked_through for file in sorted((folder / group).glob("*.yaml"))]
-    return {file.stem: file for file in reversed(files)}
+    return {file.stem: file for file in reversed(files) if f"{group}/{file.stem}" not in NO_OPTIONS}
 
 
 def options_class(name: str, group: str) -> Any:
@@ -98,23 +119,28 @@ def options_class(name: str, group: str) -> Any:
     """
     file = choices(group).get(name)
     target = read(file).get("_target_") if file else None
-    return None if target is None else load(str(target), f"{file}: _target_")
+    return None if target is None else _imported(str(target), f"{file}: _target_")
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The keys of a YAML as they stand there; none where it holds no mapping."""
-    import yaml
+    """The keys of a YAML as they stand there; none where it holds no mapping.
 
-    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    Raises:
+        UserError: it is not YAML, or more than can be read.
+    """
+    found = load_yaml(file)
     return found if isinstance(found, dict) else {}
 
 
-def check_overrides(arguments: Sequence[str], command: str) -> None:
+def check_overrides(
+    arguments: Sequence[str], command: str, otherwise: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Refuse ``GROUP.OPTION=VALUE`` where a chosen part has no such option or no such value of it, before Hydra starts.
 
     Args:
         arguments: of the command line.
         command: whose configuration says what is chosen where the command line does not: ``train``, ...
+        otherwise: what an experiment chooses in its place, by group.
 
     Raises:
         UserError: names the option and lists the right ones.
@@ -128,14 +154,16 @@ def check_overrides(arguments: Sequence[str], command: str) -> None:
     except HydraException:
         return  # Hydra says what is wrong
     values = {str(override.key_or_group): _values(override) for override in overrides}
+    typed_in = {str(o.key_or_group): str(o.input_line).partition("=")[2] for o in overrides}
     for key, wanted in values.items():
         group, _, option = key.partition(".")
         if not option or not (resource("conf") / group).is_dir():
             continue
-        for name in values.get(group) or _default(command, group):
+        for name in values.get(group) or (otherwise or {}).get(group) or _default(command, group):
             schema = options_class(str(name), group)
             for value in wanted if schema else ():
                 _check_option(schema, option, value, group)
+                _check_text(schema, option, value, group, typed_in[key])
 
 
 def _values(override: Any) -> list[Any]:
@@ -159,8 +187,18 @@ def _check_option(schema: type, option: str, value: Any, group: str) -> None:
     merge(schema, value, group)
 
 
+def _check_text(schema: type, option: str, value: Any, group: str, written: str) -> None:
+    """Raise where an option is a text and Hydra has read it as a number: ``2024_11`` as 202411."""
+    if not isinstance(value, (bool, int, float)) or str(value) in written or not is_text(schema, option):
+        return
+    raise UserError(
+        f"{group}.{option}={written} would be read as {value}. Put it in quotes, for the shell and for Hydra: "
+        f"\"{group}.{option}='{written}'\""
+    )
+
+
 def load(path: str, where: str) -> Any:
-    """What a dotted path names: ``package.module.Name``.
+    """What a dotted path names, ``package.module.Name``; a line of the log says which code from outside it is.
 
     Args:
         path: the dotted path.
@@ -169,6 +207,20 @@ def load(path: str, where: str) -> Any:
     Raises:
         UserError: the module cannot be imported, or has no such name.
     """
+    found = _imported(path, where)
+    tell(path)
+    return found
+
+
+@cache
+def tell(path: str) -> None:
+    """Say, once a process, which code from outside is run: what a dotted path names, and its file."""
+    module = path.rpartition(".")[0]
+    if module.partition(".")[0] != "ercsatz":
+        _LOG.info("Runs code from outside: %s of %s", path, getattr(sys.modules[module], "__file__", None) or "Python")
+
+
+def _imported(path: str, where: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)
@@ -204,13 +256,21 @@ def part(node: Any, base: Any, key: str, default: Any = None) -> Any:
     return typed({name: value for name, value in node.items() if name != "_target_"}, found, key)
 
 
-def instantiate(node: Mapping[str, Any], key: str) -> Any:
+def instantiate(node: Mapping[str, Any], key: str, base: type[T]) -> T:
     """An object of the class that a part's YAML names as ``_target_``, made with its options as keyword arguments.
 
+    Args:
+        node: a mapping with ``_target_`` and the options.
+        key: the configuration's key, for messages.
+        base: what the class must derive from; nothing else is called.
+
     Raises:
-        UserError: the class cannot be imported, or does not take the options; the message says which it takes.
+        UserError: the class cannot be imported, is not of this kind, or does not take the options; the message says
+            which it takes.
     """
     found, given = call_of(node, key)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"{key}._target_={node['_target_']}: must be a class that derives from {base.__name__}.")
     try:
         return found(**given)
     except Exception as error:
@@ -246,7 +306,7 @@ def typed(options: Mapping[str, Any], schema: type[T], key: str) -> T:
         made: Any = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{key}: {reason}. Give it a value: {key}.{error.full_key}=VALUE") from None
+        raise UserError(f"{key}: {reason}. Give it a value: {_place(key, error)}=VALUE") from None
     return made  # type: ignore[no-any-return]
 
 
@@ -260,7 +320,11 @@ def merge(schema: type, options: Mapping[str, Any], key: str) -> DictConfig:
         return OmegaConf.merge(OmegaConf.structured(schema), dict(options))  # type: ignore[return-value]
     except ConfigKeyError as error:
         known = ", ".join(field.name for field in fields(schema))
-        raise UserError(f"{key}.{error.full_key}: there is no such option. There are: {known}.") from None
+        raise UserError(f"{_place(key, error)}: there is no such option. There are: {known}.") from None
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{key}.{error.full_key}: {reason}. Give it another value.") from None
+        raise UserError(f"{_place(key, error)}: {reason}. Give it another value.") from None
+
+
+def _place(key: str, error: OmegaConfBaseException) -> str:
+    return f"{key}.{error.full_key}" if error.full_key else key

@@ -1,0 +1,57 @@
+"""What ``hydra/launcher=joblib`` and ``submitit_...`` run: launchers for which a cell that dies is that cell alone.
+
+Hydra makes launchers only of classes in this namespace, and imports all of them before ``--help``; so these are thin.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class ErcsatzLauncher(Launcher):
+    """Keeps what the launchers are made with.
+
+    Args:
+        settings: of ``hydra.launcher``, as the plugin of the same name has them.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """What is to be run; called once by Hydra."""
+        self._given = hydra_context, config, task_function
+
+
+class ProcessLauncher(ErcsatzLauncher):
+    """Some jobs at a time, each in a process of this machine."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides."""
+        from ercsatz.sweeps.jobs import Sweep
+        from ercsatz.sweeps.processes import run
+
+        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings["n_jobs"])
+
+
+class SubmititLauncher(ErcsatzLauncher):
+    """All jobs at once, where submitit puts them."""
+
+    cluster = "local"
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides."""
+        from ercsatz.sweeps.jobs import Sweep
+        from ercsatz.sweeps.submitted import run
+
+        return run(Sweep(*self._given), job_overrides, initial_job_idx, self.cluster, self._settings)
+
+
+class SlurmLauncher(SubmititLauncher):
+    """The same on Slurm."""
+
+    cluster = "slurm"
