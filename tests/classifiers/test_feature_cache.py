@@ -8,6 +8,7 @@ from ercsatz.classifiers import checkpoint, feature_cache
 from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.feature_cache import with_vectors
+from ercsatz.errors import UserError
 
 CPU = torch.device("cpu")
 LABELS = ("neutral", "joy")
@@ -80,3 +81,23 @@ def test_a_trained_memory_has_no_vectors(tiny, tokenised, tmp_path):
     trained = checkpoint.build(replace(FROZEN, memory=Memory.trained), tiny(), LABELS).module
     assert all(dialogue.vectors is None for dialogue in with_vectors(trained, tokenised, CPU, tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_vectors_that_are_no_numbers_are_not_kept(frozen, tokenised, tmp_path):
+    with torch.no_grad():
+        next(frozen.memory.parameters()).fill_(torch.nan)
+    for cache in (None, tmp_path):
+        with pytest.raises(UserError, match="The frozen encoder's vectors: not all numbers are finite"):
+            with_vectors(frozen, tokenised, CPU, cache)
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_vectors_that_are_no_numbers_are_refused_where_an_earlier_version_kept_them(
+    frozen, tokenised, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_cache, "_check", lambda *_: None)
+        patch.setattr(feature_cache, "_encode", lambda encoder, rows, _: np.full((len(rows), 2), np.nan, np.float32))
+        with_vectors(frozen, tokenised, CPU, tmp_path)
+    with pytest.raises(UserError, match=r"vectors\.npy: not all numbers are finite .* Remove the folder"):
+        with_vectors(frozen, tokenised, CPU, tmp_path)

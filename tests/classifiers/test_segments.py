@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import mean
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ercsatz.classifiers.encoder.tokenization import TokenisedDialogue, Tokeniser
-from ercsatz.classifiers.segments import TokenBudgetSampler, prefix_segments, whole_segments
+from ercsatz.classifiers.segments import DrawingSampler, TokenBudgetSampler, prefix_segments, whole_segments
 from ercsatz.data.dialogue import Dialogue, Utterance
 
 LABELS = ("neutral", "joy", "anger")
@@ -170,3 +171,45 @@ def seed_torch() -> Callable[[int], object]:
     import torch
 
     return torch.manual_seed
+
+
+# Drawn batches
+
+weighted = st.lists(st.tuples(st.integers(1, 300), st.floats(0, 10)), min_size=1, max_size=60).filter(
+    lambda pairs: any(weight > 1e-6 for _, weight in pairs)
+)
+
+
+@given(weighted, st.integers(1, 400), st.integers(0, 99))
+def test_every_epoch_has_the_same_number_of_drawn_batches_and_of_segments(pairs, budget, seed):
+    costs, weights = zip(*pairs, strict=True)
+    sampler = DrawingSampler(costs, budget, seed, weights)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert all(batches)
+        assert sum(map(len, batches)) == len(costs)
+        assert all(weights[i] > 0 for batch in batches for i in batch)
+
+
+@given(weighted, st.integers(1, 400), st.integers(0, 99), st.integers(0, 5))
+def test_what_is_drawn_depends_on_seed_and_epoch_alone(pairs, budget, seed, epoch):
+    costs, weights = zip(*pairs, strict=True)
+    fresh, used = (DrawingSampler(costs, budget, seed, weights) for _ in range(2))
+    list(used)
+    for sampler in (fresh, used):
+        sampler.set_epoch(epoch)
+    assert list(fresh) == list(used)
+
+
+def test_segments_are_drawn_in_proportion_to_their_weights_and_fill_the_budget_on_average():
+    costs, weights, budget = [10, 40, 90, 20] * 25, [1.0, 2.0, 4.0, 0.0] * 25, 200
+    sampler, drawn = DrawingSampler(costs, budget, 5, weights), Counter()
+    for epoch in range(200):
+        sampler.set_epoch(epoch)
+        drawn.update(i % 4 for batch in sampler for i in batch)
+    assert [drawn[kind] / drawn.total() for kind in range(4)] == pytest.approx([1 / 7, 2 / 7, 4 / 7, 0], abs=0.01)
+    spent = sum(costs[kind] * n for kind, n in drawn.items()) / (200 * len(sampler))
+    assert spent == pytest.approx(budget, rel=0.03)
+    assert len({tuple(map(tuple, [*sampler])) for sampler.epoch in range(4)}) == 4

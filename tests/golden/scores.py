@@ -20,7 +20,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ercsatz import config
-from ercsatz.config import LossConfig, TrainConfig, registry
+from ercsatz.classifiers.segments import DrawingSampler
+from ercsatz.config import LossConfig, SamplerConfig, TrainConfig, registry
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Knowledge, Utterance
 from ercsatz.resources import resource
 from ercsatz.training import graph
@@ -44,6 +45,7 @@ OPTIONS = [
     "sweep=golden",
     f"benchmark.labels={LABELS}",
 ]
+LABEL_COUNTS = (40, 9, 3)  # of the training targets, for losses that read them
 # Of losses, beside their YAML's own values.
 LOSS_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {"cross_entropy": ({}, {"label_smoothing": 0.1})}
 
@@ -65,8 +67,8 @@ class Golden:
     """Scores of the parts, and the VERSIONs of the code that gave them.
 
     Attributes:
-        versions: of ``training``, ``classifier NAME`` and ``loss NAME``.
-        scores: of each classifier and each loss, by those names.
+        versions: of ``training``, ``classifier NAME``, ``loss NAME`` and ``sampler NAME``.
+        scores: of each classifier, loss and sampler, by those names.
     """
 
     versions: Mapping[str, int]
@@ -99,12 +101,13 @@ def write(kept: Mapping[str, Golden]) -> None:
 def measure() -> Golden:
     """The scores of the code as it is."""
     scores = {f"classifier {name}": classifier_scores(name) for name in parts("classifier")}
-    return Golden(versions(), scores | {f"loss {name}": loss_scores(name) for name in parts("loss")})
+    scores |= {f"loss {name}": loss_scores(name) for name in parts("loss")}
+    return Golden(versions(), scores | {f"sampler {name}": sampler_scores(name) for name in parts("sampler")})
 
 
 def versions() -> dict[str, int]:
     """The VERSIONs that the code declares."""
-    named = [(group, name) for group in ("classifier", "loss") for name in parts(group)]
+    named = [(group, name) for group in ("classifier", "loss", "sampler") for name in parts(group)]
     return {
         "training": graph.VERSION,
         **{" ".join(part): registry.options_class(*part[::-1]).VERSION for part in named},
@@ -165,11 +168,19 @@ def loss_scores(name: str) -> dict[str, Any]:
     for options in LOSS_OPTIONS.get(name, ({},)):
         node = {**registry.read(registry.choices("loss")[name]), **options}
         logits = torch.tensor(values, requires_grad=True)
-        total = registry.part(node, LossConfig, "loss").total(logits, labels)
+        total = registry.part(node, LossConfig, "loss").prepared(LABEL_COUNTS)(logits, labels)
         total.backward()
         assert logits.grad is not None
         scores[json.dumps(options)] = {"total": total.item(), "gradient": logits.grad.tolist()}
     return scores
+
+
+def sampler_scores(name: str) -> dict[str, Any]:
+    """The weights of some segments, and what an epoch draws by them."""
+    segments = [[0, 0, 1], [2], [0], [1, 0], [0, 0, 0, 2]]
+    sampler = registry.part(registry.read(registry.choices("sampler")[name]), SamplerConfig, "sampler")
+    weights = [float(weight) for weight in sampler.weights(segments)]
+    return {"weights": weights, "drawn": list(DrawingSampler([30, 10, 10, 20, 40], 50, 3, weights))}
 
 
 def moved(kept: Golden, found: Golden) -> list[str]:

@@ -51,7 +51,7 @@ class Rising(LossConfig):
 )
 def test_a_wrong_loss_breaks_the_contract(loss, test):
     with pytest.raises(AssertionError):
-        test(LossContract(), loss("wrong"))
+        test(LossContract(), loss("wrong").total)
 
 
 @pytest.mark.parametrize("contract", [classifier_contract, loss_contract])

@@ -63,7 +63,68 @@ def test_stages_to_rank_are_stages_of_the_phase():
         check(train_config("data=mini_nat", "ranking.stages=[joint]"))
 
 
+REBALANCING = ("class_weights", "effective_number", "logit_adjustment")
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing", "focal", *REBALANCING])
+def test_rare_labels_are_made_up_for_once(loss):
+    check(train_config("data=mini_nat", f"loss={loss}"))
+    cfg = train_config("data=mini_nat", f"loss={loss}", "sampler=oversampling")
+    if loss not in REBALANCING:
+        check(cfg)
+        return
+    told = rf"sampler=oversampling: must be none, or take loss=cross_entropy: loss={loss} makes up for rare labels"
+    with pytest.raises(UserError, match=told):
+        check(cfg)
+
+
+@pytest.mark.parametrize("gray", ["category", "self_adjust", "none"])
+def test_emoone_refuses_a_loss_that_its_gray_labels_contradict(gray):
+    emoone = ("data=mini_nat", "classifier=emoone", f"classifier.gray={gray}")
+    benchmark = train_config("data=mini_nat").benchmark
+    sentiments = dict.fromkeys(benchmark.labels, "neutral")
+
+    def checked(*overrides):
+        check(replace(train_config(*emoone, *overrides), benchmark=replace(benchmark, sentiments=sentiments)))
+
+    for loss in ("focal", "class_weights", "label_smoothing"):
+        checked(f"loss={loss}")
+    checked("loss=logit_adjustment", "classifier.w2=0")
+    if gray == "none":
+        checked("loss=logit_adjustment")
+        return
+    with pytest.raises(UserError, match=r"loss=logit_adjustment: must be one that trains the plain logits.*gray=none"):
+        checked("loss=logit_adjustment")
+
+
+@pytest.mark.parametrize("classifier", ["compm", "todkat"])
+def test_a_classifier_whose_only_loss_is_that_of_its_targets_takes_any(classifier):
+    for loss in ("focal", *REBALANCING):
+        check(train_config("data=mini_nat", f"classifier={classifier}", f"loss={loss}"))
+
+
 def test_a_saved_classifier_stands_in_for_a_stage_that_is_not_scored():
     check(train_config("data=mini_nat", "phase=finetune", "training.checkpoint=saved"))
     with pytest.raises(UserError, match=r"phase=joint has none"):
         check(train_config("data=mini_nat", "phase=joint", "training.checkpoint=saved"))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("training.layer_decay=0", "training.layer_decay=0.0: must be above 0, to 1"),
+        ("training.layer_decay=1.1", "training.layer_decay=1.1: must be above 0, to 1"),
+        ("training.layer_decay=nan", "training.layer_decay=nan: must be above 0, to 1"),
+        ("training.patience=0", "training.patience=0: must be 1 or more"),
+    ],
+)
+def test_how_a_stage_is_tuned_has_bounds(override, told):
+    with pytest.raises(UserError) as error:
+        check(train_config("data=mini_nat", override))
+    assert told in str(error.value)
+
+
+def test_several_callbacks_are_composed_as_one_group():
+    cfg = train_config("callbacks=[none,learning_rate_monitor]")
+    assert [*cfg.callbacks] == ["learning_rate_monitor"]
+    check(train_config("data=mini_nat", "callbacks=[learning_rate_monitor]", "training.patience=1"))

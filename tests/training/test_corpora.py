@@ -1,6 +1,7 @@
 """A job's dialogues: what they get from sidecars, and shares of them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from ercsatz.classifiers.todkat.config import KnowledgeSources
 from ercsatz.config import TrainConfig, TrainOn
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance
-from ercsatz.data.files import write_jsonl
-from ercsatz.errors import UserError
+from ercsatz.data.files import read_jsonl, write_jsonl
+from ercsatz.errors import MissingFiles, UserError
 from ercsatz.knowledge import Inference, sidecar
 from ercsatz.knowledge.sidecar import SidecarEntry, paths, write_entries
 from ercsatz.training.corpora import JobData, corpus_of, load_data, share_of, with_knowledge
+from ercsatz.training.job import load_job
 from tests.training.composed import train_config
 
 NAMES = {"mini": "mini_org", "data/mini_nat": "mini_nat", "data/mini_bal": "mini_bal"}
@@ -38,6 +40,18 @@ def settings(tmp_path, make_dialogues) -> TrainConfig:
 def joined(cfg: TrainConfig) -> tuple[TrainConfig, JobData]:
     changed, data, _ = with_knowledge(cfg, load_data(cfg), [TrainOn.real, TrainOn.synthetic])
     return changed, data
+
+
+def test_a_data_set_of_another_variant_is_refused(settings, tmp_path):
+    file = tmp_path / "data" / "mini_nat" / "train.jsonl"
+    for mode in ("natural", "somebody's"):
+        write_jsonl(file, [replace(d, provenance={"mode": mode}) for d in read_jsonl(file)])
+        load_data(settings)
+    write_jsonl(file, [replace(d, provenance={"mode": "balanced"}) for d in read_jsonl(file)])
+    with pytest.raises(
+        UserError, match=r"mini_nat/train\.jsonl: .* mode=balanced, so this is the variant bal, not nat"
+    ):
+        load_data(settings)
 
 
 def test_each_data_set_gets_what_is_known_about_it(settings):
@@ -134,3 +148,39 @@ def test_a_stage_trains_on_its_shares_and_is_checked_on_real_dialogues_where_it_
     assert Counter(dialogue.id.rstrip("0123456789") for dialogue in found.split("train")) == names
     checked_on = data.real if "mini_org" in names else data.synthetic
     assert found.split("validation") == checked_on.split("validation")
+
+
+# What is wrong or missing
+
+
+@pytest.mark.parametrize("copied", [("train", "test"), ("train", "validation"), ("validation", "test")])
+def test_a_split_that_is_a_copy_of_another_is_a_leak(settings, tmp_path, copied):
+    source, copy = (tmp_path / "mini" / f"{split}.jsonl" for split in copied)
+    copy.write_text(source.read_text())
+    with pytest.raises(UserError, match=rf"mini_org: every dialogue of {copied[1]} is in {copied[0]}, too"):
+        load_data(settings)
+
+
+def test_all_that_is_missing_is_named_at_once(settings, tmp_path):
+    for file in ("mini/train.jsonl", "data/mini_nat/train.jsonl", "data/mini_nat/test.jsonl"):
+        (tmp_path / file).unlink()
+    settings.test_sets = ["org", "nat", "per"]
+    with pytest.raises(MissingFiles) as caught:
+        load_job(settings)
+    told = str(caught.value)
+    assert "mini: no file train.jsonl in" in told
+    assert "mini_nat/train.jsonl, nor " in told
+    assert "mini_nat/test.jsonl. Make it again with: python generate.py data=mini_nat overwrite=true" in told
+    assert "There is no data set mini_per" in told
+    assert "knowledge" not in told
+
+
+def test_knowledge_and_weights_that_are_missing_are_named_with_the_data(settings, tmp_path):
+    (tmp_path / "mini" / "train.jsonl").unlink()
+    paths(tmp_path / "data", "mini_org")[0].unlink()
+    settings.training.checkpoint = str(tmp_path / "none")
+    with pytest.raises(MissingFiles) as caught:
+        load_job(settings)
+    assert f"There is no folder {tmp_path}/none (training.checkpoint)." in str(caught.value)
+    assert "no knowledge about mini_org in" in str(caught.value)
+    assert "It is made with: python knowledge.py data=mini_org" in str(caught.value)

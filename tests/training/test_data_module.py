@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from ercsatz.classifiers import checkpoint
+from ercsatz.classifiers.base import mean_loss
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.compm.config import CoMPMConfig, Memory
 from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
@@ -22,7 +23,8 @@ from ercsatz.classifiers.todkat.topic import TopicModel
 from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.training.data_module import DialogueSplit, Size
-from ercsatz.training.lightning_module import Optimisation
+from ercsatz.training.losses import ClassWeightsConfig, FocalConfig, LogitAdjustmentConfig
+from ercsatz.training.optimisation import Optimisation
 from ercsatz.training.trainer import Run, fit
 
 LABELS = ("neutral", "joy", "anger")
@@ -30,7 +32,7 @@ CPU = torch.device("cpu")
 TRAINER = TrainerConfig("cpu", "32-true")
 AMPLE = 10**6
 ONE_STEP = Optimisation(
-    epochs=2, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=AMPLE
+    epochs=2, lr=5e-3, warmup=0.2, schedule=Schedule.linear, weight_decay=0.01, clip=1.0, batch_tokens=AMPLE
 )
 CONFIGS = {
     "compm": CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.0),
@@ -131,6 +133,28 @@ def test_a_dialogue_in_parts_trains_as_a_whole_one(name, built, long, make_dialo
     assert [point["loss"] for point in other["curve"]] == pytest.approx([point["loss"] for point in result["curve"]])
     for key, tensor in whole.items():
         torch.testing.assert_close(parts[key], tensor, atol=1e-9, rtol=0, msg=key)
+
+
+@pytest.mark.parametrize("loss", [ClassWeightsConfig(), FocalConfig(), LogitAdjustmentConfig()])
+@pytest.mark.parametrize("name", ["compm", "emoone-gray"])
+@pytest.mark.usefixtures("doubled")
+def test_a_weighted_step_in_parts_has_the_gradient_of_the_whole(name, loss, built, long):
+    """As it is divided by targets: parts that were divided by their own weights would not add up."""
+    found = []
+    for memory in (AMPLE, 700):
+        classifier, trainer = built(name), replace(TRAINER, memory_tokens=memory)
+        module = classifier.module
+        module.target_loss = loss.prepared([90, 9, 1])
+        gray = grays(long) if name == "emoone-gray" else None
+        (step,) = DialogueSplit(classifier, long, Size(AMPLE), trainer, CPU, None, gray).loader(0)
+        assert (len(step.batches) > 2) == (memory == 700)
+        for batch in step.batches:
+            mean_loss(module.sums(module(batch), batch), step.counts).backward()
+        found.append({key: weight.grad for key, weight in module.named_parameters() if weight.grad is not None})
+    whole, parts = found
+    assert whole
+    for key, gradient in whole.items():
+        torch.testing.assert_close(parts[key], gradient, atol=1e-9, rtol=1e-6, msg=key)
 
 
 @pytest.mark.usefixtures("doubled")

@@ -13,13 +13,14 @@ from ercsatz.classifiers.emoone.config import EmoOneConfig, Gray
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig
 from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
-from ercsatz.training.lightning_module import LightningClassifier, Optimisation
+from ercsatz.training.lightning_module import LightningClassifier
+from ercsatz.training.optimisation import Optimisation
 from ercsatz.training.trainer import Run, fit, predict
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 LABELS = ("neutral", "joy", "anger")
-SETTINGS = Optimisation(2, 5e-3, 0.2, Schedule.steps, 0.01, 1.0, 200)
+SETTINGS = Optimisation(2, 5e-3, 0.2, Schedule.linear, 0.01, 1.0, 200)
 CONFIGS = {
     "compm": CoMPMConfig("compm", 64, memory_layers=2, memory_dropout=0.3),
     "emoone": EmoOneConfig("emoone", 64, gray=Gray.none, w1=1.0, w2=1.0, future_turns=2),
@@ -56,7 +57,7 @@ def test_nothing_in_a_step_waits_for_the_gpu(name, built, make_dialogues, tmp_pa
     steps = []
     original = LightningClassifier.training_step
 
-    def watched(self: LightningClassifier, step, number: int) -> None:
+    def watched(self: LightningClassifier, step, number: int) -> torch.Tensor:
         steps.append(number)
         if len(steps) < 3:  # kernels and the optimiser's state are loaded
             return original(self, step, number)

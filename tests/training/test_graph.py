@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ercsatz.artifacts import manifest
+from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.classifiers.encoder.pretrained import open_backbone
@@ -172,6 +174,29 @@ def test_a_saved_classifier_is_started_from_and_told_by_its_content(data, keys, 
     (one / "stage.json").write_text(json.dumps({"description": {"backbone": {"checkpoint": "roberta-base"}}}))
     with pytest.raises(UserError, match=r"one has another backbone, .*roberta-base.*Give the same: backbone="):
         planned("phase=finetune", f"training.checkpoint={one}")
+    (one / "stage.json").write_text("[]")
+    with pytest.raises(UserError, match=r"one/stage\.json is not what training wrote"):
+        planned("phase=finetune", f"training.checkpoint={one}")
+    (one / "stage.json").write_text("{")
+    with pytest.raises(UserError, match=r"one/stage\.json, line 1: not JSON"):
+        planned("phase=finetune", f"training.checkpoint={one}")
+
+
+def test_a_saved_classifier_that_was_damaged_is_refused_before_anything_is_trained(planned, tmp_path):
+    def save(folder: Path) -> None:
+        backbone = BackboneConfig("tiny", None, size=TinySizeConfig(16, 1, 2, 300))
+        classifier = planned()["original"].classifier
+        checkpoint.save(checkpoint.build(classifier, open_backbone(backbone, ["the train"]), LABELS), folder)
+
+    made = Artifacts(tmp_path / "cache").get(Artifact(Kind.stages, {"a": 1}, "a stage"), save).path
+    copy = Path(shutil.copytree(made, tmp_path / "copy"))
+    assert planned("phase=finetune", f"training.checkpoint={copy}")["finetune"].start == copy
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    manifest._VERIFIED.clear()  # as another process would begin
+    with pytest.raises(UserError, match=r"copy is damaged: model\.safetensors was changed\. Copy that folder again"):
+        planned("phase=finetune", f"training.checkpoint={copy}")
 
 
 # The keys: what changes them
@@ -193,7 +218,12 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("training.lr=0.5", ALL),
         ("training.weight_decay=0.5", ALL),
         ("loss.label_smoothing=0.1", ALL),
-        ("callbacks=early_stopping", ALL),
+        ("loss=class_weights", ALL),
+        ("sampler=oversampling", ALL),
+        ("callbacks=learning_rate_monitor", ALL),
+        ("training.schedule=cosine", ALL),
+        ("training.layer_decay=0.9", ALL),
+        ("training.patience=2", ALL),
         ("trainer.precision=bf16-mixed", ALL),
         ("training.finetune.lr=0.5", {"finetune"}),
         ("training.original.epochs=9", {"original"}),
@@ -226,6 +256,28 @@ def test_a_key_changes_with_what_determines_the_weights(keys, override, stages):
 )
 def test_a_key_does_not_change_with_anything_else(keys, override):
     assert keys(override) == keys()
+
+
+def test_neutral_settings_are_told_as_by_versions_that_had_none(planned):
+    """Stages and results of these are found, and averaged with, as long as nothing of this is used."""
+    known = planned()["original"]
+    told = known.description["optimisation"]
+    names = ("epochs", "lr", "warmup", "schedule", "weight_decay", "clip", "batch_tokens", "batch_targets")
+    assert tuple(told) == names
+    assert told["schedule"] == known.recipe["training.schedule"] == "steps"
+    changed = planned("training.schedule=cosine", "training.layer_decay=0.9", "training.patience=2")["original"].recipe
+    there = {key: value for key, value in changed.items() if known.recipe.get(key) != value}
+    assert there == {"training.schedule": "cosine", "training.layer_decay": 0.9, "training.patience": 2}
+
+
+def test_patience_does_not_concern_a_topic_layer(planned):
+    def topics(*overrides: str) -> tuple[str, str]:
+        stage = planned("classifier=todkat", *overrides)["original"]
+        return stage.key, stage.before.key
+
+    (one, topic), (other, same) = topics(), topics("training.patience=2")
+    assert (one != other, topic) == (True, same)
+    assert topics("training.layer_decay=0.9")[1] != topic
 
 
 def test_a_shared_stage_has_one_key_in_every_phase(keys):
@@ -315,5 +367,5 @@ def test_tidying_the_code_changes_no_key(keys_of_copy):
 
 
 def test_the_settings_of_a_stage_are_plain_json(planned):
-    for stage in planned("callbacks=early_stopping", "classifier=emoone", "classifier.gray=future").values():
+    for stage in planned("callbacks=learning_rate_monitor", "classifier=emoone", "classifier.gray=future").values():
         assert json.loads(json.dumps(stage.description)) == stage.description

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ercsatz.artifacts.cache import State
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.compm.config import CoMPMConfig
+from ercsatz.classifiers.emoone.classifier import EmoOne
 from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import TrainConfig
 from ercsatz.data.dialogue import SPLITS
@@ -19,9 +22,13 @@ from ercsatz.data.files import read_jsonl, write_jsonl
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
 from ercsatz.sweeps.cell import run_job
+from ercsatz.training import run as run_module
+from ercsatz.training import stage as stage_module
 from ercsatz.training.graph import optimisation
 from ercsatz.training.job import load_job
+from ercsatz.training.losses import ClassWeightsConfig
 from ercsatz.training.run import StageRunner
+from ercsatz.training.samplers import OversamplingConfig
 from tests.training.composed import LABELS, train_config
 
 
@@ -254,6 +261,59 @@ def test_a_checkpoint_that_is_none_is_refused(place, tmp_path):
         place.run("data=mini_nat", "phase=finetune", f"training.checkpoint={tmp_path}")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told", "done"),
+    [
+        (["classifier=compm", "training.lr=1e30"], "compm mini_org seed 0 | original: the loss is nan at step", 0),
+        (["classifier=emoone", "classifier.gray=self_adjust", "training.lr=1e30"], "seed 0 | teacher: the loss is", 0),
+        (["classifier=todkat", "training.topic.lr=1e30"], "todkat mini_org seed 0 | topic: ", 0),
+        (["data=mini_nat", "training.finetune.lr=1e30"], "compm mini_nat seed 0 | finetune: the loss is", 2),
+    ],
+    ids=["original", "teacher", "topic", "finetune"],
+)
+def test_a_stage_that_diverges_is_an_error_and_is_not_kept(overrides, told, done, make_place):
+    place = make_place("nat")
+    with pytest.raises(UserError) as error:
+        place.run("data=mini_org", "training.clip=0", *overrides)
+    assert told in str(error.value)
+    assert re.search(r"step \d+ of \d+ \(epoch 1\)", str(error.value))
+    assert "a learning rate below 1e+30 (training.lr" in str(error.value)
+    assert len(place.finished()) == done
+    assert len(list(place.root.glob("cache/predictions/*/predictions.jsonl"))) == done * 2 * (done > 0)
+
+
+def test_soft_labels_that_are_no_numbers_are_an_error(make_place, monkeypatch):
+    place = make_place()
+
+    def soft(self: EmoOne, _: object, dialogues: list[Any], taught: object) -> list[Any]:
+        rows = [np.full((len(dialogue.utterances), 3), 1 / 3) for dialogue in dialogues]
+        rows[1][1, 0] = np.nan
+        return rows
+
+    monkeypatch.setattr(EmoOne, "soft_labels", soft)
+    with pytest.raises(UserError, match=r"teacher: dialogue '.+', turn 2: its soft label is not finite"):
+        place.run("data=mini_org", "classifier=emoone")
+    assert not place.finished()
+
+
+def test_a_stage_that_diverged_in_an_earlier_version_is_refused(make_place, monkeypatch):
+    place = make_place()
+    kept = stage_module.train_stage
+
+    def diverging(*given: Any) -> dict[str, Any]:
+        record = kept(*given)
+        record["curve"][-1]["loss"] = None
+        return record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_module, "train_stage", diverging)
+        patch.setattr(run_module, "_refuse_diverged", lambda *_: None)
+        place.run("data=mini_org")
+    (key,) = place.finished()
+    with pytest.raises(UserError, match=rf"stages/{key}: its training diverged: its loss was no number in epoch 2"):
+        place.run("data=mini_org")
+
+
 def test_a_stage_that_is_killed_while_it_tidies_up_can_be_run_again(make_place, monkeypatch):
     place = make_place()
 
@@ -275,7 +335,7 @@ def test_a_sweep_of_any_name_can_be_tracked(make_place):
     place = make_place()
     place.run("data=mini_org", "sweep='runs/a:b#1'", "wandb.mode=offline")
     (stage,) = place.finished()
-    (log,) = place.root.glob(f"cache/stages/{stage}/wandb/offline-run-*/run-*.wandb")
+    (log,) = place.root.glob(f"job/wandb/offline-run-*/run-{stage}-*.wandb")
     assert log.stat().st_size > 0
 
 
@@ -344,3 +404,36 @@ def test_what_is_trained_elsewhere_is_left_for_last(make_place):
     assert list(runner.done) == [pretrain.key, finetune.key, original.key]
     assert [record["stage"] for record in records] == ["original", "pretrain", "finetune"]
     assert not any(record["cached"] for record in records)
+
+
+def test_each_stage_has_the_label_counts_of_its_own_training_dialogues(make_place, monkeypatch):
+    place, seen, prepared = make_place("nat"), [], ClassWeightsConfig.prepared
+
+    def noted(self, counts):
+        seen.append(counts)
+        return prepared(self, counts)
+
+    monkeypatch.setattr(ClassWeightsConfig, "prepared", noted)
+    found = place.run("data=mini_nat", "loss=class_weights", "phase.real_share=0.5")
+    counts = {name: found["label_counts"][f"mini_{name}"]["train"] for name in ("org", "nat")}
+    original, pretrain, finetune = seen
+    assert pretrain == [counts["nat"][label] for label in LABELS]
+    assert original == finetune
+    assert 0 < sum(original) < sum(counts["org"].values())
+
+
+def test_a_sampler_draws_for_what_learns_labels_and_for_no_topic_layer(make_place, monkeypatch):
+    place, seen, fit = make_place("nat"), {}, stage_module.fit
+
+    def noted(classifier, train, validation, run, soft=None):
+        seen[run.title.rpartition(" ")[2]] = run.sampler
+        return fit(classifier, train, validation, run, soft)
+
+    monkeypatch.setattr(stage_module, "fit", noted)
+    small = ("data=mini_org", "sampler=oversampling")
+    todkat = ("classifier=todkat", "classifier.knowledge=none", "classifier.layers=1", "classifier.heads=2")
+    (stage,) = place.run(*small, *todkat, "training.topic.epochs=1")["stages"]
+    assert seen == {"topic": None, "original": OversamplingConfig("oversampling")}
+    assert stage["recipe"]["sampler.name"] == "oversampling"
+    place.run(*small, "classifier=emoone", "classifier.gray=self_adjust")
+    assert seen["teacher"] == OversamplingConfig("oversampling")

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from ercsatz.artifacts.cache import State
 from ercsatz.artifacts.inventory import items
 from ercsatz.classifiers.compm.config import CoMPMConfig
 from ercsatz.data.dialogue import Corpus, Dialogue, Utterance
+from ercsatz.errors import UserError
 from ercsatz.training.graph import Stage
 from ercsatz.training.stage_cache import StageCache
 
@@ -16,7 +18,7 @@ TRAIN = (
 )
 VALIDATION = (Dialogue("1", (Utterance("Bo", "Yes!", "joy"),)),)
 LABELS = ("neutral", "joy")
-SETTINGS = {"optimisation": {"lr": 1e-3, "epochs": 2}, "seed": 0, "classifier": {"name": "compm"}}
+SETTINGS = {"optimisation": {"lr": 1e-3, "epochs": 2, "schedule": "linear"}, "seed": 0, "classifier": {"name": "compm"}}
 
 
 CLASSIFIER = CoMPMConfig("compm", 48, memory_layers=2, memory_dropout=0.0)
@@ -45,7 +47,7 @@ RELABELLED = replace(TRAIN[1], utterances=(Utterance("Ann", "Hm.", "joy"),))
         stage(start=stage(seed=1)),
         stage(before=stage(seed=1)),
         stage(seed=1),
-        stage(optimisation={"lr": 2e-3, "epochs": 2}),
+        stage(optimisation={"lr": 2e-3, "epochs": 2, "schedule": "linear"}),
         stage(classifier={"name": "compm", "max_tokens": 64}),
     ],
 )
@@ -103,6 +105,15 @@ def test_an_interrupted_stage_is_not_done_and_its_folder_is_handed_back(tmp_path
     assert (folder / "stage.json").is_file()
 
 
+def test_predictions_that_are_no_numbers_are_refused_where_an_earlier_version_kept_them(tmp_path):
+    cache, dialogues = StageCache(tmp_path), VALIDATION
+    rows = [{"dialogue": "1", "turn": 0, "probabilities": [0.5, 0.5]}]
+    assert cache.predictions(stage(), dialogues, lambda: rows) == rows
+    broken = [{**rows[0], "probabilities": [math.nan, math.nan]}]
+    with pytest.raises(UserError, match=rf"not finite .* Remove that folder and {tmp_path}/stages/{stage(seed=1).key}"):
+        cache.predictions(stage(seed=1), dialogues, lambda: broken)
+
+
 def test_the_state_is_told_and_who_it_belongs_to(tmp_path):
     cache = StageCache(tmp_path)
     assert cache.state(stage()) == State.missing
@@ -136,10 +147,12 @@ def test_predictions_are_computed_once_a_test_split(tmp_path):
     cache = StageCache(tmp_path)
 
     def predict(answer: str):
-        return lambda: calls.append(answer) or [{"predicted": answer, "text": "a\u2028b"}]
+        return lambda: calls.append(answer) or [{"predicted": answer, "text": "a\u2028b", "probabilities": [1.0]}]
 
     assert cache.predictions(stage(), TRAIN, predict("joy"))[0]["predicted"] == "joy"
-    assert cache.predictions(stage(), TRAIN, predict("other")) == [{"predicted": "joy", "text": "a\u2028b"}]
+    assert cache.predictions(stage(), TRAIN, predict("other")) == [
+        {"predicted": "joy", "text": "a\u2028b", "probabilities": [1.0]}
+    ]
     assert cache.predictions(stage(), VALIDATION, predict("fear"))[0]["predicted"] == "fear"
     assert calls == ["joy", "fear"]
 

@@ -1,5 +1,8 @@
+import itertools
 import json
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +23,19 @@ from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, Tr
 from ercsatz.data.dialogue import Utterance
 from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
+from ercsatz.training import divergence
 from ercsatz.training import lightning_module as module_module
 from ercsatz.training import trainer as fit_module
+from ercsatz.training.averaging import WeightAveraging
 from ercsatz.training.data_module import DialogueSplit, Size
-from ercsatz.training.lightning_module import LightningClassifier, Optimisation
+from ercsatz.training.lightning_module import LightningClassifier
+from ercsatz.training.optimisation import Lengths, Optimisation
 from ercsatz.training.trainer import BestEpoch, Run, fit, predict, resolve_device, resolve_precision
 
 LABELS = ("neutral", "joy", "anger")
 TRAINER = TrainerConfig("cpu", "32-true")
 FOUR = Optimisation(
-    epochs=4, lr=5e-3, warmup=0.2, schedule=Schedule.steps, weight_decay=0.01, clip=1.0, batch_tokens=60
+    epochs=4, lr=5e-3, warmup=0.2, schedule=Schedule.linear, weight_decay=0.01, clip=1.0, batch_tokens=60
 )
 
 
@@ -59,9 +65,11 @@ def run(make_dialogues) -> Callable[..., dict[str, Any]]:
         seed: int = 0,
         trainer: TrainerConfig = TRAINER,
         cache: Path | None = None,
+        callbacks: Sequence[pl.Callback] = (),
     ) -> dict[str, Any]:
         train, validation = make_dialogues(10, seed=1), make_dialogues(6, seed=2)
-        return fit(classifier, train, validation, Run(optimisation, trainer, seed, folder, [], "test", cache))
+        given = Run(optimisation, trainer, seed, folder, [], "test", cache, callbacks)
+        return fit(classifier, train, validation, given)
 
     return fitted
 
@@ -118,6 +126,27 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_interrupted(where, built, run,
     resumed = built()
     assert run(resumed, tmp_path / "run") == uninterrupted["result"]
     assert same(weights(resumed), uninterrupted["weights"])
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best-*.safetensors"])
+def test_a_run_with_a_damaged_state_begins_anew_and_ends_with_the_same_numbers(
+    name, built, run, uninterrupted, tmp_path, monkeypatch, capsys
+):
+    if not uninterrupted:
+        classifier = built()
+        uninterrupted |= {"result": run(classifier, tmp_path / "whole"), "weights": weights(classifier)}
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS["training"])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run")
+    file = sorted((tmp_path / "run").glob(name))[-1]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    resumed = built()
+    assert run(resumed, tmp_path / "run") == uninterrupted["result"]
+    assert same(weights(resumed), uninterrupted["weights"])
+    assert f"{file} " in capsys.readouterr().out
 
 
 def test_a_run_is_resumed_from_a_folder_that_was_moved(built, run, tmp_path, monkeypatch):
@@ -208,10 +237,12 @@ def test_the_loss_of_the_curve_is_the_mean_over_the_targets_of_an_epoch(built, r
     assert point["loss"] == pytest.approx(sum(x for x, _ in seen) / sum(n for _, n in seen), rel=1e-5)
 
 
-def test_a_training_loss_that_is_no_number_is_none_in_the_curve(built, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: output.sum() * float("nan"))
-    curve = run(built(), tmp_path, replace(FOUR, epochs=1))["curve"]
-    assert curve[0]["loss"] is None
+def test_a_loss_that_float16_leaves_out_is_none_in_the_curve(built, run, tmp_path, monkeypatch):
+    losses = numbers({2: math.nan})
+    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: SUMS(self, output, batch) + next(losses))
+    monkeypatch.setattr(pl.Trainer, "precision", "16-mixed")  # a CPU has none
+    curve = run(built(), tmp_path, replace(FOUR, epochs=2))["curve"]
+    assert [point["loss"] is None for point in curve] == [True, False]
     json.dumps(curve, allow_nan=False)
 
 
@@ -252,11 +283,102 @@ def test_the_validation_score_is_that_of_the_weights_that_are_left(built, run, m
     assert result["validation_w_f1"] == pytest.approx(found["w_f1"], abs=1e-6)
 
 
-def test_a_loss_that_is_no_number_is_an_error_that_says_so(built, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(CoMPMModule, "scored", False)
-    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: output.sum() * float("nan"))
-    with pytest.raises(UserError, match="validation loss was never a number"):
+SUMS, FORWARD = CoMPMModule.sums, CoMPMModule.forward
+
+
+def numbers(odd: dict[int, float]) -> Iterator[float]:
+    """0 for every call but some, counted from 1."""
+    return (odd.get(call, 0.0) for call in itertools.count(1))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("step", [1, 2, 7, 9])
+@pytest.mark.parametrize("every", [3, 50])
+def test_a_loss_that_is_no_number_ends_the_stage_and_names_the_step(
+    value, step, every, built, run, tmp_path, monkeypatch
+):
+    losses = numbers(dict.fromkeys(range(step, 100), value))
+    monkeypatch.setattr(divergence, "_EVERY", every)
+    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: SUMS(self, output, batch) + next(losses))
+    with pytest.raises(UserError) as error:
         run(built(), tmp_path)
+    told = re.match(r"test: the loss is (\w+) at step (\d+) of (\d+) \(epoch (\d)\), so", str(error.value))
+    assert told is not None, error.value
+    whole = int(told[3]) // 4
+    assert (float(told[1]), int(told[2]), int(told[4])) == (
+        pytest.approx(value, nan_ok=True),
+        step,
+        (step - 1) // whole + 1,
+    )
+    assert "a learning rate below 0.005 (training.lr" in str(error.value)
+    assert "training.clip=0.1" in str(error.value)
+    assert "trainer.precision" not in str(error.value)
+    kept = [*tmp_path.glob("best-*"), *tmp_path.glob("last.ckpt")]
+    assert len(kept) == (2 if step > whole else 0)
+
+
+def test_a_learning_rate_far_too_high_ends_the_stage(built, run, tmp_path):
+    with pytest.raises(UserError, match=r"test: .* step \d+ of \d+ \(epoch 1\), so it learns nothing more"):
+        run(built(), tmp_path, replace(FOUR, lr=1e30, warmup=0.0))
+
+
+def test_weights_that_break_in_the_last_step_are_not_kept(built, run, tmp_path, monkeypatch):
+    steps = run(built(), tmp_path / "whole", replace(FOUR, epochs=1))["steps"]
+    calls = itertools.count(1)
+
+    def sums(self: CoMPMModule, output: torch.Tensor, batch: Any) -> torch.Tensor:
+        usual = SUMS(self, output, batch)
+        return usual + (0 * output).sum().sqrt() if next(calls) == steps else usual  # 0, whose gradient is NaN
+
+    monkeypatch.setattr(CoMPMModule, "sums", sums)
+    with pytest.raises(UserError, match=rf"the weight \S+ is not finite after step {steps} of {steps} \(epoch 1\)"):
+        run(built(), tmp_path / "run", replace(FOUR, epochs=1))
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_validation_without_numbers_ends_the_stage(scored, built, run, tmp_path, monkeypatch):
+    def forward(self: CoMPMModule, batch: Any) -> torch.Tensor:
+        return FORWARD(self, batch) * (1.0 if self.training else math.nan)
+
+    monkeypatch.setattr(CoMPMModule, "forward", forward)
+    monkeypatch.setattr(CoMPMModule, "scored", scored)
+    with pytest.raises(UserError, match=r"of the validation split is not finite after step (\d+) of \d+ \(epoch 1\)"):
+        run(built(), tmp_path)
+
+
+def test_a_label_that_is_never_given_is_no_failure(built, run, tmp_path, make_dialogues, monkeypatch):
+    def forward(self: CoMPMModule, batch: Any) -> torch.Tensor:
+        logits = FORWARD(self, batch)
+        return logits if self.training else logits.index_fill(1, torch.tensor([0]), -math.inf)
+
+    monkeypatch.setattr(CoMPMModule, "forward", forward)
+    classifier = built()
+    run(classifier, tmp_path, replace(FOUR, epochs=1))
+    assert all(row[2][0] == 0 for row in predict(classifier, make_dialogues(2), TRAINER))
+
+
+def test_an_epoch_in_float16_without_any_loss_is_a_failure(built, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(CoMPMModule, "sums", lambda self, output, batch: SUMS(self, output, batch) + math.inf)
+    monkeypatch.setattr(pl.Trainer, "precision", "16-mixed")
+    with pytest.raises(UserError, match="the loss was never a finite number in its epoch") as error:
+        run(built(), tmp_path)
+    assert "trainer.precision=32-true" in str(error.value)
+
+
+def test_weights_without_numbers_that_an_earlier_version_kept_are_refused(built, run, tmp_path, monkeypatch):
+    broken = {name: torch.full_like(tensor, math.nan) for name, tensor in weights(built()).items()}
+    monkeypatch.setattr(fit_module, "load_file", lambda _: broken)
+    with pytest.raises(UserError, match=r"best-\d.safetensors: the weight \S+ is not finite"):
+        run(built(), tmp_path)
+
+
+def test_predictions_without_numbers_are_refused_by_dialogue_and_turn(built, make_dialogues, monkeypatch):
+    classifier, dialogues = built(), make_dialogues(3)
+    with torch.no_grad():
+        classifier.module.head.bias.fill_(math.inf)
+    with pytest.raises(UserError, match=r"Dialogue '.+', turn \d+: the classifier's output is not finite"):
+        predict(classifier, dialogues, TRAINER)
 
 
 def test_training_learns(built, make_dialogues, tmp_path):
@@ -433,3 +555,158 @@ def test_what_is_not_scored_is_kept_by_its_validation_loss(make_dialogues, tmp_p
     assert result["best_epoch"] == 1 + losses.index(min(losses))
     assert [point["validation_loss"] for point in result["curve"]] == pytest.approx(losses, abs=1e-3)
     assert losses[-1] < losses[0]
+
+
+def test_rates_by_layer_follow_the_schedule(built, run, tmp_path, monkeypatch):
+    rates: list[list[float]] = []
+    original = LightningClassifier.training_step
+
+    def step(self: LightningClassifier, batch: Any, number: int) -> Any:
+        rates.append([group["lr"] for group in self.optimizers().param_groups])
+        return original(self, batch, number)
+
+    monkeypatch.setattr(LightningClassifier, "training_step", step)
+    settings = replace(FOUR, epochs=2, schedule=Schedule.cosine, layer_decay=0.5)
+    total = run(built(), tmp_path, settings)["steps"]
+    factor = Lengths(total // 2, 1).factor(settings)
+    assert len(rates) == total
+    for number, found in enumerate(rates):  # one layer: the head, the layer, the embeddings
+        assert found == pytest.approx([5e-3 * factor(number) * 0.5**power for power in range(3)])
+
+
+TUNED = replace(FOUR, schedule=Schedule.cosine, layer_decay=0.7, patience=3)
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_tuned_run_is_resumed_as_if_it_had_not_been_interrupted(where, built, run, tmp_path, monkeypatch):
+    whole, resumed = built(), built()
+    expected = run(whole, tmp_path / "whole", TUNED)
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS[where])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run", TUNED)
+    assert run(resumed, tmp_path / "run", TUNED) == expected
+    assert same(weights(resumed), weights(whole))
+
+
+def told_scores(monkeypatch, *w_f1: float) -> None:
+    """Give the epochs these W-F1; one is told again where its epoch is run again."""
+
+    def told(gold: list[int], predicted: list[int], labels: tuple[str, ...]) -> dict[str, Any]:
+        return {**scores(gold, predicted, labels), "w_f1": w_f1[epochs[-1]]}
+
+    epochs: list[int] = []
+    original = LightningClassifier.on_validation_epoch_end
+
+    def end(self: LightningClassifier) -> None:
+        epochs.append(self.current_epoch)
+        original(self)
+
+    monkeypatch.setattr(LightningClassifier, "on_validation_epoch_end", end)
+    monkeypatch.setattr(module_module, "scores", told)
+
+
+@pytest.mark.parametrize(
+    ("w_f1", "patience", "ran"),
+    [
+        ((0.5, 0.4, 0.3, 0.9), 1, 2),
+        ((0.5, 0.4, 0.3, 0.9), 2, 3),
+        ((0.5, 0.4, 0.3, 0.9), 3, 4),
+        ((0.5, 0.4, 0.3, 0.9), None, 4),
+        ((0.5, 0.5, 0.5, 0.9), 2, 3),  # as good is not better
+        ((0.5, 0.4, 0.6, 0.5), 2, 4),
+        ((0.1, 0.2, 0.3, 0.4), 1, 4),
+    ],
+)
+def test_patience_counts_epochs_without_a_better_one(w_f1, patience, ran, built, run, tmp_path, monkeypatch, capsys):
+    told_scores(monkeypatch, *w_f1)
+    result = run(built(), tmp_path, replace(FOUR, patience=patience))
+    assert [point["w_f1"] for point in result["curve"]] == pytest.approx(w_f1[:ran])
+    assert result["best_epoch"] == 1 + max(range(ran), key=lambda epoch: w_f1[epoch])
+    assert (result["epochs"], result["steps"] % ran) == (ran, 0)
+    assert ("stops early" in capsys.readouterr().out) == (ran < 4)
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_run_that_stopped_early_stops_there_when_it_is_resumed(where, built, run, tmp_path, monkeypatch):
+    told_scores(monkeypatch, 0.5, 0.4, 0.3, 0.9, 0.9, 0.9)
+    settings = replace(FOUR, epochs=6, patience=2)
+    whole, resumed = built(), built()
+    expected = run(whole, tmp_path / "whole", settings)
+    assert expected["epochs"] == 3
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS[where])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run", settings)
+    assert run(resumed, tmp_path / "run", settings) == expected
+    assert same(weights(resumed), weights(whole))
+
+
+def test_the_steps_of_a_run_that_stopped_early_are_those_of_the_whole(built, run, tmp_path, monkeypatch):
+    told_scores(monkeypatch, 0.5, 0.4, 0.3, 0.9)
+    stopped = run(built(), tmp_path / "stopped", replace(FOUR, patience=1))
+    whole = run(built(), tmp_path / "whole")
+    assert stopped["curve"] == whole["curve"][:2]  # the schedule is that of all epochs
+    assert 2 * stopped["steps"] == whole["steps"]
+
+
+class Spy(pl.Callback):
+    """The weights after each step, and those that each validation sees."""
+
+    def __init__(self) -> None:
+        self.trained: list[dict[str, torch.Tensor]] = []
+        self.validated: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        self.trained.append({name: tensor.clone() for name, tensor in module.module.state_dict().items()})
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        self.validated.append({name: tensor.clone() for name, tensor in module.module.state_dict().items()})
+
+
+def test_an_epoch_is_judged_by_the_moving_average_and_training_goes_on_without(built, run, tmp_path):
+    plain, spy = Spy(), Spy()
+    run(built(), tmp_path / "plain", callbacks=[plain])
+    classifier = built()
+    result = run(classifier, tmp_path / "averaged", callbacks=[WeightAveraging(0.6), spy])
+    assert len(spy.trained) == len(plain.trained) == result["steps"]
+    for one, other in zip(spy.trained, plain.trained, strict=True):
+        assert same(one, other)
+    average, ends = plain.trained[0], []
+    for n, found in enumerate(plain.trained, 1):
+        decay = min(0.6, (1 + n) / (10 + n))
+        average = {name: decay * average[name] + (1 - decay) * found[name] for name in found}
+        if n % (result["steps"] // 4) == 0:
+            ends.append(average)
+    for seen, expected in zip(spy.validated, ends, strict=True):
+        for name, tensor in expected.items():
+            torch.testing.assert_close(seen[name], tensor, atol=1e-6, rtol=1e-5)
+    assert same(weights(classifier), spy.validated[result["best_epoch"] - 1])
+    assert not same(weights(classifier), plain.trained[result["best_epoch"] * result["steps"] // 4 - 1])
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_moving_average_is_gone_on_with(where, built, run, tmp_path, monkeypatch):
+    whole, resumed = built(), built()
+    expected = run(whole, tmp_path / "whole", callbacks=[WeightAveraging(0.9)])
+    with monkeypatch.context() as patch:
+        raise_in(patch, *INTERRUPTIONS[where])
+        with pytest.raises(BreakError):
+            run(built(), tmp_path / "run", callbacks=[WeightAveraging(0.9)])
+    assert run(resumed, tmp_path / "run", callbacks=[WeightAveraging(0.9)]) == expected
+    assert same(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, math.nan])
+def test_the_decay_of_an_average_has_bounds(decay):
+    with pytest.raises(UserError, match=r"the decay=\S+ of WeightAveraging must be from 0 to below 1"):
+        WeightAveraging(decay)
+
+
+def test_an_average_with_decay_0_changes_nothing(built, run, tmp_path):
+    found = []
+    for callbacks in ([], [WeightAveraging(0.0)]):
+        classifier = built()
+        found.append((run(classifier, tmp_path / str(len(found)), callbacks=callbacks), weights(classifier)))
+    assert found[0][0] == found[1][0]
+    assert same(found[0][1], found[1][1])

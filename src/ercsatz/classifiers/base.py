@@ -43,7 +43,7 @@ class Classifier(ABC, nn.Module):
 
     Attributes:
         tokeniser: how it reads dialogues.
-        target_loss: what it minimises over its targets, summed: ``LossConfig.total``; by default the cross-entropy.
+        target_loss: what it minimises over its targets, summed: ``LossConfig.prepared``; by default the cross-entropy.
         scored: whether its best epoch is that of the best validation W-F1; else it is that of the lowest loss.
     """
 

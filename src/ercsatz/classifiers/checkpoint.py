@@ -12,15 +12,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ercsatz.artifacts.manifest import refuse_damaged
 from ercsatz.classifiers.base import Classifier
 from ercsatz.classifiers.encoder.pretrained import Pretrained, reopen
+from ercsatz.classifiers.finite import check_weights
 from ercsatz.config.backbone import Pooling
 from ercsatz.config.classifier import ClassifierConfig
-from ercsatz.config.registry import options_class, typed
-from ercsatz.data.text_files import atomic_write, read_text
+from ercsatz.config.pretrained import check_sizes, weights
+from ercsatz.config.registry import options_class, tell, typed
+from ercsatz.data.text_files import atomic_write, read_json
+from ercsatz.disk import whole
 from ercsatz.errors import UserError
 
 FORMAT = 3
@@ -80,22 +85,33 @@ def save(classifier: ErcClassifier, folder: Path) -> None:
 
 def save_weights(module: nn.Module, file: Path) -> None:
     """Write a module's weights as safetensors; the file appears whole or not at all."""
-    temporary = file.with_name(f".{file.name}")
-    save_file({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}, temporary)
-    temporary.replace(file)
+    with whole(file) as new:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}, new)
 
 
 def load(folder: Path, labels: Sequence[str] | None = None) -> ErcClassifier:
-    """Load a saved classifier.
+    """Load a saved classifier, whose files are verified where it has a manifest.
 
     Args:
         folder: what ``save`` wrote.
         labels: the label order it is wanted for; None takes any.
 
     Raises:
-        UserError: the folder is no saved classifier, was saved by another version, is of a classifier that is not
-            known here, or was trained for other labels or another order of them.
+        UserError: the folder is no saved classifier or a damaged one, was saved by another version, is of a classifier
+            that is not known here, was trained for other labels or another order of them, or has weights that are no
+            numbers.
     """
+    refuse_damaged(folder)
+    try:
+        return _load(folder, labels)
+    except UserError:
+        raise
+    except Exception as error:  # json, omegaconf, safetensors and torch each have their own for a damaged file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder} cannot be loaded ({reason}). Copy or train it again.") from error
+
+
+def _load(folder: Path, labels: Sequence[str] | None) -> ErcClassifier:
     description = _description(folder)
     if labels is not None and list(labels) != description["labels"]:
         raise UserError(
@@ -103,16 +119,45 @@ def load(folder: Path, labels: Sequence[str] | None = None) -> ErcClassifier:
             f"this benchmark has {', '.join(labels)}, in this order. Take a classifier trained on the same benchmark."
         )
     config = _config(description, folder)
+    there = weights(folder / "model.safetensors")
+    check_sizes(asdict(config), there, str(folder / "classifier.json"))
     encoders = {name: reopen(folder / name, Pooling(pooling)) for name, pooling in description["encoders"].items()}
-    classifier = build(config, reopen(folder, Pooling(description["pooling"])), description["labels"], encoders)
+    pretrained = reopen(folder, Pooling(description["pooling"]))
+    for name, encoder in {"": pretrained, **encoders}.items():
+        _check_encoder(encoder, there, folder / name / "config.json")
+    classifier = build(config, pretrained, description["labels"], encoders)
     classifier.module.load_state_dict(load_file(folder / "model.safetensors"))
+    check_weights(
+        classifier.module,
+        f"{folder}/model.safetensors",
+        "Its training diverged. Remove the folder, and train it again with a lower training.lr.",
+    )
     return classifier
+
+
+def _check_encoder(encoder: Pretrained, there: tuple[int, int], file: Path) -> None:
+    """Refuse an encoder that is larger than all weights that there are, before there is memory for it."""
+    check_sizes(encoder.config.to_dict(), there, str(file))
+    if max(encoder.tokenizer.get_vocab().values()) >= encoder.config.vocab_size:
+        raise UserError(f"{file.with_name('tokenizer.json')} has tokens that the weights beside it do not know.")
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        numbers = sum(tensor.numel() for tensor in encoder.scratch().parameters())
+    if numbers > there[1]:
+        raise UserError(
+            f"{file} describes an encoder of {numbers:,} numbers, and the weights beside it have {there[1]:,}. "
+            "The file is not the one that belongs to them; copy or train the classifier again."
+        )
 
 
 def _description(folder: Path) -> dict[str, Any]:
     if not (folder / "classifier.json").is_file():
         raise UserError(f"{folder} is not a saved classifier: it has no classifier.json.")
-    found: dict[str, Any] = json.loads(read_text(folder / "classifier.json"))
+    file = folder / "classifier.json"
+    found = read_json(file, "Copy or train the classifier again.")
+    if not isinstance(found, dict) or "format" not in found:
+        raise UserError(f"{file} is not one that training writes. Copy or train the classifier again.")
+    if '"_target_"' in (text := json.dumps(found, ensure_ascii=False)) or "${" in text:
+        raise UserError(f"{file}: a saved classifier names no code and no other key's value, and this file does.")
     if found["format"] == _BEFORE_ROLES:
         memory = found.get("memory_pooling")
         return found | {"role": ClassifierConfig.role, "encoders": {"memory": memory} if memory else {}}
@@ -132,6 +177,7 @@ def _config(description: Mapping[str, Any], folder: Path) -> ClassifierConfig:
             "that has it: --config-dir FOLDER, in Python ercsatz.config.registry.open_folders([FOLDER]). A teacher or "
             "topic layer of an earlier version is trained again."
         )
+    tell(f"{found.__module__}.{found.__qualname__}")
     others = [each for each in vars(sys.modules[found.__module__]).values() if isinstance(each, type)]
     roles = {each.role: each for each in others if issubclass(each, ClassifierConfig) and issubclass(each, found)}
     schema = cast(type[ClassifierConfig], {**roles, found.role: found}[description["role"]])

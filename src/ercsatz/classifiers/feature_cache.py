@@ -16,6 +16,7 @@ from ercsatz.classifiers.base import Classifier
 from ercsatz.classifiers.encoder.packing import pack
 from ercsatz.classifiers.encoder.pretrained import Encoder
 from ercsatz.classifiers.encoder.tokenization import Ids, TokenisedDialogue
+from ercsatz.errors import UserError
 
 VERSION = 1  # raise it when the same weights and tokens give other vectors: here, in pretrained.py or in packing.py
 BATCH_TOKENS = 8192
@@ -31,6 +32,9 @@ def with_vectors(
         dialogues: a split.
         device: where to compute.
         cache: a folder to keep the vectors in, as float32; None keeps them in memory.
+
+    Raises:
+        UserError: a vector is no number.
     """
     encoder = classifier.frozen()
     if encoder is None:
@@ -50,6 +54,7 @@ def with_vectors(
 def _kept(encoder: Encoder, sequences: Sequence[Ids], device: torch.device, cache: Path) -> NDArray[np.float32]:
     folder = Artifacts(cache).get(_artifact(encoder, sequences), partial(_write, encoder, sequences, device)).path
     mapped: NDArray[np.float32] = np.load(folder / _FILE, mmap_mode="r")
+    _check(mapped, f"{folder / _FILE}", "Remove the folder, and take another backbone.")
     return mapped
 
 
@@ -73,7 +78,13 @@ def _encode(encoder: Encoder, sequences: Sequence[Ids], device: torch.device) ->
         for first, last in itertools.pairwise(cuts):
             chunk = pack(ordered[first:last], encoder.worth).to(device)
             table[first:last] = encoder(chunk).float().cpu().numpy()
+    _check(table, "The frozen encoder's vectors", "Take another backbone.")
     return table[[place[sequence.tobytes()] for sequence in sequences]]
+
+
+def _check(table: NDArray[np.float32], where: str, mend: str) -> None:
+    if not np.isfinite([table.min(), table.max()]).all():  # both pass a NaN on, and neither copies a mapped file
+        raise UserError(f"{where}: not all numbers are finite (there is NaN or infinity). {mend}")
 
 
 def _artifact(encoder: Encoder, sequences: Sequence[Ids]) -> Artifact:

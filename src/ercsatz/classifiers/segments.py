@@ -107,3 +107,48 @@ class TokenBudgetSampler(Sampler[list[int]]):
             batches[(2 * spent + self.costs[i]) * self.batches // (2 * self.total)].append(i)
             spent += self.costs[i]
         yield from (batch for _, batch in sorted([*enumerate(batches), *alone], key=lambda placed: placed[0]))
+
+
+class DrawingSampler(Sampler[list[int]]):
+    """Batches of segments of about ``budget`` tokens that are drawn by weight, with replacement, anew each epoch.
+
+    An epoch has as many segments as there are. Every epoch has the same number of batches, that which a budget's worth
+    of what is drawn makes on average; a segment that is dearer counts as one budget. What is drawn depends on the seed
+    and the epoch alone, so that a run resumed at an epoch goes on as it would have.
+    """
+
+    def __init__(self, costs: Sequence[int], budget: int, seed: int, weights: Sequence[float]) -> None:
+        """Take what is drawn from.
+
+        Args:
+            costs: tokens of each segment.
+            budget: tokens of a batch, on average.
+            seed: for drawing.
+            weights: of each segment, 0 or more; the chance to be drawn is proportional to it.
+        """
+        self.costs, self.seed, self.epoch = [min(cost, budget) for cost in costs], seed, 0
+        self.weights = torch.tensor(weights, dtype=torch.float64)
+        mean = float(self.weights @ torch.tensor(self.costs, dtype=torch.float64) / self.weights.sum())
+        self.batches = max(1, round(len(costs) * mean / budget))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that is drawn; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # A generator, so that the epoch is read with the first batch: resuming, Lightning sets it after this call.
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        drawn = torch.multinomial(self.weights, len(self.costs), replacement=True, generator=generator).tolist()
+        total = sum(self.costs[i] for i in drawn)
+        batches: list[list[int]] = [[] for _ in range(self.batches)]
+        spent, at = 0, -1
+        for place, i in enumerate(drawn):
+            # A segment goes where its middle falls, but skips no batch, and leaves a segment for each that is to come.
+            middle = (2 * spent + self.costs[i]) * self.batches // (2 * total)
+            at = max(min(middle, at + 1), self.batches - len(drawn) + place)
+            batches[at].append(i)
+            spent += self.costs[i]
+        yield from batches

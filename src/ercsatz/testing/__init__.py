@@ -1,4 +1,4 @@
-"""Contract suites: what every classifier and every loss promises, as tests for one's own.
+"""Contract suites: what every classifier, loss and sampler promises, as tests for one's own.
 
 A test file is one line beside the import; ``pytest`` runs it::
 
@@ -11,9 +11,11 @@ Needs pytest, which nothing else of ercsatz does.
 
 import pytest
 
-pytest.register_assert_rewrite("ercsatz.testing.parts", "ercsatz.testing.classifiers", "ercsatz.testing.losses")
+for part in ("parts", "classifiers", "losses", "samplers"):
+    pytest.register_assert_rewrite(f"ercsatz.testing.{part}")
 
 from ercsatz.testing.classifiers import classifier_contract  # noqa: E402 - else its asserts would say nothing
 from ercsatz.testing.losses import loss_contract  # noqa: E402
+from ercsatz.testing.samplers import sampler_contract  # noqa: E402
 
-__all__ = ["classifier_contract", "loss_contract"]
+__all__ = ["classifier_contract", "loss_contract", "sampler_contract"]

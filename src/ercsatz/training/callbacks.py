@@ -1,10 +1,12 @@
 """What happens beside training: the best epoch is kept, the state is saved so that a killed run goes on."""
 
 import ctypes
+import hashlib
 import logging
 import math
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +24,33 @@ class BestEpoch(Callback):
     The best is that of the highest W-F1, or of the lowest loss where a classifier is not scored. The file is named by
     its epoch, and those of earlier epochs go only when the run's state is saved: whenever a run is killed, the state
     that it goes on from and the weights that belong to it are both there.
+
+    After ``patience`` epochs in a row without a better one the run ends; None: after its last.
     """
 
-    def __init__(self, folder: Path, title: str, scored: bool) -> None:
-        self._folder, self._title, self._scored = folder, title, scored
+    def __init__(self, folder: Path, title: str, scored: bool, patience: int | None = None) -> None:
+        self._folder, self._title, self._scored, self._patience = folder, title, scored, patience
         self.epoch, self.score = 0, float("-inf")
+        self._sha256: str | None = None
         self.curve: list[dict[str, Any]] = []
 
     @property
     def file(self) -> Path:
         """The best weights so far."""
-        return self._folder / f"best-{self.epoch}.safetensors"
+        return self._file(self.epoch)
 
     @property
     def result(self) -> dict[str, Any]:
         """The best epoch (from 1), its validation figure, and the figures of all epochs."""
         figure = {"validation_w_f1": self.score} if self._scored else {"validation_loss": -self.score}
         return {"best_epoch": self.epoch, **figure, "curve": self.curve}
+
+    def _file(self, epoch: int) -> Path:
+        return self._folder / f"best-{epoch}.safetensors"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no further where a run that was killed had ended: Lightning's state does not say so."""
+        self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove what no state refers to any more, from the folder and from the memory."""
@@ -54,6 +66,7 @@ class BestEpoch(Callback):
         if score > self.score:
             self.epoch, self.score = epoch, score
             save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
+            self._sha256 = _sha256(self.file)
         loss = float(metrics["train/loss"])
         figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
         known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON
@@ -65,14 +78,37 @@ class BestEpoch(Callback):
             f"  {self._title} | epoch {epoch}/{trainer.max_epochs} | loss {loss:.3f} | "
             f"validation {name} {now} | best {best} (epoch {self.epoch})"
         )
+        if self._stop(trainer) and epoch < (trainer.max_epochs or 0):
+            _LOG.info(f"  {self._title} | stops early: none of {self._patience} epochs was better (training.patience)")
+
+    def _stop(self, trainer: pl.Trainer) -> bool:
+        over = self._patience is not None and len(self.curve) - self.epoch >= self._patience
+        trainer.should_stop |= over
+        return over
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"epoch": self.epoch, "score": self.score, "curve": self.curve}
+        return {"epoch": self.epoch, "score": self.score, "curve": self.curve, "sha256": self._sha256}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.epoch, self.score, self.curve = state_dict["epoch"], state_dict["score"], list(state_dict["curve"])
+        self._sha256 = state_dict.get("sha256")  # which states of earlier versions lack
+
+    def damage(self, state_dict: Mapping[str, Any] | None = None) -> str | None:
+        """What is wrong with the best weights of a saved state, or of this run; None if they are whole."""
+        state = self.state_dict() if state_dict is None else state_dict
+        if not state.get("epoch"):
+            return None
+        file = self._file(state["epoch"])
+        if not file.is_file():
+            return f"{file} is missing"
+        return None if state.get("sha256") in {None, _sha256(file)} else f"{file} was changed"
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _give_back_memory() -> None:

@@ -13,6 +13,7 @@ from ercsatz.config import (
     TrainingConfig,
     variants,
 )
+from ercsatz.config.objective import goals_of
 from ercsatz.config.registry import call_of
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
@@ -28,6 +29,7 @@ def check(cfg: TrainConfig) -> None:
         UserError: names the key and what it must be.
     """
     check_ranking(cfg.ranking)
+    goals_of(cfg.objective)
     if cfg.test_sets == []:
         raise UserError("test_sets=[]: a job needs one at least, or null for all that are there.")
     rules = [("seed", cfg.seed, 0 <= cfg.seed < 2**32, "from 0 to 4294967295"), *_training_rules(cfg.training)]
@@ -46,7 +48,10 @@ def check(cfg: TrainConfig) -> None:
             f"phase={cfg.phase.name} has none."
         )
     rules += [*_phase_rules(cfg.phase), *cfg.classifier.problems(cfg), *cfg.backbone.problems("backbone")]
-    enforce([*rules, *cfg.loss.problems()])
+    twice = cfg.loss.rebalances and cfg.sampler.rebalances
+    wanted = f"none, or take loss=cross_entropy: loss={cfg.loss.name} makes up for rare labels already"
+    rules.append(("sampler", cfg.sampler.name, not twice, wanted))
+    enforce([*rules, *cfg.loss.problems(), *cfg.sampler.problems()])
     for group in ("callbacks", "logger"):
         for name, node in getattr(cfg, group).items():
             call_of(node, f"{group}.{name}")
@@ -91,6 +96,11 @@ def check_ranking(ranking: RankingConfig) -> None:
     enforce([("ranking.comparisons", ranking.comparisons, pairs, "baseline, all or [[treatment, baseline], ...]")])
     rope = ranking.rope is None or 0 <= ranking.rope < math.inf
     enforce([("ranking.rope", ranking.rope, rope, "0 or more, in the scores' own unit, or null")])
+    cut = ranking.p_digits is None or ranking.p_digits >= 1
+    enforce([("ranking.p_digits", ranking.p_digits, cut, "1 or more, or null")])
+    for name, part in ranking.slices.items():
+        known = set(part.where) <= set(ranking.block)
+        enforce([(f"ranking.slices.{name}.where", part.where, known, f"of columns of ranking.block, {ranking.block}")])
 
 
 def _is_pairs(value: Any) -> bool:
@@ -104,6 +114,8 @@ def _training_rules(training: TrainingConfig) -> list[Rule]:
         *(rule for key, node in nodes.items() for rule in _stage_rules(key, node)),
         ("training.warmup", training.warmup, 0 <= training.warmup <= 1, "from 0 to 1"),
         ("training.weight_decay", training.weight_decay, training.weight_decay >= 0, "0 or more"),
+        ("training.layer_decay", training.layer_decay, 0 < training.layer_decay <= 1, "above 0, to 1 (none)"),
+        at_least_1("training.patience", 1 if training.patience is None else training.patience),
         ("training.clip", training.clip, training.clip >= 0, "0 (off) or more"),
         at_least_1("training.batch_tokens", training.batch_tokens),
         at_least_1("training.batch_targets", 1 if training.batch_targets is None else training.batch_targets),

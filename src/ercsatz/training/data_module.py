@@ -1,5 +1,6 @@
 """Dialogues of a split as batches: tokenised, cut, drawn by token budget."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from ercsatz.classifiers.base import Batch
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder.packing import Tensors
 from ercsatz.classifiers.feature_cache import with_vectors
-from ercsatz.classifiers.segments import Segment, TokenBudgetSampler
-from ercsatz.config import TrainerConfig
+from ercsatz.classifiers.segments import DrawingSampler, Segment, TokenBudgetSampler
+from ercsatz.config import SamplerConfig, TrainerConfig
 from ercsatz.data.dialogue import Dialogue
+from ercsatz.errors import UserError
 
 PREDICTED_TOKENS = 8192  # of a batch where nothing is trained
 
@@ -113,16 +115,22 @@ class DialogueSplit(Dataset[OptimizerStep]):
         rest = replace(segment.tokens, targets=segment.targets)
         return [replace(part, dialogue=segment.dialogue) for part in self._cut([rest], max(1, room - segment.beside))]
 
-    def loader(self, seed: int | None) -> DataLoader[OptimizerStep]:
-        """Steps of about the budget; shuffled each epoch if a seed is given."""
-        if self._size.targets is None:
-            sampler = TokenBudgetSampler([segment.cost for segment in self.segments], self._size.tokens, seed)
-        else:
-            sampler = TokenBudgetSampler([1] * len(self.segments), self._size.targets, seed)
+    def loader(self, seed: int | None, sampler: SamplerConfig | None = None) -> DataLoader[OptimizerStep]:
+        """Steps of about the budget; in a new order each epoch if a seed is given, drawn if a sampler draws.
+
+        Raises:
+            UserError: the sampler's weights are no weights.
+        """
+        costs, budget = [segment.cost for segment in self.segments], self._size.tokens
+        if self._size.targets is not None:
+            costs, budget = [1] * len(self.segments), self._size.targets
+        indices: TokenBudgetSampler | DrawingSampler = TokenBudgetSampler(costs, budget, seed)
+        if sampler is not None and sampler.draws and seed is not None:
+            indices = DrawingSampler(costs, budget, seed, self._weights(sampler))
         return DataLoader(
             self,
             batch_size=None,
-            sampler=sampler,
+            sampler=indices,
             num_workers=self._trainer.workers,
             persistent_workers=self._trainer.workers > 0,
             pin_memory=self._pinned,
@@ -130,14 +138,29 @@ class DialogueSplit(Dataset[OptimizerStep]):
             generator=torch.Generator(),
         )
 
+    def _weights(self, sampler: SamplerConfig) -> Sequence[float]:
+        """Of each segment; refused where nothing can be drawn by them."""
+        known = [[s.tokens.labels[turn] for turn in s.targets] for s in self.segments]
+        weights = sampler.weights([[label for label in own if label is not None] for own in known])
+        wrong = [weight for weight in weights if not 0 <= weight < math.inf]
+        if wrong or len(weights) != len(self.segments) or not any(weights):
+            told = f"one is {wrong[0]}" if wrong else f"{sum(map(bool, weights))} of {len(weights)} are not 0"
+            raise UserError(
+                f"sampler={sampler.name}: its weights must be finite numbers, 0 or more, one for each of "
+                f"{len(self.segments)} segments and not all 0; {told}. Mend its weights()."
+            )
+        return weights
+
 
 class DialogueDataModule(pl.LightningDataModule):
-    """The dialogues that a stage trains on, shuffled by a seed, and those that decide the best epoch."""
+    """The dialogues that a stage trains on, drawn or shuffled by a seed, and those that decide the best epoch."""
 
-    def __init__(self, train: DialogueSplit, validation: DialogueSplit, seed: int) -> None:
+    def __init__(
+        self, train: DialogueSplit, validation: DialogueSplit, seed: int, sampler: SamplerConfig | None = None
+    ) -> None:
         super().__init__()
         self.train, self.validation = train, validation
-        self._batches = train.loader(seed)
+        self._batches = train.loader(seed, sampler)
 
     @property
     def steps(self) -> int:

@@ -3,7 +3,6 @@
 Imports nothing heavy: what is in the cache is found out with it.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
@@ -11,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from ercsatz.artifacts.cache import Artifact, Kind
-from ercsatz.artifacts.keys import checkpoint_identity
-from ercsatz.config import ORG, StageConfig, TrainConfig, TrainOn
+from ercsatz.artifacts.keys import checkpoint_identity, flat
+from ercsatz.artifacts.manifest import refuse_damaged
+from ercsatz.config import ORG, Schedule, StageConfig, TrainConfig, TrainOn
 from ercsatz.config.classifier import ClassifierConfig, Gives
 from ercsatz.data.dialogue import Corpus, fingerprint
-from ercsatz.data.text_files import read_text
+from ercsatz.data.text_files import read_json
 from ercsatz.errors import UserError
-from ercsatz.training.corpora import JobData, corpus_of, without_knowledge
+from ercsatz.training.corpora import JobData, corpus_of, shares_of, without_knowledge
 
 # Raised when the same data, options and seed give other weights than before, whatever the classifier: a change of the
 # trainer, the batches, the encoder. tests/golden says when that was forgotten. Classifiers and losses have their own.
 VERSION = 1
 
+# What a description has that a recipe has not, or under another name.
+_OF_A_RUN = ("seed", "start", "before", "training", "optimisation")
 _OPTIMISATION = ("epochs", "lr", "warmup", "schedule", "weight_decay", "clip", "batch_tokens", "batch_targets")
+_NEUTRAL = {"layer_decay": 1.0, "patience": None}  # left out while they are, so that stages of earlier versions count
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,7 @@ class Stage:
         gives: what it takes from ``before``.
         scored: whether it is tested, and written to the result.
         ranked: whether its scores are ranked.
+        shares: of the real and of the synthetic training dialogues; the seed draws what is less than all.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Stage:
     gives: Gives | None = None
     scored: bool = False
     ranked: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -65,7 +70,30 @@ class Stage:
             "start": start,
             "before": self.before and self.before.key,
             **self.settings,
+            "optimisation": self._optimisation,
         }
+
+    @property
+    def _optimisation(self) -> dict[str, Any]:
+        """How it is optimised, in the words of earlier versions, whose stages and results count."""
+        given: Mapping[str, Any] = self.settings["optimisation"]
+        return {**given, "schedule": "steps"} if given["schedule"] == Schedule.linear else dict(given)
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What determines the stage's weights beside the seed: scores are averaged only where all of it is the same.
+
+        Values by dotted keys, those of ``training`` under the names that they have there; of dialogues the content,
+        unless the seed draws them.
+        """
+        known = {key: value for key, value in self.description.items() if key not in _OF_A_RUN}
+        if any(share < 1 for share in self.shares.values()):
+            known |= {"train": self.corpus.name, **self.shares}
+        nested = {"start": self.start, "before": self.before}
+        parts = {name: stage.recipe for name, stage in nested.items() if isinstance(stage, Stage)}
+        if isinstance(self.start, Path):
+            parts["start"] = self.description["start"]
+        return dict(flat({**known, "training": {"version": VERSION, **self._optimisation}, **parts}))
 
     @property
     def key(self) -> str:
@@ -180,6 +208,7 @@ def _stage(given: _Given, name: str, own: StageConfig, made: Mapping[str, Stage]
         gives,
         own.scored,
         name in cfg.phase.ranked,
+        shares_of(cfg, own),
     )
 
 
@@ -197,9 +226,8 @@ def _before(
         corpus = without_knowledge(corpus)
     trained_as = first.stage if first.gives == Gives.weights else fresh
     variant = ORG if own.train == TrainOn.real else str(cfg.data.variant)
-    stage = Stage(
-        first.stage, variant, corpus, first.config, _settings(given, first.config, optimisation(cfg, trained_as), {})
-    )
+    settings = _settings(given, first.config, optimisation(cfg, trained_as), {})
+    stage = Stage(first.stage, variant, corpus, first.config, settings, shares=shares_of(cfg, own))
     return given.shared.setdefault(stage.key, stage), first.gives
 
 
@@ -207,13 +235,18 @@ def _saved(given: _Given) -> Path:
     """``training.checkpoint``, which must have the backbone that is recorded.
 
     Raises:
-        UserError: it is no saved classifier, or its stage had another backbone.
+        UserError: it is no saved classifier or a damaged one, or its stage had another backbone.
     """
     folder = Path(str(given.cfg.training.checkpoint))
     if not (folder / "classifier.json").is_file():
         raise UserError(f"training.checkpoint={folder} is not a saved classifier: it has no classifier.json.")
-    if (folder / "stage.json").is_file():
-        there = json.loads(read_text(folder / "stage.json"))["description"]["backbone"]
+    refuse_damaged(folder)
+    if (record := folder / "stage.json").is_file():
+        recorded = read_json(record, "Copy or train the classifier again.")
+        try:
+            there = recorded["description"]["backbone"]
+        except (KeyError, TypeError):
+            raise UserError(f"{record} is not what training wrote. Copy {folder} again, or delete that file.") from None
         if there != _backbone(given):
             raise UserError(f"training.checkpoint={folder} has another backbone, {there}. Give the same: backbone=...")
     return folder
@@ -226,15 +259,18 @@ def _settings(
     cfg, options = given.cfg, asdict(classifier.essential())
     encoders = {name: given.identify(each.checkpoint) for name, each in classifier.encoders().items()}
     loss = {**asdict(cfg.loss), "version": cfg.loss.VERSION} if classifier.reads_loss else None
+    sampler = {**asdict(cfg.sampler), "version": cfg.sampler.VERSION}
     return {
         "classifier": {**options, "role": classifier.role, "version": classifier.VERSION},
         "training": VERSION,
         "backbone": _backbone(given),
-        "optimisation": dict(optimised),
+        # What is not scored on labels, as a topic layer, is fitted for all its epochs.
+        "optimisation": {key: optimised[key] for key in optimised if key != "patience" or classifier.predicts},
         "precision": cfg.trainer.precision,
         "seed": cfg.seed,
         **({"encoders": encoders} if encoders else {}),
         **({"loss": loss} if loss else {}),
+        **({"sampler": sampler} if classifier.predicts and cfg.sampler.draws else {}),
         **({"callbacks": dict(cfg.callbacks)} if cfg.callbacks else {}),
         **inputs,
     }
@@ -248,9 +284,14 @@ def _backbone(given: _Given) -> dict[str, Any]:
 
 
 def optimisation(cfg: TrainConfig, stage: str) -> dict[str, Any]:
-    """How a stage is optimised: ``training``, with what the phase and ``training.<stage>`` say of this stage."""
+    """How a stage is optimised: ``training``, with what the phase and ``training.<stage>`` say of this stage.
+
+    Those of ``Optimisation``, but for what is neutral.
+    """
     own: dict[str, Any] = {}
     for node in (cfg.phase.stages.get(stage), getattr(cfg.training, stage, None)):
         given = {"epochs": node.epochs, "lr": node.lr} if node else {}
         own |= {key: value for key, value in given.items() if value is not None}
-    return {key: getattr(cfg.training, key) for key in _OPTIMISATION} | own
+    further = {key: getattr(cfg.training, key) for key in _NEUTRAL}
+    further = {key: value for key, value in further.items() if value != _NEUTRAL[key]}
+    return {key: getattr(cfg.training, key) for key in _OPTIMISATION} | further | own

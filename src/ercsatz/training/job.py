@@ -4,8 +4,10 @@ import logging
 from dataclasses import dataclass
 
 from ercsatz.config import TrainConfig
+from ercsatz.errors import MissingFiles
 from ercsatz.training.corpora import JobData, load_data, with_knowledge
 from ercsatz.training.graph import Stage, plan, stages_of
+from ercsatz.training.missing import missing
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,10 +31,15 @@ def load_job(cfg: TrainConfig) -> TrainingJob:
     """Read what a job needs, and plan its stages.
 
     Raises:
-        UserError: data are missing or wrong, or the phase does not fit the data.
+        MissingFiles: data are missing; the message names what else is, too.
+        UserError: data are wrong, or the phase does not fit the data.
     """
     chosen = stages_of(cfg)
-    data = load_data(cfg)
+    try:
+        data = load_data(cfg)
+    except MissingFiles as error:
+        lines = dict.fromkeys([*str(error).splitlines(), *missing(cfg).sentences])
+        raise MissingFiles("\n".join(lines)) from None
     cfg, data, told = with_knowledge(cfg, data, [stage.train for stage in chosen.values()])
     for sentence in told:
         _LOG.warning(f"  {sentence}")

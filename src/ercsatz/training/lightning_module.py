@@ -1,7 +1,5 @@
 """A classifier as Lightning trains it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,32 +8,18 @@ from torch import Tensor, nn
 
 from ercsatz.classifiers.base import mean_loss
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.config import Schedule
 from ercsatz.data.metrics import scores
 from ercsatz.training.data_module import OptimizerStep
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How a stage is optimised; see ``config.Training``."""
-
-    epochs: int
-    lr: float
-    warmup: float
-    schedule: Schedule
-    weight_decay: float
-    clip: float
-    batch_tokens: int
-    batch_targets: int | None = None
+from ercsatz.training.optimisation import Lengths, Optimisation, parameter_groups
 
 
 class LightningClassifier(pl.LightningModule):
-    """The classifier's loss over the batches of a step, AdamW, linear warm-up and decay.
+    """The classifier's loss over the batches of a step, AdamW, warm-up and the schedule after it.
 
     A batch counts for its share of the step, so the gradient does not depend on how many of them fit the memory.
     """
 
-    def __init__(self, classifier: ErcClassifier, optimisation: Optimisation, lengths: "Lengths", seed: int) -> None:
+    def __init__(self, classifier: ErcClassifier, optimisation: Optimisation, lengths: Lengths, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.module = classifier.module
@@ -47,8 +31,8 @@ class LightningClassifier(pl.LightningModule):
         """Draw dropout from seed and epoch, so that a resumed run goes on as it would have."""
         torch.manual_seed(self._seed * 1_000_003 + self.current_epoch)
 
-    def training_step(self, step: OptimizerStep, _: int) -> None:
-        """One step of the optimiser. Nothing in it waits for a GPU."""
+    def training_step(self, step: OptimizerStep, _: int) -> Tensor:
+        """One step of the optimiser, and its loss. Nothing in it waits for a GPU."""
         optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         losses = []
@@ -61,15 +45,20 @@ class LightningClassifier(pl.LightningModule):
         schedule.step()
         mean = torch.stack(losses).sum()
         self.log("train/loss", mean, on_step=False, on_epoch=True, prog_bar=True, batch_size=step.size)
+        return mean
 
-    def validation_step(self, step: OptimizerStep, _: int) -> None:
-        """Predict; scores are of the whole split."""
+    def validation_step(self, step: OptimizerStep, _: int) -> Tensor:
+        """Predict; scores are of the whole split. Returns a sum that is finite if what is predicted are numbers."""
+        sums = []
         for batch in step.batches:
             output = self.module(batch)
             if self.module.scored:
                 self._seen.append((batch.labels, output.argmax(dim=1)))
+                sums.append(output.float().softmax(dim=1).sum())  # a logit may be -inf: that label never
             else:
                 self._seen.append((self.module.sums(output, batch), batch.counts))
+                sums.append(self._seen[-1][0].sum())
+        return torch.stack(sums).sum()
 
     def on_validation_epoch_end(self) -> None:
         """Log W-F1, macro F1 and accuracy of the validation split, in [0, 1]; or its loss."""
@@ -89,34 +78,13 @@ class LightningClassifier(pl.LightningModule):
             nn.utils.clip_grad_norm_(self.parameters(), self._optimisation.clip)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, fused where it can be, with linear warm-up to ``lr`` and linear decay to 0."""
+        """AdamW, fused where it can be, at rates by layer that warm up and then follow the schedule."""
         settings = self._optimisation
         optimizer = torch.optim.AdamW(
-            [parameter for parameter in self.parameters() if parameter.requires_grad],
+            parameter_groups(self.module, settings.lr, settings.layer_decay),
             lr=settings.lr,
             weight_decay=settings.weight_decay,
             fused=self.trainer.precision != "16-mixed",  # with float16 it would clip gradients that are still scaled
         )
         factor = self._lengths.factor(settings)
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor)}
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """What an epoch is long: in optimiser steps, and in targets."""
-
-    steps: int
-    targets: int
-
-    def factor(self, settings: Optimisation) -> Callable[[int], float]:
-        """What the learning rate is multiplied with at a step, from 0.
-
-        ``schedule=examples`` is the released codes' arithmetic: it counts a step as if it were one example, so with
-        more than one example a step the rate does not get beyond its warm-up.
-        """
-        by_steps = settings.schedule == Schedule.steps
-        total = settings.epochs * (self.steps if by_steps else self.targets)
-        warmup = max(1, round(settings.warmup * total))
-        decay = max(1, total - warmup)
-        ahead = 1 if by_steps else 0
-        return lambda step: min((step + ahead) / warmup, max(0.0, (total - step) / decay))

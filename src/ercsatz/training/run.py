@@ -1,7 +1,8 @@
 """A job's stages, run: each is trained or loaded once, and scored on every test set."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,17 @@ from ercsatz.artifacts.cache import State
 from ercsatz.config import TrainConfig
 from ercsatz.config.classifier import Gives
 from ercsatz.data.dialogue import Dialogue
-from ercsatz.data.metrics import scores
+from ercsatz.data.metrics import learnt_nothing, scores
 from ercsatz.data.text_files import write_json_lines
+from ercsatz.errors import UserError
+from ercsatz.tracking.figures import Scored
+from ercsatz.tracking.stage import StageTracker, track
+from ercsatz.tracking.table import METRICS, MetricRow, metric_rows, write_metrics
 from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
+from ercsatz.training.progress import Progress, Tell, tell_nobody
 from ercsatz.training.stage_cache import StageCache
+from ercsatz.training.tracked import tracked
 
 if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for importing torch
     from ercsatz.classifiers.checkpoint import ErcClassifier
@@ -31,12 +38,14 @@ class StageRunner:
         cfg: the job's configuration.
         data: its dialogues.
         folder: the job's own, for predictions.
+        tell: is told how far the stages are.
         done: folder and record of the stages that are trained or loaded, by key.
     """
 
     cfg: TrainConfig
     data: JobData
     folder: Path
+    tell: Tell = tell_nobody
     done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -49,16 +58,26 @@ class StageRunner:
 
         What is trained elsewhere is left for last, and waited for only when nothing else is free.
         """
-        records = {}
+        records: dict[str, dict[str, Any]] = {}
+        logged: list[MetricRow] = []
         waiting = self._needed(stages)
+        progress = Progress(waiting, self.tell)
         while waiting:
             ready = [stage for stage in waiting if all(needed not in waiting for needed in stage.needs)]
             free = (stage for stage in ready if self.cache.state(stage) is not State.running)
             stage = next(free, ready[0])
-            self._resolve(stage)
+            progress.begin(stage)
+            with self._tracker(stage) as tracker:
+                self._resolve(stage, tracker)
+                tests = self._tests(stage) if stage.scored else {}
+                folder, record = self.done[stage.key]
+                tracker.scored(record, folder, tests)
             if stage.scored:
-                records[stage.name] = self._scored(stage)
+                records[stage.name] = self._scored(stage, tests)
+            progress.end(stage, record["cached"], records.get(stage.name))
+            logged += metric_rows(stage.name, record, tests)
             waiting.remove(stage)
+        write_metrics(self.folder / METRICS, logged)
         return [records[stage.name] for stage in stages if stage.scored]
 
     def _needed(self, stages: Sequence[Stage]) -> list[Stage]:
@@ -77,16 +96,24 @@ class StageRunner:
                 want(stage)
         return [stage for stage in walk(list(stages)) if stage.key in needed]
 
-    def _resolve(self, stage: Stage) -> None:
+    def _tracker(self, stage: Stage) -> AbstractContextManager[StageTracker]:
+        """The stage's loggers."""
+        return track(tracked(self.cfg, stage, self.data, self.folder))
+
+    def _resolve(self, stage: Stage, tracker: StageTracker) -> None:
         """Train a stage, unless it is in the cache."""
         title = self._title(stage)
 
         def train(partial: Path) -> dict[str, Any]:
             from ercsatz.training.stage import train_stage
 
-            return train_stage(self.cfg, stage, self._before(stage), partial, title)
+            before = self._before(stage)  # first: what was lost is trained, and tracked, before this
+            return train_stage(self.cfg, stage, before, partial, title, tracker.train())
 
         folder, record = self.cache.resolve(stage, train)
+        _refuse_diverged(folder, record)
+        if record["cached"]:
+            tracker.replay(record)
         how = "from the cache" if record["cached"] else f"{record['seconds']:.0f} s"
         best = f"loss {record['validation_loss']:.3f}" if "validation_loss" in record else ""
         best = best or f"W-F1 {100 * record['validation_w_f1']:.2f}"
@@ -99,7 +126,8 @@ class StageRunner:
 
         for needed in stage.needs:
             if needed.key not in self.done:
-                self._resolve(needed)
+                with self._tracker(needed) as tracker:
+                    self._resolve(needed, tracker)
         start = self.done[stage.start.key][0] if isinstance(stage.start, Stage) else stage.start
         if stage.before is None:
             return Before(start)
@@ -108,22 +136,33 @@ class StageRunner:
             return Before(start, adopted=folder)
         return Before(start, taught=self._predictions(stage.before, stage.before.corpus.split("train"), []))
 
-    def _scored(self, stage: Stage) -> dict[str, Any]:
-        """A stage's record with its scores on every test set; predictions go to ``folder/predictions``."""
-        _, record = self.done[stage.key]
-        labels = self.data.real.labels
+    def _tests(self, stage: Stage) -> dict[str, Scored]:
+        """A stage's scores on every test set; its predictions go to ``folder/predictions``."""
         loaded: list[ErcClassifier] = []
-        test = {}
+        tests = {}
         for variant, dialogues in self.data.test_sets.items():
             rows = self._predictions(stage, dialogues, loaded)
-            test[variant] = scores(
-                [labels.index(row["emotion"]) for row in rows], [labels.index(row["predicted"]) for row in rows], labels
-            )
+            tests[variant] = Scored(self._scores(rows), rows, dialogues)
             write_json_lines(self.folder / "predictions" / f"{stage.name}-{variant}.jsonl", rows)
-        told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}" for variant, result in test.items())
+        return tests
+
+    def _scored(self, stage: Stage, tests: Mapping[str, Scored]) -> dict[str, Any]:
+        """A stage's record with its scores, which are told."""
+        _, record = self.done[stage.key]
+        test = {variant: tested.scores for variant, tested in tests.items()}
+        told = ", ".join(f"{variant} {100 * result['w_f1']:.2f}{_mark(result)}" for variant, result in test.items())
         _LOG.info(f"  {self._title(stage)} | test W-F1: {told}")
-        named = {"stage": stage.name, "variant": stage.variant, "ranked": stage.ranked}
+        named = {"stage": stage.name, "variant": stage.variant, "ranked": stage.ranked, "recipe": stage.recipe}
         return {**named, "before": stage.before and stage.before.key, **record, "test": test}
+
+    def validated(self, stage: Stage) -> dict[str, Any]:
+        """The scores of a stage, which is done, on its own validation split."""
+        return self._scores(self._predictions(stage, stage.corpus.split("validation"), []))
+
+    def _scores(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        labels = self.data.real.labels
+        gold, predicted = ([labels.index(row[key]) for row in rows] for key in ("emotion", "predicted"))
+        return scores(gold, predicted, labels)
 
     def _predictions(
         self, stage: Stage, dialogues: Sequence[Dialogue], loaded: "list[ErcClassifier]"
@@ -157,3 +196,18 @@ class StageRunner:
     def _title(self, stage: Stage) -> str:
         cfg = self.cfg
         return f"{cfg.classifier.name} {cfg.benchmark.name}_{stage.variant} seed {cfg.seed} | {stage.name}"
+
+
+def _mark(result: Mapping[str, Any]) -> str:
+    reason = learnt_nothing(result)
+    return f" (learnt nothing: {reason})" if reason else ""
+
+
+def _refuse_diverged(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse what earlier versions kept. With float16 a step that overflows is left out, and its loss tells nothing."""
+    bad = [point["epoch"] for point in record.get("curve", ()) if point["loss"] is None]
+    if bad and record.get("precision") != "16-mixed":
+        raise UserError(
+            f"{folder}: its training diverged: its loss was no number in epoch {bad[0]}. Remove the folder, and train "
+            "it again with a lower training.lr."
+        )

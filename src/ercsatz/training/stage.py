@@ -1,14 +1,17 @@
 """Train one stage into a folder: open or load the classifier, fit it, save it."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging, WeightAveraging
+from pytorch_lightning.loggers import CSVLogger, Logger
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
@@ -16,11 +19,10 @@ from ercsatz.classifiers.encoder.pretrained import open_backbone
 from ercsatz.config import TrainConfig
 from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.registry import instantiate
+from ercsatz.data.dialogue import Dialogue, label_counts
 from ercsatz.errors import UserError
-from ercsatz.tracking.loggers import stage_loggers
-from ercsatz.tracking.wandb_run import RunName
 from ercsatz.training.graph import Stage
-from ercsatz.training.lightning_module import Optimisation
+from ercsatz.training.optimisation import Optimisation
 from ercsatz.training.trainer import Run, fit
 
 
@@ -39,7 +41,9 @@ class Before:
     taught: Sequence[Mapping[str, Any]] = ()
 
 
-def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str) -> dict[str, Any]:
+def train_stage(
+    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
     Args:
@@ -48,38 +52,56 @@ def train_stage(cfg: TrainConfig, stage: Stage, before: Before, folder: Path, ti
         before: what it starts from.
         folder: the stage's own; what an interrupted run left there is gone on from.
         title: for progress lines.
+        more: loggers beside the CSV file, which is kept with the stage.
 
     Returns:
         What ``fit`` returns, and the number of threads.
 
     Raises:
-        UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, or a
-            callback or logger cannot be made.
+        UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, a soft
+            label is no number, a callback cannot be made, or the training diverged.
     """
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     train, validation = (stage.corpus.split(split) for split in ("train", "validation"))
     classifier = _classifier(cfg, stage, before)
     soft = classifier.module.soft_labels(cfg.benchmark, train, before.taught)
-    callbacks = [instantiate(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
+    _check_soft(soft, train, title)
+    callbacks = [_callback(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
-    own = [instantiate(node, f"logger.{name}") for name, node in cfg.logger.items()]
-    with stage_loggers(cfg.wandb, _run_name(cfg, stage), stage.description, folder, own) as loggers:
-        run = Run(optimisation, cfg.trainer, cfg.seed, work, loggers, title, Path(cfg.paths.cache), callbacks)
-        record = fit(classifier, train, validation, run, soft)
+    csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
+    sampler = cfg.sampler if stage.classifier.predicts else None
+    cache = Path(cfg.paths.cache)
+    run = Run(optimisation, cfg.trainer, cfg.seed, work, [csv, *more], title, cache, callbacks, sampler)
+    record = fit(classifier, train, validation, run, soft)
     checkpoint.save(classifier, folder)
     (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
     return {**record, "threads": torch.get_num_threads()}
 
 
-def _run_name(cfg: TrainConfig, stage: Stage) -> RunName:
-    return RunName(
-        id=f"{stage.key}-{hashlib.sha256(cfg.sweep.encode()).hexdigest()[:8]}",  # a sweep's name may have a slash
-        name=f"{cfg.benchmark.name}_{stage.variant}-{cfg.classifier.name}-{stage.name}-s{cfg.seed}",
-        group=cfg.sweep,
-        job_type=stage.name,
-        tags=(cfg.benchmark.name, stage.variant, cfg.classifier.name, cfg.backbone.name),
-    )
+def _callback(node: Mapping[str, Any], key: str) -> Callback:
+    """A callback of Lightning's.
+
+    Raises:
+        UserError: it cannot be made, or its averaging would be lost: it puts the weights back before the best are kept.
+    """
+    made = instantiate(node, key, Callback)
+    if isinstance(made, (StochasticWeightAveraging, WeightAveraging)):
+        raise UserError(
+            f"{key}: the average of {node['_target_']} would not be what is kept of the best epoch. Take "
+            "callbacks=weight_averaging."
+        )
+    return made
+
+
+def _check_soft(soft: Sequence[NDArray[Any]] | None, dialogues: Sequence[Dialogue], title: str) -> None:
+    for dialogue, rows in zip(dialogues, soft or (), strict=soft is not None):
+        if not np.isfinite(rows).all():
+            turn = int(np.argmin(np.isfinite(rows).all(axis=1))) + 1
+            raise UserError(
+                f"{title}: dialogue {dialogue.id!r}, turn {turn}: its soft label is not finite (NaN or infinite). Mend "
+                "what makes it: the teacher, or soft_labels of a classifier of one's own."
+            )
 
 
 def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier:
@@ -93,7 +115,8 @@ def _classifier(cfg: TrainConfig, stage: Stage, before: Before) -> ErcClassifier
         classifier = checkpoint.build(config, open_backbone(cfg.backbone, texts), labels, encoders)
     if before.adopted is not None:
         classifier.module.adopt(checkpoint.load(before.adopted, labels).module)
-    classifier.module.target_loss = cfg.loss.total
+    counts = label_counts(stage.corpus.split("train"))
+    classifier.module.target_loss = cfg.loss.prepared([counts[label] for label in labels])
     return classifier
 
 

@@ -1,6 +1,7 @@
 """A stage is computed once: its folder in the artifact cache, and its predictions."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 
 from ercsatz.artifacts.cache import Artifact, Artifacts, Kind, State
 from ercsatz.data.dialogue import Dialogue, fingerprint
-from ercsatz.data.text_files import atomic_write, json_lines, read_text, write_json_lines
+from ercsatz.data.text_files import atomic_write, json_lines, parse_json, read_text, write_json_lines
+from ercsatz.errors import UserError
 from ercsatz.training.graph import Stage
 
 
@@ -37,17 +39,27 @@ class StageCache:
                 json.dump({"key": stage.key, **record, "description": stage.description}, file, indent=2)
 
         entry = Artifacts(self.folder).get(stage.artifact, make)
-        return entry.path, {**json.loads(read_text(entry.path / _RECORD)), "cached": entry.cached}
+        return entry.path, {**parse_json(read_text(entry.path / _RECORD)), "cached": entry.cached}
 
     def predictions(
         self, stage: Stage, dialogues: Sequence[Dialogue], predict: Callable[[], list[dict[str, Any]]]
     ) -> list[dict[str, Any]]:
-        """A stage's predictions on some dialogues, computed by ``predict`` if they are not there yet."""
+        """A stage's predictions on some dialogues, computed by ``predict`` if they are not there yet.
+
+        Raises:
+            UserError: an earlier version kept predictions that are no numbers.
+        """
         description = {"stage": stage.key, "dialogues": fingerprint(dialogues)}
         owner = f"{stage.artifact.owner}, on {len(dialogues):,} dialogues"
         artifact = Artifact(Kind.predictions, description, owner)
         entry = Artifacts(self.folder).get(artifact, lambda place: write_json_lines(place / _PREDICTIONS, predict()))
-        return [row for _, row in json_lines(entry.path / _PREDICTIONS)]
+        rows = [row for _, row in json_lines(entry.path / _PREDICTIONS)]
+        if not all(math.isfinite(sum(row["probabilities"])) for row in rows):
+            raise UserError(
+                f"{owner}: the predictions in {entry.path} are not finite (NaN): its training diverged. Remove that "
+                f"folder and {Artifacts(self.folder).place(stage.artifact)}, and run it again with a lower training.lr."
+            )
+        return rows
 
 
 _RECORD, _PREDICTIONS = "stage.json", "predictions.jsonl"

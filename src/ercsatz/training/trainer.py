@@ -3,7 +3,8 @@
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ercsatz.classifiers.checkpoint import ErcClassifier
-from ercsatz.config import TrainerConfig
+from ercsatz.classifiers.finite import check_weights
+from ercsatz.config import SamplerConfig, TrainerConfig
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.training.callbacks import BestEpoch
 from ercsatz.training.data_module import PREDICTED_TOKENS, DialogueDataModule, DialogueSplit, Size
-from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
+from ercsatz.training.divergence import Divergence
+from ercsatz.training.lightning_module import LightningClassifier
+from ercsatz.training.optimisation import Lengths, Optimisation
+from ercsatz.training.state import WholeCheckpoints, resumable
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Run:
         title: for progress lines.
         cache: a folder for tokens and frozen vectors, shared with other runs.
         callbacks: Lightning's, beside the project's own.
+        sampler: which training dialogues an epoch has; None: each once.
     """
 
     optimisation: Optimisation
@@ -59,8 +65,24 @@ class Run:
     title: str
     cache: Path | None = None
     callbacks: Sequence[Callback] = ()
+    sampler: SamplerConfig | None = None
 
 
+@contextmanager
+def _dead_workers_told() -> Iterator[None]:
+    """Tell the user of a process that makes batches and has died; torch notices, and raises wherever it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise UserError(
+            f"A process that makes batches died; the system may have lacked memory ({str(error).strip(' .')}). "
+            "Make batches without any, trainer.workers=0, or give the machine more memory."
+        ) from error
+
+
+@_dead_workers_told()
 def fit(
     classifier: ErcClassifier,
     train: Sequence[Dialogue],
@@ -82,22 +104,26 @@ def fit(
 
     Returns:
         ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``curve`` (a mapping an epoch:
-        ``epoch``, the training ``loss``, ``w_f1`` or ``validation_loss``; None where it is no number), ``steps``,
-        ``epochs``, and the ``accelerator`` and ``precision`` that it ran with.
+        ``epoch``, the training ``loss``, ``w_f1`` or ``validation_loss``; None where it is no number), ``steps`` and
+        ``epochs`` that were run, and the ``accelerator`` and ``precision`` that it ran with.
 
     Raises:
-        UserError: the accelerator is not there, or no epoch had a validation loss.
+        UserError: the accelerator is not there, the loss, the weights or the predictions became NaN or infinite, or a
+            process that makes batches died.
     """
     device = resolve_device(run.trainer.accelerator)
-    best = BestEpoch(run.folder, run.title, classifier.module.scored)
+    best = BestEpoch(run.folder, run.title, classifier.module.scored, run.optimisation.patience)
     runner = _runner(run, device, best)
     data = _data(classifier, train, validation, run, device, soft)
-    steps = _train(runner, classifier, data, run)
-    if not best.epoch:
-        raise UserError(f"{run.title}: the validation loss was never a number. Lower the learning rate (training.lr).")
+    _train(runner, classifier, data, run, resumable(run.folder, best, run.title))
+    if (damage := best.damage()) is not None:
+        raise UserError(f"{run.title}: {damage} since it was written. Run the same command again: it trains it anew.")
     classifier.module.load_state_dict(load_file(best.file))
+    # An earlier version, which was killed here, may have kept them.
+    check_weights(classifier.module, f"{run.title}: {best.file}", "Remove its folder, and lower training.lr.")
     name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
-    ran = {"steps": steps, "epochs": run.optimisation.epochs, "accelerator": name, "precision": runner.precision}
+    epochs = len(best.curve)
+    ran = {"steps": epochs * data.steps, "epochs": epochs, "accelerator": name, "precision": runner.precision}
     return {**best.result, **ran}
 
 
@@ -120,19 +146,19 @@ def _data(
             "small, or lower classifier.max_tokens."
         )
     checks = DialogueSplit(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
-    return DialogueDataModule(split, checks, run.seed)
+    return DialogueDataModule(split, checks, run.seed, run.sampler)
 
 
-def _train(runner: pl.Trainer, classifier: ErcClassifier, data: DialogueDataModule, run: Run) -> int:
-    """Train, or go on; the number of steps in all."""
-    resume = run.folder / "last.ckpt"
+def _train(
+    runner: pl.Trainer, classifier: ErcClassifier, data: DialogueDataModule, run: Run, resume: Path | None
+) -> None:
+    """Train, or go on from a state."""
     run.folder.mkdir(parents=True, exist_ok=True)
     module = LightningClassifier(classifier, run.optimisation, Lengths(data.steps, data.train.targets), run.seed)
     classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
     if run.trainer.compile:
         classifier.module.compile(dynamic=True)
-    runner.fit(module, datamodule=data, ckpt_path=resume if resume.exists() else None, weights_only=True)
-    return data.steps * run.optimisation.epochs
+    runner.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
 
 
 def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
@@ -144,8 +170,9 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
         devices=1,
         precision=resolve_precision(run.trainer.precision, device),  # type: ignore[arg-type]
         max_epochs=run.optimisation.epochs,
-        callbacks=[best, last, *bar, *run.callbacks],
+        callbacks=[Divergence(run.title, run.optimisation), best, last, *bar, *run.callbacks],
         logger=list(run.loggers),
+        plugins=[WholeCheckpoints()],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=terminal,
@@ -154,6 +181,7 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
     )
 
 
+@_dead_workers_told()
 def predict(
     classifier: ErcClassifier,
     dialogues: Sequence[Dialogue],
@@ -165,6 +193,9 @@ def predict(
 
     Returns:
         (dialogue, turn, probabilities) in the order of the dialogues.
+
+    Raises:
+        UserError: a probability is NaN.
     """
     device = resolve_device(trainer.accelerator)
     module = classifier.module.to(device).eval()
@@ -176,8 +207,23 @@ def predict(
         for step in split.loader(None):
             for batch in step.batches:
                 probabilities = module(batch.to(device)).float().softmax(dim=1).cpu()
+                _check_numbers(dialogues, batch.places, probabilities, trainer.precision)
                 result += [(d, t, p) for (d, t), p in zip(batch.places, probabilities, strict=True)]
     return sorted(result, key=lambda row: row[:2])
+
+
+def _check_numbers(
+    dialogues: Sequence[Dialogue], places: Sequence[tuple[int, int]], probabilities: Tensor, precision: str
+) -> None:
+    """Refuse what would pass for the first label."""
+    bad = (~probabilities.isfinite().all(dim=1)).nonzero()
+    if len(bad):
+        dialogue, turn = places[int(bad[0])]
+        raise UserError(
+            f"Dialogue {dialogues[dialogue].id!r}, turn {turn + 1}: the classifier's output is not finite (NaN or "
+            f"infinite), in trainer.precision={precision}. Try trainer.precision=32-true; if it is the same there, "
+            "train it again with a lower training.lr."
+        )
 
 
 def resolve_device(accelerator: str) -> torch.device:

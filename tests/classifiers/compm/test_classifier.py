@@ -24,7 +24,7 @@ from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.resources import resource
 from ercsatz.training import lightning_module as module_module
 from ercsatz.training.graph import optimisation
-from ercsatz.training.lightning_module import Optimisation
+from ercsatz.training.optimisation import Optimisation
 from ercsatz.training.trainer import Run, fit
 from tests.classifiers import plain
 

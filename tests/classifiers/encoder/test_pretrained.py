@@ -264,6 +264,16 @@ def test_weights_of_another_model_are_refused(bert_folder):
         local(folder).encoder()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_no_numbers_are_refused(bert_folder, value):
+    folder = bert_folder()
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.output.dense.weight"][3, 5] = value
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=rf"Backbone {folder}: the weight \S+output.dense.weight is not finite"):
+        local(folder).encoder()
+
+
 def test_a_folder_with_pickled_weights_only_is_refused(bert_folder):
     folder = bert_folder(safe=False)
     assert (folder / "pytorch_model.bin").is_file()

@@ -26,7 +26,18 @@ class Memory(StrEnum):
 
 @dataclass
 class CoMPMConfig(ClassifierConfig):
-    """``padded_memory`` lets padding be attended to, as the released code does."""
+    """Options of CoMPM.
+
+    Attributes:
+        max_tokens: most tokens of the dialogue up to the target turn; the oldest are dropped.
+        speaker_tags: a speaker's tag is ordinary text, or one registered token.
+        memory: the second encoder: trained, frozen as it was pretrained, or trained from random weights (scratch).
+        memory_backbone: another encoder for the memory: ``backbone@classifier.memory_backbone=roberta-base``; null: the
+            same.
+        memory_layers: layers of the GRU over the speaker's earlier turns.
+        memory_dropout: dropout between these layers.
+        padded_memory: true: padding of memory turns is attended to, as in the released code.
+    """
 
     speaker_tags: SpeakerTags = SpeakerTags.text
     memory: Memory = Memory.trained

@@ -77,7 +77,10 @@ class EmoOne(Classifier):
         return logits
 
     def sums(self, output: Tensor, batch: EmoOneBatch) -> Tensor:
-        """``w1`` times the cross-entropy with the hard labels plus ``w2`` times that with the gray ones."""
+        """``w1`` times the loss of the hard labels plus ``w2`` times the cross-entropy with the gray ones.
+
+        Whatever ``loss`` is, it is that of the hard labels alone: weights of labels are none of the gray term.
+        """
         hard = super().sums(output, batch)
         if batch.soft is None:
             return hard

@@ -10,6 +10,7 @@ from omegaconf import MISSING
 
 from ercsatz.classifiers.speaker_tags import REGISTERED_TAGS, SpeakerTags
 from ercsatz.config.classifier import ClassifierConfig, Gives, Prerequisite
+from ercsatz.config.loss import LossConfig
 from ercsatz.config.rules import Rule
 
 
@@ -30,11 +31,25 @@ FUTURE = {Gray.future, Gray.future_adjust}
 ADJUSTED = {Gray.self_adjust, Gray.future_adjust}
 TAUGHT = FUTURE | ADJUSTED | {Gray.self_teacher}
 WORDED = {Gray.word, Gray.word_softmax}
+_SHIFTED = (
+    "one that trains the plain logits, as their cross-entropy with the gray labels does too; or take "
+    "classifier.gray=none, which has no gray labels"
+)
 
 
 @dataclass
 class EmoOneConfig(ClassifierConfig):
-    """``w1`` weighs the hard labels, ``w2`` the gray ones."""
+    """Options of EmoOne.
+
+    Attributes:
+        max_tokens: most tokens of the dialogue up to the target turn; the oldest are dropped.
+        speaker_tags: a speaker's tag is ordinary text, or one registered token.
+        gray: which gray labels: docs/classifiers.md; none: hard labels alone.
+        w1: weight of the cross-entropy with the hard label.
+        w2: weight of that with the gray label.
+        word_vectors: gray=word, word_softmax: a text file, a word and its numbers a line.
+        future_turns: gray=future, future_adjust: turns after the target that the teacher reads.
+    """
 
     speaker_tags: SpeakerTags = SpeakerTags.text
     gray: Gray = MISSING
@@ -59,7 +74,12 @@ class EmoOneConfig(ClassifierConfig):
             ("classifier.future_turns", self.future_turns, self.future_turns >= 0, "0 or more"),
             ("classifier.word_vectors", self.word_vectors, given, "a file, for this classifier.gray"),
             ("benchmark.sentiments", alike, grouped, "given of every label"),
+            ("loss", cfg.loss.name, self._agrees(cfg.loss), _SHIFTED),
         ]
+
+    def _agrees(self, loss: LossConfig) -> bool:
+        """Whether hard and gray labels can be learnt by the same logits."""
+        return not loss.shifts_logits or self.gray == Gray.none or self.w2 == 0
 
     def prerequisite(self) -> Prerequisite | None:
         """A teacher: the same with hard labels only, so that ``gray=none`` finds it in the cache."""

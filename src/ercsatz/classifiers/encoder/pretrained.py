@@ -15,7 +15,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 
 from ercsatz.classifiers.encoder import packed_layers
 from ercsatz.classifiers.encoder.packing import Group, Sequences
+from ercsatz.classifiers.finite import check_weights
 from ercsatz.config.backbone import BackboneConfig, Pooling, TinySizeConfig
+from ercsatz.config.pretrained import SAFE, WEIGHTS, check_files
 from ercsatz.errors import UserError
 
 # cuDNN's attention makes a plan for every new shape, some milliseconds each, and hardly two batches have the same one:
@@ -55,12 +57,12 @@ class Pretrained:
             return self.scratch()
         try:
             model, loading = AutoModel.from_pretrained(
-                self.weights, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+                self.weights, dtype=torch.float32, output_loading_info=True, **WEIGHTS
             )
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(
                 f"Backbone {self.weights}: no model.safetensors could be read ({error}). Pickled weights are never "
-                "loaded; convert them with safetensors, or take another backbone."
+                "loaded; convert them as SECURITY.md says, or take another backbone."
             ) from None
         # transformers would go on with random numbers in their place.
         if missing := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
@@ -70,11 +72,13 @@ class Pretrained:
             )
         if model.config.vocab_size != self.config.vocab_size:  # tokens were registered
             model.resize_token_embeddings(self.config.vocab_size, mean_resizing=False)
-        return Encoder(model, self.pooling)
+        encoder = Encoder(model, self.pooling)
+        check_weights(encoder, f"Backbone {self.weights}", "Save it again, or take another backbone.")
+        return encoder
 
     def scratch(self) -> "Encoder":
         """A new encoder of the same shape with random weights."""
-        return Encoder(AutoModel.from_config(self.config, dtype=torch.float32), self.pooling)
+        return Encoder(AutoModel.from_config(self.config, dtype=torch.float32, **SAFE), self.pooling)
 
     def save(self, folder: Path) -> None:
         """Save configuration and tokenizer, for ``reopen``."""
@@ -125,9 +129,9 @@ def reopen(folder: Path, pooling: Pooling) -> Pretrained:
 def _open(name: str, weights: str | None, pooling: Pooling) -> Pretrained:
     try:
         _check_files(Path(name))
-        # Without the last, a folder with code of its own would make transformers ask whether to run it.
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
+        check_files(name)
+        config = AutoConfig.from_pretrained(name, **SAFE)
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, **SAFE)
     except Exception as error:  # of a broken tokenizer.json, tokenizers raises nothing narrower
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(

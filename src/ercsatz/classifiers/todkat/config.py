@@ -30,7 +30,21 @@ _SOURCES = {
 
 @dataclass
 class TODKATConfig(ClassifierConfig):
-    """``max_tokens`` is of one utterance or statement."""
+    """Options of TODKAT.
+
+    Attributes:
+        max_tokens: most tokens of an utterance, and of a statement.
+        topic: a topic layer, fitted first on the training dialogues; false: none.
+        topic_width: length of the latent topic.
+        kl_weight: weight of the KL term while the topic layer is fitted.
+        knowledge: which commonsense is read of a sidecar in paths.data/knowledge.
+        knowledge_width: length of knowledge vectors that come ready made (768 for COSMIC's); null: statements.
+        layers: layers of the transformer encoder, and of the decoder.
+        heads: heads of their attention.
+        feedforward: width of its inner layers.
+        dropout: dropout in both.
+        causal: an utterance sees earlier ones only; false: the whole dialogue.
+    """
 
     topic: bool = MISSING
     topic_width: int = MISSING
