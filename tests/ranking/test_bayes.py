@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ercsatz.errors import UserError
 from ercsatz.ranking import bayesian_signed_rank
-from ercsatz.ranking.bayes import PRIOR, SAMPLES
+from ercsatz.ranking.bayes import PRIOR, SAMPLES, _batches, bayesian_signed_ranks
 
 
 def by_double_sum(differences: list[float], rope: float, seed: int) -> tuple[float, float, float]:
@@ -76,6 +76,47 @@ def test_many_blocks_are_drawn_in_batches():
     differences = np.random.default_rng(0).normal(0.1, 1, size=60)
     expected = by_double_sum(differences.tolist(), 0.3, seed=0)
     assert bayesian_signed_rank(differences, 0.3) == pytest.approx(expected, abs=0.035)
+
+
+def pair_by_pair(differences: np.ndarray, rope: float, seed: int) -> list[float]:
+    """One pair alone, with draws of its own, added up block by block."""
+    values = np.sort(np.append(differences, 0.0))
+    zero = int(np.searchsorted(values, 0.0))
+    edge = 2 * rope + 1e-12 * max(np.abs(values).max(), rope)
+    sums = np.add.outer(values, values)
+    random = np.random.default_rng(seed)
+    wins = np.zeros(3)
+    for size in _batches(len(values)):
+        weights = random.standard_exponential((len(values), size))
+        weights[zero] = random.standard_gamma(PRIOR, size)
+        better, worse = (
+            np.einsum("vd,vd->d", weights, over.astype(float) @ weights) for over in (sums > edge, sums < -edge)
+        )
+        same = weights.sum(axis=0) ** 2 - better - worse
+        wins += np.bincount(np.argmax([same, better, worse], axis=0), minlength=3)
+    within, above, below = wins / wins.sum()
+    return [above, within, below]
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7, 25])
+@pytest.mark.parametrize("rope", [0.0, 0.3, 5.0])
+def test_pairs_that_share_draws_have_the_very_probabilities_that_each_has_alone(blocks, rope):
+    random = np.random.default_rng(blocks)
+    differences = np.round(random.normal(size=(blocks, 6)) + random.normal(size=6), 1)
+    differences[:, 0] = 0
+    expected = [pair_by_pair(pair, rope, seed=3) for pair in differences.T]
+    assert bayesian_signed_ranks(differences, rope, seed=3).tolist() == expected
+
+
+def test_many_pairs_tell_how_far_they_are():
+    told = []
+    bayesian_signed_ranks(np.random.default_rng(0).normal(size=(3, 2500)), 0.1, done=told.append)
+    assert sum(told) == 2500
+    assert len(told) > 3
+
+
+def test_no_pair_has_no_probability():
+    assert bayesian_signed_ranks(np.empty((5, 0)), 0.1).shape == (0, 3)
 
 
 @pytest.mark.parametrize("rope", [-0.1, np.nan, np.inf])

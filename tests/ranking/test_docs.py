@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,6 +10,11 @@ from ercsatz.ranking import RankResult, baseline_comparisons, pivot, rank, read_
 from ercsatz.ranking.report import diagram
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def run_rank(arguments) -> str:
+    line = [sys.executable, str(DOCS.parent / "rank.py"), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 @pytest.fixture
@@ -50,3 +57,29 @@ def test_example_on_ranking_page_runs(capsys: pytest.CaptureFixture[str]):
     page = (DOCS / "ranking.md").read_text(encoding="utf-8")
     exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], {})
     assert "| meld | 50.00 (2) | **55.00 (1)** |" in capsys.readouterr().out
+
+
+def test_page_shows_what_the_layout_of_the_paper_gives(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("table4.csv").write_text(re.findall(r"```\n(benchmark,.*?)```", page, re.DOTALL)[0])
+    run_rank(["scores=table4.csv", "ranking=kaplan2025", "output=table4"])
+    text = Path("table4", "ranking.md").read_text(encoding="utf-8")
+    scores, real = text.partition("## What was found")[0], text.partition("## Real test sets")[2].partition("## ")[0]
+    lines = [line for line in (*scores.splitlines(), *real.splitlines()) if line.startswith("|")]
+    assert len(lines) == 15 + 11
+    for line in lines:
+        assert line in page
+
+
+def test_a_paper_of_ones_own_runs_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "ranking.md").read_text(encoding="utf-8")
+    part = page.partition("## The tables of a paper")[2].partition("\n## ")[0]
+    Path("models.csv").write_text(re.findall(r"`models.csv`:\n\n```\n(.*?)```", page, re.DOTALL)[0])
+    Path("paper.csv").write_text(re.findall(r"`paper.csv`:\n\n```\n(.*?)```", part, re.DOTALL)[0])
+    Path("mine", "ranking").mkdir(parents=True)
+    Path("mine", "ranking", "glue.yaml").write_text(re.findall(r"```yaml\n(.*?)```", part, re.DOTALL)[0])
+    (line,) = re.findall(r"```\npython rank.py (.*?)\n```", part)
+    printed = run_rank(line.split())
+    shown = re.findall(r"```\n(Beside .*?)\n```", part, re.DOTALL)[0]
+    assert shown in "\n".join(row.rstrip() for row in printed.splitlines())

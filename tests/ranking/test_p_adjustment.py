@@ -46,6 +46,20 @@ def test_hommel_is_closed_testing_with_simes(p):
     np.testing.assert_allclose(hommel(p), hommel_by_closed_testing(p), rtol=1e-12)
 
 
+@pytest.mark.parametrize("digits", [1, 3, 16])
+def test_hommel_of_many_is_wrights_algorithm_size_by_size(digits):
+    p = np.round(np.random.default_rng(digits).uniform(size=700) ** 3, digits)
+    order = np.argsort(p)
+    ordered = p[order]
+    expected = ordered.copy()
+    for size in range(len(p), 1, -1):
+        split = len(p) - size
+        simes = np.min(size * ordered[split:] / np.arange(1, size + 1))
+        expected[split:] = np.maximum(expected[split:], simes)
+        expected[:split] = np.maximum(expected[:split], np.minimum(simes, size * ordered[:split]))
+    assert hommel(p)[order].tolist() == expected.tolist()
+
+
 @given(P_VALUES)
 @settings(max_examples=60, deadline=None)
 def test_each_correction_finds_no_less_than_the_stricter_one(p):

@@ -58,7 +58,7 @@ def test_markdown_of_table_4(table4):
 
 
 def test_sentences_of_table_4(table4):
-    friedman, comparisons, seeds, pool = sentences(table4)
+    friedman, comparisons, size, seeds, pool = sentences(table4)
     assert "over 9 blocks and 9 treatments shows" in friedman
     assert "chi-square 45.8667, 8 degrees of freedom, p = 2.5e-07" in friedman
     better, not_shown = comparisons.split("; no difference shown: ")
@@ -66,6 +66,7 @@ def test_sentences_of_table_4(table4):
     assert "todkat" not in better
     assert not_shown.startswith("todkat_nat against todkat_org (median gain +2.85, p = 0.12732), todkat_bal")
     assert "worse" not in comparisons
+    assert "rank sums differ significantly from 31 apart" in size
     assert "under one point" in seeds
     assert "Benavoli" in pool
 

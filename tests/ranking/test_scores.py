@@ -1,4 +1,5 @@
 import math
+import time
 
 import pandas as pd
 import pytest
@@ -181,6 +182,17 @@ def test_all_pairs_are_compared_once(records):
     assert ("compm_bal", "compm_org") in pairs
 
 
+def test_long_list_of_pairs_is_checked_at_once():
+    names = [f"m{place}" for place in range(200)]
+    table = ScoreTable.from_frame(pd.DataFrame(1.0, index=["meld"], columns=names))
+    pairs = [[later, earlier] for place, later in enumerate(names) for earlier in names[:place]]
+    began = time.process_time()
+    assert choose_comparisons(table, pairs, "org") == [tuple(pair) for pair in pairs]
+    assert time.process_time() - began < 5
+    with pytest.raises(UserError, match="The comparison of m0 with m199 is one with itself, or there twice"):
+        choose_comparisons(table, [*pairs, ["m0", "m199"]], "org")
+
+
 def test_treatments_of_one_part_are_compared_with_the_one_of_that_name():
     table = ScoreTable.from_frame(pd.DataFrame({"bert": [0.5], "gpt": [0.6], "llama": [0.7]}))
     assert choose_comparisons(table, "baseline", "gpt") == [("bert", "gpt"), ("llama", "gpt")]
@@ -220,3 +232,13 @@ def test_cells_of_missing_treatments_are_gaps_and_a_long_list_is_cut(records):
     table = table_of(many.assign(w_f1=many["w_f1"].where(many["variant"] == "org")))
     with pytest.raises(UserError, match=r"12 cells have no score: compm_bal on meld_org, .* and 2 more\."):
         refuse_gaps(table)
+
+
+def test_a_cell_is_marked_where_one_of_its_runs_learnt_nothing(records):
+    table = pivot(records, TREATMENT, BLOCK, "w_f1")
+    assert not table.unlearnt
+    told = records.assign(learnt_nothing=None)
+    told.loc[(told.classifier == "compm") & (told.variant == "org") & (told.seed == 3), "learnt_nothing"] = "one label"
+    table = pivot(told, TREATMENT, BLOCK, "w_f1")
+    assert table.unlearnt == {(f"meld_{test_set}", "compm_org") for test_set in ("org", "nat", "bal")}
+    assert pivot(told.fillna({"learnt_nothing": ""}), TREATMENT, BLOCK, "w_f1").unlearnt == table.unlearnt

@@ -10,6 +10,7 @@ from scipy import stats
 
 from ercsatz.ranking import score_differences, sign_pairs, sign_test, wilcoxon_pairs, wilcoxon_signed_rank
 from ercsatz.ranking.exact_test import SMALLEST_P
+from ercsatz.ranking.signed_rank import sign_tests, wilcoxon_signed_ranks
 
 TIED = st.lists(st.integers(-4, 4), min_size=1, max_size=10)
 
@@ -83,6 +84,31 @@ def test_differences_keep_twelve_digits_of_any_scale():
     assert score_differences([1e9, 2.0], [0.0, 1.0]).tolist() == [1e9, 1.0]
     assert score_differences([3e-9], [1e-9]).tolist() == pytest.approx([2e-9], rel=1e-9)
     assert score_differences([0.0], [0.0]).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("digits", [0, 1, 12])
+def test_many_pairs_at_once_have_the_p_of_each(digits):
+    random = np.random.default_rng(digits)
+    a, b = np.round(random.normal(60, 2, size=(2, 14, 50)), digits)
+    a[:, 0] = b[:, 0]
+    a[:, 1] *= 1e6
+    differences = score_differences(a, b)
+    for i, (wilcoxon, sign) in enumerate(zip(wilcoxon_signed_ranks(differences), sign_tests(differences), strict=True)):
+        alone = score_differences(a[:, i], b[:, i])
+        assert differences[:, i].tolist() == alone.tolist()
+        assert wilcoxon == pytest.approx(float(brute_force_wilcoxon_by_sums(alone)), rel=1e-12)
+        assert (wilcoxon, sign) == (wilcoxon_signed_rank(alone), sign_test(alone))
+
+
+def brute_force_wilcoxon_by_sums(differences: np.ndarray) -> Fraction:
+    """The share of signs, counted by what the positive ranks add up to."""
+    values = differences[differences != 0]
+    ranks = (2 * stats.rankdata(np.abs(values))).astype(int).tolist() if len(values) else []
+    ways = {0: 1}
+    for rank in ranks:
+        ways = {total: ways.get(total, 0) + ways.get(total - rank, 0) for total in {*ways, *(t + rank for t in ways)}}
+    observed = abs(2 * sum(rank for rank, value in zip(ranks, values, strict=True) if value > 0) - sum(ranks))
+    return Fraction(sum(n for total, n in ways.items() if abs(2 * total - sum(ranks)) >= observed), 2 ** len(ranks))
 
 
 @pytest.mark.parametrize(("pairs", "test"), [(wilcoxon_pairs, wilcoxon_signed_rank), (sign_pairs, sign_test)])

@@ -2,6 +2,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -350,3 +351,29 @@ def test_statistics_come_without_the_libraries_of_the_report():
     code = f"import sys, ercsatz.ranking; print([name for name in {heavy.split()!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_a_baseline_that_learnt_nothing_is_named_and_costs_friedman():
+    blocks = ["block1", "block2", "block4"]
+    whole = ScoreTable.from_frame(frame(org=[0.4] * 6, nat=[0.5] * 6))
+    table = replace(whole, unlearnt=frozenset((block, "org") for block in blocks))
+    result = rank(table, [("nat", "org")])
+    assert result.unlearnt_baselines == {"org": blocks}
+    assert result.void_baselines == ["org"]
+    assert not result.tests_differences
+    assert str(result).startswith("Baselines that learnt nothing: org\n")
+    assert "Friedman" not in str(result)
+    few = {("block1", "org"), ("block2", "org"), ("block3", "nat"), ("block9", "org")}
+    other = rank(replace(whole, unlearnt=frozenset(few)), [("nat", "org")])
+    assert other.unlearnt_baselines == {"org": ["block1", "block2"]}
+    assert other.void_baselines == []
+    assert other.tests_differences
+
+
+def test_blocks_in_which_all_are_tied_are_named():
+    result = rank(frame(org=[0.4] * 8, nat=[0.4, *[0.5] * 7], bal=[0.4, 0.4, *[0.6] * 6]), [("nat", "org")])
+    assert result.tied_throughout == ["block0"]
+    assert result.tests_differences
+    few = rank(frame(org=[0.4] * 3, nat=[0.4, 0.4, 0.5]), [("nat", "org")])
+    assert len(few.tied_throughout) == 2
+    assert not few.tests_differences

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from ercsatz.ranking.exact_test import FloatArray
 from ercsatz.ranking.friedman import centred
 from ercsatz.ranking.signed_rank import signed_ranks
 
@@ -59,8 +60,26 @@ def rank_biserial(differences: npt.ArrayLike) -> float:
         >>> rank_biserial([3, 2, -1])
         0.6666666666666666
     """
+    return float(rank_biserials(np.reshape(np.asarray(differences, dtype=np.float64), (-1, 1)))[0])
+
+
+def rank_biserials(differences: FloatArray) -> FloatArray:
+    """``rank_biserial`` of each of many pairs.
+
+    Args:
+        differences: n blocks x m pairs.
+
+    Returns:
+        Shape (m,).
+
+    Example:
+        >>> rank_biserials(np.array([[3, 1], [2, 1], [-1, 1]])).round(4).tolist()
+        [0.6667, 1.0]
+    """
     steps, signs = signed_ranks(differences)
-    return float(steps @ signs / steps.sum()) if len(steps) else np.nan
+    total = steps.sum(axis=0)
+    share: FloatArray = np.divide((steps * signs).sum(axis=0), total, out=np.full(len(total), np.nan), where=total > 0)
+    return share
 
 
 def median_difference(differences: npt.ArrayLike) -> Median:
@@ -83,9 +102,24 @@ def median_difference(differences: npt.ArrayLike) -> Median:
         >>> median_difference([0.5, 1.0, 1.5])
         Median(median=1.0, low=nan, high=nan)
     """
-    values = np.sort(np.asarray(differences, dtype=np.float64))
-    median, n = float(np.median(values)), len(values)
+    return Median(*median_differences(np.reshape(np.asarray(differences, dtype=np.float64), (-1, 1)))[0].tolist())
+
+
+def median_differences(differences: FloatArray) -> FloatArray:
+    """``median_difference`` of each of many pairs.
+
+    Args:
+        differences: n blocks x m pairs.
+
+    Returns:
+        Shape (m, 3): median, lower and upper end.
+
+    Example:
+        >>> median_differences(np.array([[0.5, 1.0], [1.0, 2.0], [1.5, 9.0]])).tolist()
+        [[1.0, nan, nan], [2.0, nan, nan]]
+    """
+    values = np.sort(differences, axis=0)
+    median, n = np.median(values, axis=0), len(values)
     cut = int(np.sum(2 * stats.binom.cdf(np.arange(n // 2 + 1), n, 0.5) <= MISSED))
-    if cut == 0:
-        return Median(median, np.nan, np.nan)
-    return Median(median, float(values[cut - 1]), float(values[n - cut]))
+    none = np.full_like(median, np.nan)
+    return np.stack([median, *((none, none) if cut == 0 else (values[cut - 1], values[n - cut]))], axis=1)

@@ -72,13 +72,17 @@ def hommel(p: npt.ArrayLike) -> FloatArray:
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values)
     ordered = values[order]
-    corrected = ordered.copy()
-    for size in range(len(values), 1, -1):
-        split = len(values) - size  # Simes' p of the `size` largest is the smallest p that any set this large can have
-        simes = np.min(size * ordered[split:] / np.arange(1, size + 1))
-        corrected[split:] = np.maximum(corrected[split:], simes)
-        corrected[:split] = np.maximum(corrected[:split], np.minimum(simes, size * ordered[:split]))
-    return _back(corrected, order)
+    if len(ordered) == 0:
+        return ordered
+    simes = _simes(ordered)
+    # A set that holds all p-values above one has Simes' p, which falls with its size; the others have the smaller of
+    # that and `size` times the p-value, which rises. So the largest is at the size where the two cross, or the next.
+    others = np.arange(len(ordered) - 1, -1, -1)
+    crossing = np.searchsorted(-simes / np.arange(1, len(simes) + 1), -ordered, side="right")
+    below = np.minimum(crossing, others)
+    rising = np.minimum(simes[np.maximum(below, 1) - 1], below * ordered)
+    falling = np.maximum.accumulate(simes[::-1])[::-1][below]
+    return _back(np.maximum.reduce([ordered, rising, falling]), order)
 
 
 def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
@@ -121,6 +125,28 @@ def adjust_pairs(matrix: pd.DataFrame, method: Callable[[npt.ArrayLike], FloatAr
     pairs = np.triu_indices(len(matrix), 1)
     corrected[pairs] = corrected.T[pairs] = method(matrix.to_numpy()[pairs])
     return pd.DataFrame(corrected, index=matrix.index, columns=matrix.columns)
+
+
+def _simes(ordered: FloatArray) -> FloatArray:
+    """Simes' p of the 1, 2, ... largest p-values, the smallest p that any set as large can have.
+
+    It is the least slope of a line from a point on the axis to the p-values behind it. The further behind that point
+    lies, the further behind lies the p-value that gives the slope, so each search halves the range of those to come.
+    """
+    m = len(ordered)
+    simes = np.empty(m)
+    ranges = [(0, m, 0, m - 1)]
+    while ranges:
+        start, stop, first, last = ranges.pop()
+        if start == stop:
+            continue
+        middle = (start + stop) // 2
+        begin, size = max(first, middle), m - middle
+        slopes = size * ordered[begin : last + 1] / np.arange(begin - middle + 1, last - middle + 2)
+        lowest = int(np.argmin(slopes))
+        simes[size - 1] = slopes[lowest]
+        ranges += [(start, middle, first, begin + lowest), (middle + 1, stop, begin + lowest, last)]
+    return simes
 
 
 def _back(ordered: FloatArray, order: npt.NDArray[np.intp]) -> FloatArray:

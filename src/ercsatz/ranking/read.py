@@ -3,9 +3,8 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from ercsatz.errors import UserError
+from ercsatz.ranking.derived import derived_columns, derived_rows, kinds, matches, rounding
+from ercsatz.ranking.numbers import is_number, is_score, read_numbers, values
 from ercsatz.ranking.scores import BLOCK, METRIC, SEED, TREATMENT
-from ercsatz.ranking.spreadsheet import Cell, Sheet, read_bytes, to_sheet
+from ercsatz.ranking.spreadsheet import Cell, Sheet, check_area, read_bytes, to_sheet
 
 _SCORE = "score"
 _AVERAGE = re.compile(r"((macro|micro|weighted|grand)[ _-]?)?(average|avg\.?|mean|overall|total)", re.IGNORECASE)
 _MODEL = re.compile("(model|method|system|classifier)s?([ _]?name)?", re.IGNORECASE)
+_EXACT = 2**53  # whole numbers from here on have neighbours that are the same float
 _CHANCE = 1e-3  # below it, that a row is the mean of the others is no coincidence
 
 
@@ -50,6 +52,7 @@ class Records(NamedTuple):
         long: text columns, and the scores as numbers (NaN: missing); the index is file and line.
         treatment, block, metric, seed: the columns of ``long``, for ``pivot``.
         sha256: of the file, in hex.
+        notes: a sentence for everything in the file that was left out, or read in another way than it is written.
     """
 
     long: pd.DataFrame
@@ -58,6 +61,7 @@ class Records(NamedTuple):
     metric: str
     seed: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -101,16 +105,44 @@ def read_records(path: Path, columns: Columns = OURS, baseline: str | None = Non
     data = read_bytes(path)
     sheet = to_sheet(path, data)
     reader = _long if _is_long(path, sheet, columns) else _wide
-    found, rows, places = reader(path, sheet, columns)
+    found, rows, places, notes = reader(path, sheet, columns)
     assert found.metric is not None
     long = pd.DataFrame(rows, index=places)
+    if found.seed in long.columns:
+        long[found.seed] = long[found.seed].map(_run)
     if reader is _wide and found.block != columns.block:
         _refuse_transposed(path, long, found, baseline)
     if long[found.metric].isna().all():
         raise UserError(f"{path}: there is no score in it, so nothing to rank.")
+    area = (len(long[list(by)].drop_duplicates()) for by in (found.block, found.treatment))
+    check_area(path, *area)
+    long, left_out = _without_derived(long, found, wide=reader is _wide)
     _refuse_averages(path, long, found, wide=reader is _wide)
     sha256 = hashlib.sha256(data).hexdigest()
-    return Records(long, found.treatment, found.block, found.metric, found.seed, sha256)
+    told = (*sheet.notes, *notes, *left_out)
+    return Records(long, found.treatment, found.block, found.metric, found.seed, sha256, told)
+
+
+def _without_derived(long: pd.DataFrame, found: Columns, wide: bool) -> tuple[pd.DataFrame, list[str]]:
+    """The scores without those that are made of others, and a sentence for each block, treatment and seed of these."""
+    told: list[str] = []
+    if found.seed in long.columns and not long[found.seed].map(lambda seed: bool(kinds(seed))).all():
+        named = long[found.seed].map(lambda seed: bool(kinds(seed)))
+        told = [
+            f"The {found.seed} {seed!r} is left out: it is made of the others."
+            for seed in long[found.seed][named].unique()
+        ]
+        long = long[~named]
+    for what, by in (("block", found.block), ("treatment", found.treatment)):
+        if what == "treatment" and wide:
+            continue  # which went by their columns
+        cells = _cells(long, found)
+        cells = cells if what == "block" else cells.T
+        made, sentences = derived_rows(list(cells.index), cells.to_numpy(dtype=float), what)
+        told += sentences
+        names = pd.Series(list(long[list(by)].itertuples(index=False, name=None)), index=long.index)
+        long = long[~names.isin(made)]
+    return long, told
 
 
 def _refuse_transposed(path: Path, long: pd.DataFrame, found: Columns, baseline: str | None) -> None:
@@ -137,11 +169,12 @@ def _refuse_averages(path: Path, long: pd.DataFrame, found: Columns, wide: bool)
         if _AVERAGE.fullmatch(value):
             raise UserError(f"{path}: the column {value!r} is no treatment of its own. Leave it out, or rename it.")
     cells = _cells(long, found)
-    if _is_mean(cells):
-        raise UserError(
-            f"{path}: the last row, {'_'.join(cells.index[-1])}, is the mean of the others in every column. Leave it "
-            "out: it is no test set of its own."
-        )
+    for place, rows in (("last", cells), ("first", cells[::-1])):
+        if _is_mean(rows):
+            raise UserError(
+                f"{path}: the {place} row, {'_'.join(rows.index[-1])}, is the mean of the others in every column. "
+                "Leave it out: it is no test set of its own."
+            )
 
 
 def _cells(long: pd.DataFrame, found: Columns) -> pd.DataFrame:
@@ -159,14 +192,12 @@ def _is_mean(cells: pd.DataFrame) -> bool:
     others, last = cells.to_numpy(dtype=float)[:-1], cells.to_numpy(dtype=float)[-1]
     if len(others) < 2 or cells.isna().any(axis=None):
         return False
-    digits = max(-int(Decimal(repr(float(value))).as_tuple().exponent) for value in last)
-    # both the mean and what it is of may have been rounded
-    unsure = np.maximum(np.abs(others).max(axis=0) * 1e-9, 10.0**-digits)
+    unsure = rounding(others, last)
     chance = np.prod(2 * unsure / np.maximum(np.ptp(others, axis=0), 2 * unsure))
-    return bool(chance < _CHANCE and (np.abs(others.mean(axis=0) - last) <= unsure).all())
+    return bool(chance < _CHANCE and matches("mean", others, last))
 
 
-_Rows = tuple[Columns, list[dict[str, str | float]], list[str]]
+_Rows = tuple[Columns, list[dict[str, str | float]], list[str], list[str]]
 
 
 def _is_long(path: Path, sheet: Sheet, columns: Columns) -> bool:
@@ -189,13 +220,14 @@ def _long(path: Path, sheet: Sheet, columns: Columns) -> _Rows:
     for name, key in needed.items():
         if name not in sheet.columns:
             raise UserError(f"{path}: there is no column {name!r}. {_there(sheet)} ranking.{key} names another.")
+    _refuse_mangled(path, sheet, list(needed), [])
+    numbers, told = read_numbers([(f"{where}, column {metric}", row[metric]) for where, row in sheet.rows])
     rows: list[dict[str, str | float]] = []
-    for where, row in sheet.rows:
-        if empty := [name for name in needed if name != metric and row[name] is None]:
-            raise UserError(f"{where}, column {empty[0]}: empty. Only a score may be left out.")
-        score = {metric: _number(row[metric], f"{where}, column {metric}")}
-        rows.append({name: _text(cell) for name, cell in row.items()} | score)
-    return Columns(columns.treatment, columns.block, metric, columns.seed), rows, [where for where, _ in sheet.rows]
+    for (where, row), number in zip(sheet.rows, numbers, strict=True):
+        _refuse_nameless(where, row, [name for name in needed if name != metric])
+        rows.append({name: _text(cell) for name, cell in row.items()} | {metric: number})
+    found = Columns(columns.treatment, columns.block, metric, columns.seed)
+    return found, rows, [where for where, _ in sheet.rows], told
 
 
 def _wide(path: Path, sheet: Sheet, columns: Columns) -> _Rows:
@@ -204,6 +236,9 @@ def _wide(path: Path, sheet: Sheet, columns: Columns) -> _Rows:
     if absent := [name for name in texts if name not in sheet.columns]:
         raise UserError(f"{path}: there is no column {absent[0]!r}. {_there(sheet)}")
     treatments = [name for name in sheet.columns if name not in texts]
+    _refuse_mangled(path, sheet, texts, treatments)
+    made, told = _derived(sheet, texts, treatments)
+    treatments = [name for name in treatments if name not in made]
     if not treatments:
         raise UserError(f"{path}: there is no column of scores beside {', '.join(texts)}.")
     ours = block == BLOCK and all(all(name.rpartition("_")[::2]) for name in treatments)
@@ -216,15 +251,47 @@ def _wide(path: Path, sheet: Sheet, columns: Columns) -> _Rows:
         )
     names = TREATMENT if ours else (_free("treatment", texts),)
     metric = columns.metric or (METRIC if ours else _free(_SCORE, texts))
+    scores = [(f"{where}, column {name}", row[name]) for where, row in sheet.rows for name in treatments]
+    numbers, written = read_numbers(scores)
     rows: list[dict[str, str | float]] = []
     for where, row in sheet.rows:
-        if empty := [name for name in texts if row[name] is None]:
-            raise UserError(f"{where}, column {empty[0]}: empty. Only a score may be left out.")
+        _refuse_nameless(where, row, texts)
         known = {name: _text(row[name]) for name in texts}
         for name in treatments:
             parts = dict(zip(names, name.rsplit("_", 1) if ours else [name], strict=True))
-            rows.append({**parts, **known, metric: _number(row[name], f"{where}, column {name}")})
-    return Columns(names, block, metric, columns.seed), rows, [where for where, _ in sheet.rows for _ in treatments]
+            rows.append({**parts, **known, metric: numbers[len(rows)]})
+    places = [where for where, _ in sheet.rows for _ in treatments]
+    return Columns(names, block, metric, columns.seed), rows, places, [*told, *written]
+
+
+def _refuse_nameless(where: str, row: Mapping[str, Cell], needed: Sequence[str]) -> None:
+    for name in needed:
+        if row[name] is None:
+            raise UserError(f"{where}, column {name}: empty. Only a score may be left out.")
+        if str(row[name]) in ("nan", "NaN", "<NA>"):
+            raise UserError(f"{where}, column {name}: {row[name]} is how data frames write a missing value. Name it.")
+
+
+def _derived(sheet: Sheet, texts: Sequence[str], treatments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns of a wide table that are made of others, and what to tell of them."""
+    columns = {name: np.array(values(sheet.cells(name))) for name in treatments if not _is_text(sheet.cells(name))}
+    blocks = [not any(kinds(_text(row[name])) for name in texts) for _, row in sheet.rows]
+    return derived_columns(columns, blocks)
+
+
+def _refuse_mangled(path: Path, sheet: Sheet, needed: Sequence[str], treatments: Sequence[str]) -> None:
+    """Raise where two columns had one name before a data frame numbered them: ``a`` and ``a.1``."""
+    for name in sheet.columns:
+        base, point, number = name.rpartition(".")
+        if not (point and number.isdecimal() and base in sheet.columns):
+            continue
+        # gpt-4 and gpt-4.1 are two models
+        twice = base in treatments and (not base[-1].isdigit() or sheet.cells(base) == sheet.cells(name))
+        if base in needed or twice:
+            raise UserError(
+                f"{path}: the columns {base!r} and {name!r} are of one name, twice, as data frames write it. Give each "
+                "a name of its own, or leave one out."
+            )
 
 
 def _wide_block(path: Path, sheet: Sheet, columns: Columns) -> tuple[str, ...]:
@@ -233,7 +300,7 @@ def _wide_block(path: Path, sheet: Sheet, columns: Columns) -> tuple[str, ...]:
     for number, name in enumerate(sheet.columns):
         filled = [cell for cell in sheet.cells(name) if cell is not None]
         # names in the first column may be numbers in part; a column of scores may have a slip
-        if name != columns.seed and (_is_text(filled) or (number == 0 and not all(map(_is_number, filled)))):
+        if name != columns.seed and (_is_text(filled) or (number == 0 and not all(map(is_number, filled)))):
             return (name,)
     raise UserError(
         f"{path}: no column holds the names of blocks. {_there(sheet)} ranking.block=[NAME] says which does."
@@ -255,26 +322,13 @@ def _free(name: str, taken: Sequence[str]) -> str:
 
 def _is_text(cells: Sequence[Cell]) -> bool:
     filled = [cell for cell in cells if cell is not None]
-    return bool(filled) and not any(map(_is_number, filled))
+    return bool(filled) and not any(map(is_score, filled))
 
 
-def _is_number(cell: Cell) -> bool:
-    try:
-        float(cell or 0)
-    except (ValueError, OverflowError):
-        return False
-    return cell is not None
-
-
-def _number(cell: Cell, where: str) -> float:
-    if cell is None:
-        return math.nan
-    if isinstance(cell, str) and cell.endswith("%") and _is_number(cell[:-1]):
-        raise UserError(f"{where}: {cell!r} is not a number. Remove the % in every cell.")
-    value = float(cell) if _is_number(cell) else math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{where}: {str(cell)!r} is not a number. Leave the cell empty where there is no score.")
-    return value
+def _run(seed: str) -> str:
+    """The seed, a whole number in one way of writing: ``1`` and ``1.0`` of two files joined are one run, not two."""
+    number = float(seed) if is_number(seed) else math.nan
+    return str(int(number)) if number.is_integer() and abs(number) < _EXACT else seed
 
 
 def _text(cell: Cell) -> str:

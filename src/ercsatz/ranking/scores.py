@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,13 @@ _DIGITS = 12
 _LISTED = 10
 
 
+DEFAULT = "default"
+"""The part of a treatment that has a setting as it is where others changed it; it adds nothing to a name."""
+
+LEARNT_NOTHING = "learnt_nothing"
+"""The column of score records that says why a run learnt nothing; it is empty, or not there, where it may have."""
+
+
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
     """Scores of treatments (columns) on blocks (rows), averaged over seeds.
@@ -32,6 +40,8 @@ class ScoreTable:
         spread: blocks x treatments, their sample standard deviation; NaN where there are fewer than two.
         metric: what the scores are.
         notes: sentences on how the table came about, for the report.
+        unlearnt: the cells, as (block, treatment), of which one score at least is of a run that learnt nothing.
+        block_keys: the parts of each block's name; empty where names have no known parts.
     """
 
     cells: pd.DataFrame
@@ -41,6 +51,8 @@ class ScoreTable:
     spread: pd.DataFrame
     metric: str
     notes: tuple[str, ...] = ()
+    unlearnt: frozenset[tuple[str, str]] = frozenset()
+    block_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_frame(cls, scores: pd.DataFrame, metric: str = "score") -> "ScoreTable":
@@ -52,6 +64,11 @@ class ScoreTable:
         """
         seeds = scores.notna().astype(int)
         return cls(scores, {t: (t,) for t in scores.columns}, (), seeds, scores.astype(float) * math.nan, metric)
+
+    @cached_property
+    def unlearnt_treatments(self) -> frozenset[str]:
+        """The treatments that learnt nothing on a block."""
+        return frozenset(treatment for _, treatment in self.unlearnt)
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -83,8 +100,8 @@ def pivot(
 
     Args:
         long: a row per score. A row without a score (NaN) is a run that failed. Index labels that are text say where a
-            score is from, in messages.
-        treatment: columns whose values, joined by ``_``, name a treatment.
+            score is from, in messages. A column ``learnt_nothing`` may be there.
+        treatment: columns whose values, joined by ``_``, name a treatment; ``default`` adds nothing to the name.
         block: columns whose values, joined by ``_``, name a block.
         metric: the column of scores.
         seed: the column that tells repeated runs of a cell apart. ``"seed"`` may be absent.
@@ -113,15 +130,15 @@ def pivot(
     _refuse_unnamed(scored, treatment)
     _refuse_unnamed(scored, block)
     treatments = list(dict.fromkeys(cell_names(scored, treatment)))
-    blocks = list(dict.fromkeys(cell_names(long.dropna(subset=list(block)), block)))
+    block_keys = _keys(long, block)
+    blocks = list(block_keys)
     chosen, notes = _choose(scored, list(dict.fromkeys([*treatment, *block, seed])), repeats)
     groups = chosen[metric].groupby([cell_names(chosen, block), cell_names(chosen, treatment)])
 
     def table(values: pd.Series) -> pd.DataFrame:
         return values.unstack().reindex(index=blocks, columns=treatments).rename_axis(index=None, columns=None)
 
-    rows = long[list(treatment)].dropna().astype(str).itertuples(index=False, name=None)
-    planned = {"_".join(key): key for key in rows}
+    planned = _keys(long, treatment)
     return ScoreTable(
         cells=table(groups.mean().map(_rounded)),
         keys={name: planned[name] for name in treatments},
@@ -130,7 +147,22 @@ def pivot(
         spread=table(groups.std()),
         metric=metric,
         notes=notes,
+        unlearnt=_unlearnt(chosen, block, treatment),
+        block_keys=block_keys,
     )
+
+
+def _keys(long: pd.DataFrame, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The names in the records, in their order, and the parts of each."""
+    rows = long[list(columns)].dropna().drop_duplicates().astype(str).itertuples(index=False, name=None)
+    return {joined(key): key for key in rows}
+
+
+def _unlearnt(chosen: pd.DataFrame, block: Sequence[str], treatment: Sequence[str]) -> frozenset[tuple[str, str]]:
+    if LEARNT_NOTHING not in chosen.columns:
+        return frozenset()
+    found = chosen[chosen[LEARNT_NOTHING].fillna("").astype(str) != ""]
+    return frozenset(zip(cell_names(found, block), cell_names(found, treatment), strict=True))
 
 
 def choose_comparisons(
@@ -160,18 +192,24 @@ def choose_comparisons(
     if comparisons == "all":
         return [(later, earlier) for i, later in enumerate(names) for earlier in names[:i]]
     pairs = [(str(treatment), str(control)) for treatment, control in comparisons]
-    if unknown := [name for pair in pairs for name in pair if name not in (*names, *table.missing)]:
+    known = {*names, *table.missing}
+    if unknown := [name for pair in pairs for name in pair if name not in known]:
         raise UserError(
             f"The comparisons name {unknown[0]!r}, which is not in the table. The treatments are: {', '.join(names)}."
         )
-    for number, pair in enumerate(pairs):
-        if len(set(pair)) == 1 or any(set(pair) == set(other) for other in pairs[:number]):
+    made: set[frozenset[str]] = set()
+    for pair in pairs:
+        if len({*pair}) == 1 or frozenset(pair) in made:
             raise UserError(f"The comparison of {pair[0]} with {pair[1]} is one with itself, or there twice.")
+        made.add(frozenset(pair))
     return [pair for pair in pairs if not set(pair) & set(table.missing)]
 
 
 def baseline_comparisons(table: ScoreTable, baseline: str) -> list[tuple[str, str]]:
     """Pair each treatment with the one that has ``baseline`` in place of one part of its name.
+
+    One that has ``baseline`` already and settings beside it (``compm_org_focal``) is paired with that which has the
+    defaults of these settings (``compm_org``).
 
     Returns:
         (treatment, baseline) names, in the table's order; empty where no treatment has such a partner.
@@ -190,7 +228,14 @@ def baseline_comparisons(table: ScoreTable, baseline: str) -> list[tuple[str, st
         for i in range(len(key))
         if key[i] != baseline
     ]
-    return [(name, partner) for name, partner in partners if partner is not None]
+    changed = {i for key in names for i, part in enumerate(key) if part == DEFAULT}
+    for key, name in names.items():
+        as_it_is = tuple(DEFAULT if i in changed else part for i, part in enumerate(key))
+        if baseline in key and as_it_is != key:
+            partners.append((name, names.get(as_it_is)))
+    order = list(table.keys)
+    found = [(name, partner) for name, partner in partners if partner is not None]
+    return sorted(found, key=lambda pair: order.index(pair[0]))
 
 
 def refuse_gaps(table: ScoreTable) -> None:
@@ -220,7 +265,18 @@ def _rounded(mean: float) -> float:
 
 def cell_names(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """The values of the columns in each row, joined."""
-    return ["_".join(map(str, row)) for row in frame[list(columns)].itertuples(index=False, name=None)]
+    return [joined(row) for row in frame[list(columns)].itertuples(index=False, name=None)]
+
+
+def joined(parts: Sequence[object]) -> str:
+    """The name that parts make.
+
+    Example:
+        >>> joined(("compm", "org", "default")), joined(("default",))
+        ('compm_org', 'default')
+    """
+    texts = [str(part) for part in parts]
+    return "_".join([text for text in texts if text != DEFAULT] or texts)
 
 
 def _check_columns(long: pd.DataFrame, needed: Sequence[str]) -> None:

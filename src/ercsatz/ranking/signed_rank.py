@@ -5,8 +5,8 @@ them (Benavoli, Corani and Mangili, JMLR 17:5, 2016). Blocks without a differenc
 "Individual comparisons by ranking methods" (Biometrics Bulletin 1:80, 1945).
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -18,38 +18,43 @@ from ercsatz.ranking.exact_test import SMALLEST_P, FloatArray
 # 0.3 - 0.2 and 0.2 - 0.1 are not equal in floating point; a tie that breaks there would change the test.
 _DIGITS = 12
 
+_AT_ONCE = 1_000_000  # differences: 8 MB
+
 
 def score_differences(treatment: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
     """Differences of scores, rounded to twelve digits of the largest score so that equal ones come out equal.
 
     Args:
-        treatment: scores on the blocks, shape (n,).
-        baseline: scores on the same blocks, shape (n,).
+        treatment: scores on the blocks, shape (n,), or (n, m) of m pairs.
+        baseline: scores on the same blocks, in the same shape.
 
     Example:
         >>> score_differences([0.3, 0.2], [0.2, 0.1]).tolist()
         [0.1, 0.1]
     """
     a, b = np.asarray(treatment, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    largest = max(np.abs(a).max(), np.abs(b).max())
-    decimals = _DIGITS - int(np.ceil(np.log10(largest))) if largest > 0 else 0
-    return np.round(a - b, decimals)
+    largest = np.maximum(np.abs(a).max(axis=0), np.abs(b).max(axis=0))
+    decimals = _DIGITS - np.ceil(np.log10(np.where(largest > 0, largest, 10.0**_DIGITS))).astype(int)
+    differences: FloatArray = a - b
+    for places in np.unique(decimals):
+        differences = np.where(decimals == places, np.round(differences, places), differences)
+    return differences
 
 
 def signed_ranks(differences: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Twice the midranks, by absolute value, of the differences that are not 0, and their signs.
+    """Twice the midranks, by absolute value, of the differences that are not 0, and their signs; 0 for those that are.
 
     Args:
-        differences: shape (n,); tied ones are equal, see ``score_differences``.
+        differences: shape (n,), or (n, m) of m pairs; tied ones are equal, see ``score_differences``.
 
     Example:
         >>> [part.tolist() for part in signed_ranks([0.2, 0.0, -0.2, 0.5])]
-        [[3, 3, 6], [1.0, -1.0, 1.0]]
+        [[3, 0, 3, 6], [1.0, 0.0, -1.0, 1.0]]
     """
     values = np.asarray(differences, dtype=np.float64)
-    values = values[values != 0]
-    _, where, counts = np.unique(np.abs(values), return_inverse=True, return_counts=True)
-    return (2 * np.cumsum(counts) - counts + 1)[where], np.sign(values)
+    signs = np.sign(values)
+    ranks = stats.rankdata(np.abs(values), axis=0) - (signs == 0).sum(axis=0)
+    return np.where(signs == 0, 0, 2 * ranks).astype(np.int64), signs
 
 
 def wilcoxon_signed_rank(differences: npt.ArrayLike) -> float:
@@ -71,10 +76,30 @@ def wilcoxon_signed_rank(differences: npt.ArrayLike) -> float:
         >>> wilcoxon_signed_rank([2, 2, -1, 0])
         0.5
     """
+    return float(wilcoxon_signed_ranks(_column(differences))[0])
+
+
+def wilcoxon_signed_ranks(differences: FloatArray) -> FloatArray:
+    """``wilcoxon_signed_rank`` of each of many pairs; those whose ranks are tied alike share a distribution.
+
+    Args:
+        differences: n blocks x m pairs.
+
+    Returns:
+        Shape (m,).
+
+    Example:
+        >>> wilcoxon_signed_ranks(np.array([[1, 2], [2, 2], [3, -1], [4, 0]])).tolist()
+        [0.125, 0.5]
+    """
     steps, signs = signed_ranks(differences)
-    tail = _tail(tuple(sorted(steps.tolist())))
-    positive = int(steps[signs > 0].sum())
-    return float(np.clip(2 * tail[max(positive, len(tail) - 1 - positive)], SMALLEST_P, 1.0))
+    positive, total = np.where(signs > 0, steps, 0).sum(axis=0), steps.sum(axis=0)
+    fewer = np.minimum(positive, total - positive)
+    ties = np.sort(steps, axis=0)
+    tails = np.empty(steps.shape[1])
+    for pair in np.lexsort(ties) if len(ties) else range(len(tails)):
+        tails[pair] = _lower_half(tuple(ties[ties[:, pair] > 0, pair].tolist()))[fewer[pair]]
+    return np.clip(2 * tails, SMALLEST_P, 1.0)
 
 
 def sign_test(differences: npt.ArrayLike) -> float:
@@ -92,8 +117,23 @@ def sign_test(differences: npt.ArrayLike) -> float:
         >>> sign_test([0.1, 0.2, 0.3, 0.1, 0.4, 0.0])
         0.0625
     """
-    signs = np.sign(np.asarray(differences, dtype=np.float64))
-    return float(_sign_p(np.sum(signs > 0), np.sum(signs < 0)))
+    return float(sign_tests(_column(differences))[0])
+
+
+def sign_tests(differences: FloatArray) -> FloatArray:
+    """``sign_test`` of each of many pairs.
+
+    Args:
+        differences: n blocks x m pairs.
+
+    Returns:
+        Shape (m,).
+
+    Example:
+        >>> sign_tests(np.array([[0.1, 0.3], [0.2, -0.1], [0.1, 0.0]])).tolist()
+        [0.25, 1.0]
+    """
+    return _sign_p(np.sum(differences > 0, axis=0), np.sum(differences < 0, axis=0))
 
 
 def wilcoxon_pairs(scores: pd.DataFrame) -> pd.DataFrame:
@@ -112,8 +152,10 @@ def wilcoxon_pairs(scores: pd.DataFrame) -> pd.DataFrame:
     """
     matrix = np.eye(scores.shape[1])
     values = scores.to_numpy(dtype=np.float64)
-    for i, j in combinations(range(len(matrix)), 2):
-        matrix[i, j] = matrix[j, i] = wilcoxon_signed_rank(score_differences(values[:, i], values[:, j]))
+    one, other = np.triu_indices(len(matrix), 1)
+    for some in chunks(len(one), len(values)):
+        i, j = one[some], other[some]
+        matrix[i, j] = matrix[j, i] = wilcoxon_signed_ranks(score_differences(values[:, i], values[:, j]))
     return pd.DataFrame(matrix, index=scores.columns, columns=scores.columns)
 
 
@@ -137,16 +179,32 @@ def sign_pairs(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(matrix, index=scores.columns, columns=scores.columns)
 
 
+def chunks(pairs: int, blocks: int) -> Iterator[slice]:
+    """Pairs in parts, so that what is computed for all pairs of a part at once takes little memory.
+
+    Example:
+        >>> list(chunks(30_000, 50))
+        [slice(0, 20000, None), slice(20000, 40000, None)]
+    """
+    size = max(1, _AT_ONCE // max(1, blocks))
+    yield from (slice(start, start + size) for start in range(0, pairs, size))
+
+
+def _column(differences: npt.ArrayLike) -> FloatArray:
+    return np.asarray(differences, dtype=np.float64).reshape(-1, 1)
+
+
 @lru_cache(maxsize=256)
-def _tail(steps: tuple[int, ...]) -> FloatArray:
-    """``tail[i]`` is the probability that the positive ones of these ranks add up to i or more."""
+def _lower_half(steps: tuple[int, ...]) -> FloatArray:
+    """The probability that the positive ones of these ranks add up to 0, 1, ... or less, up to half of their sum."""
+    half = sum(steps) // 2
     pmf = np.ones(1)
-    for step in steps:
-        longer = np.zeros(len(pmf) + step)
+    for step in steps:  # rising, so that no step is longer than half of the sum, rounded up
+        longer = np.zeros(min(len(pmf) + step, half + 1))
         longer[: len(pmf)] = pmf / 2
-        longer[step:] += pmf / 2
+        longer[step:] += pmf[: len(longer) - step] / 2
         pmf = longer
-    return np.cumsum(pmf[::-1])[::-1]
+    return np.cumsum(pmf)
 
 
 def _sign_p(ahead: npt.ArrayLike, behind: npt.ArrayLike) -> FloatArray:

@@ -3,43 +3,29 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 
 import numpy as np
 import pandas as pd
 
 from ercsatz.errors import UserError
-from ercsatz.ranking.bayes import bayesian_signed_rank, check_rope
-from ercsatz.ranking.effect_sizes import kendalls_w, median_difference, rank_biserial
-from ercsatz.ranking.exact_test import FloatArray, blocks_needed, difference_distribution
+from ercsatz.ranking.bayes import check_rope
+from ercsatz.ranking.compare import Progress, compare
+from ercsatz.ranking.effect_sizes import kendalls_w
+from ercsatz.ranking.exact_test import blocks_needed, difference_distribution
 from ercsatz.ranking.friedman import Friedman, friedman_test, midranks
 from ercsatz.ranking.metrics import may_be_share
-from ercsatz.ranking.p_adjustment import benjamini_hochberg, bonferroni, holm, hommel
-from ercsatz.ranking.posthoc import by_difference, conover_pairs, nemenyi_pairs, siegel_pairs
+from ercsatz.ranking.posthoc import by_difference
 from ercsatz.ranking.scores import ScoreTable
-from ercsatz.ranking.signed_rank import score_differences, sign_test, wilcoxon_signed_rank
 
 ALPHA = 0.05
 """The level below which a corrected p-value counts as significant."""
 
+_MOST_PRINTED = 100  # comparisons
+
 _LOWEST_OF_100 = 5.0  # tables of scores from 0 to 100 have a score above
 
-# What is corrected over the comparisons that were made: the new column, from which, how.
-_CORRECTED = (
-    ("p_bonferroni", "p", bonferroni),
-    ("p_holm", "p", holm),
-    ("p_hommel", "p", hommel),
-    ("p_bh", "p", benjamini_hochberg),
-    ("p_conover_holm", "p_conover", holm),
-    ("p_siegel_holm", "p_siegel", holm),
-    ("p_wilcoxon_holm", "p_wilcoxon", holm),
-    ("p_sign_holm", "p_sign", holm),
-)
-_COLUMNS = (
-    *("treatment", "baseline", "rank_sum_difference", "p", "p_bonferroni", "p_holm", "p_hommel", "p_bh", "p_nemenyi"),
-    *("p_conover_holm", "p_siegel_holm", "p_wilcoxon", "p_wilcoxon_holm", "p_sign", "p_sign_holm"),
-    *("rank_biserial", "median_difference", "low", "high", "better", "equivalent", "worse"),
-)
 _PRINTED = {
     "Tests": ("rank_sum_difference", "p", "p_bonferroni", "p_holm", "p_wilcoxon_holm"),
     "Sizes": ("median_difference", "low", "high", "rank_biserial", "better", "equivalent", "worse"),
@@ -64,6 +50,8 @@ class RankResult:
         pairs: k x k, the exact p of every pair, uncorrected.
         critical_difference: the smallest difference of rank sums that is significant among all pairs (exact p times
             k (k - 1) / 2 below ``ALPHA``); ``None`` where none is.
+        needed_difference: the smallest difference of rank sums that is significant among the comparisons made; ``None``
+            where none is.
         blocks_needed: from how many blocks on an untied table with these comparisons can be significant.
     """
 
@@ -79,6 +67,7 @@ class RankResult:
     kendalls_w: float | None
     pairs: pd.DataFrame
     critical_difference: float | None
+    needed_difference: float | None
     blocks_needed: int
 
     @property
@@ -101,6 +90,33 @@ class RankResult:
         """Whether any outcome could have shown a difference; one block never can."""
         return self.n > 1 and self.smallest_p_bonferroni < ALPHA
 
+    @cached_property
+    def unlearnt_baselines(self) -> dict[str, list[str]]:
+        """Baselines that learnt nothing on ranked blocks, and on which."""
+        baselines = list(dict.fromkeys(self.comparisons["baseline"])) if self.table.unlearnt else []
+        blocks = {name: [str(b) for b in self.ranks.index if (b, name) in self.table.unlearnt] for name in baselines}
+        return {name: found for name, found in blocks.items() if found}
+
+    @property
+    def void_baselines(self) -> list[str]:
+        """Those that learnt nothing on half of the ranked blocks at least: to be better than they are shows nothing.
+
+        A test set far from the training data may bring a sound baseline down to the majority floor, so on fewer blocks
+        the comparison is judged, after a word on that.
+        """
+        return [name for name, blocks in self.unlearnt_baselines.items() if 2 * len(blocks) >= self.n]
+
+    @cached_property
+    def tied_throughout(self) -> list[str]:
+        """The ranked blocks in which all treatments have the same score."""
+        ranks = self.ranks.to_numpy()
+        return [str(block) for block in self.ranks.index[(ranks == ranks[:, :1]).all(axis=1)]]
+
+    @property
+    def tests_differences(self) -> bool:
+        """Whether the test of all treatments at once tells anything; not where a baseline or every outcome is void."""
+        return not self.void_baselines and not (self.tied_throughout and self.limit)
+
     @property
     def limit(self) -> str | None:
         """Why no outcome could have shown a difference, as a sentence; ``None`` where one could."""
@@ -118,11 +134,18 @@ class RankResult:
         """Rank sums, tests and limits as plain text."""
         sums = self.rank_sums.rename("rank sum").to_frame().assign(**{"mean rank": self.rank_sums / self.n})
         best = "highest" if self.higher_is_better else "lowest"
-        lines = [f"Ranking of {self.k} treatments over {self.n} blocks (rank 1 is the best, the {best})"]
+        unlearnt = ", ".join(self.unlearnt_baselines)
+        lines = [f"Baselines that learnt nothing: {unlearnt}"] if unlearnt else []
+        lines.append(f"Ranking of {self.k} treatments over {self.n} blocks (rank 1 is the best, the {best})")
         lines += [sums.to_string(), *self._omnibus()]
+        printed = self.comparisons
+        if len(printed) > _MOST_PRINTED:
+            printed = printed.sort_values("p", kind="stable")[:_MOST_PRINTED]
         for title, columns in _PRINTED.items() if len(self.comparisons) else ():
-            shown = self.comparisons[["treatment", "baseline", *columns]]
+            shown = printed[["treatment", "baseline", *columns]]
             lines += [title, shown.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="-")]
+        if left := len(self.comparisons) - len(printed):
+            lines.append(f"{left} more comparisons, with larger p, are in the attribute comparisons.")
         if self.critical_difference is not None:
             lines.append(f"Rank sums of any two treatments differ significantly from {self.critical_difference:g} on.")
         if self.limit:
@@ -134,7 +157,7 @@ class RankResult:
         return "\n".join(lines)
 
     def _omnibus(self) -> list[str]:
-        if self.friedman is None:
+        if self.friedman is None or not self.tests_differences:
             return []
         chi2, df, p, f, f_df, p_f, p_exact = self.friedman
         lines = [f"Friedman chi-square {chi2:.4f}, {df} degrees of freedom, p = {p:.3g}"]
@@ -152,6 +175,7 @@ def rank(
     comparisons: Sequence[tuple[str, str]],
     higher_is_better: bool = True,
     rope: float = 0.0,
+    progress: Progress | None = None,
 ) -> RankResult:
     """Rank the treatments within each block, test, and compare pairs of treatments.
 
@@ -167,6 +191,7 @@ def rank(
         comparisons: (treatment, baseline) pairs; the correction is for their number. May be empty.
         higher_is_better: rank 1 is the highest score; otherwise the lowest.
         rope: differences up to this size are practically none, in units of the scores.
+        progress: called now and then with how many of the comparisons are done, and how many there are.
 
     Raises:
         UserError: fewer than two treatments or no block, a name twice, a cell that is not a finite number, an unknown
@@ -197,13 +222,13 @@ def rank(
     distribution = difference_distribution(ranks.to_numpy())
     pairs = by_difference(ranks, np.vectorize(distribution.p))
     k = len(ranks.columns)
-    gains = {(t, b): score_differences(frame[t], frame[b]) * (1 if higher_is_better else -1) for t, b in comparisons}
+    losses = -frame if higher_is_better else frame
     return RankResult(
         table=table or ScoreTable.from_frame(frame),
         ranks=ranks,
         rank_sums=ranks.sum(),
         friedman=friedman_test(ranks.to_numpy()),
-        comparisons=_compare(comparisons, ranks, pairs, gains, rope),
+        comparisons=compare(comparisons, losses, ranks, pairs, rope, progress),
         smallest_p=distribution.smallest_p,
         smallest_p_bonferroni=min(1.0, distribution.smallest_p * max(1, len(comparisons))),
         higher_is_better=higher_is_better,
@@ -211,41 +236,9 @@ def rank(
         kendalls_w=kendalls_w(ranks.to_numpy()),
         pairs=pairs,
         critical_difference=distribution.critical(2 * ALPHA / (k * (k - 1))),
+        needed_difference=distribution.critical(ALPHA / max(1, len(comparisons))),
         blocks_needed=blocks_needed(k, len(comparisons), ALPHA),
     )
-
-
-def _compare(
-    comparisons: Sequence[tuple[str, str]],
-    ranks: pd.DataFrame,
-    pairs: pd.DataFrame,
-    gains: dict[tuple[str, str], FloatArray],
-    rope: float,
-) -> pd.DataFrame:
-    sums = ranks.sum()
-    matrices = {
-        "p": pairs,
-        "p_nemenyi": nemenyi_pairs(ranks),
-        "p_conover": conover_pairs(ranks),
-        "p_siegel": siegel_pairs(ranks),
-    }
-    rows = []
-    for treatment, baseline in comparisons:
-        gain = gains[treatment, baseline]
-        median, low, high = median_difference(gain)
-        better, equivalent, worse = bayesian_signed_rank(gain, rope)
-        rows.append(
-            {name: matrix.loc[treatment, baseline] for name, matrix in matrices.items()}
-            | {"rank_sum_difference": sums[baseline] - sums[treatment]}
-            | {"p_wilcoxon": wilcoxon_signed_rank(gain), "p_sign": sign_test(gain)}
-            | {"rank_biserial": rank_biserial(gain), "median_difference": median, "low": low, "high": high}
-            | {"better": better, "equivalent": equivalent, "worse": worse}
-        )
-    known = [column for column in _COLUMNS[2:] if column not in {name for name, *_ in _CORRECTED}]
-    frame = pd.DataFrame(rows, columns=[*known, "p_conover", "p_siegel"], dtype=np.float64)
-    frame = frame.assign(**{name: correct(frame[source]) for name, source, correct in _CORRECTED})
-    names = pd.DataFrame(list(comparisons), columns=["treatment", "baseline"], dtype=object)
-    return pd.concat([names, frame], axis=1)[list(_COLUMNS)]
 
 
 def _no_blocks(table: ScoreTable | None) -> str:

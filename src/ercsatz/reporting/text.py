@@ -32,6 +32,7 @@ _LATEX = {
     "\u2014": "---{}",
     "\u2018": "`{}", "\u2019": "'{}", "\u201c": "``{}", "\u201d": "''{}", "\u2026": r"\ldots{}", "±": r"$\pm$",
     "\u00d7": r"$\times$", "·": r"$\cdot$", "\u2212": "$-$", "≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\to$",
+    "\u2020": r"$^{\dagger}$",
 }  # fmt: skip
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
@@ -70,7 +71,8 @@ def plain(text: object) -> str:
         >>> print(plain("a\n b\u202ec"))
         a b\u202ec
     """
-    return "".join(_seen(c, _UNSEEN) for c in " ".join(str(text).split()))
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(_seen(c, _UNSEEN) for c in line)
 
 
 def markdown(text: object) -> str:

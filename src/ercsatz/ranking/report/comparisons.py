@@ -4,7 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from ercsatz.ranking.report.cells import digits, number, p_text, rank_text
+from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
 # Exactly 0 where all blocks agree: a limit and no evidence, so it is not shown.
@@ -20,6 +23,9 @@ OTHER_TESTS = {
     "p_sign_holm": "sign test, Holm",
 }
 """Columns of ``RankResult.comparisons`` that stand beside the main test, and what they are called."""
+
+MOST_SHOWN = 1000
+"""Comparisons on a page; of more, nobody reads a table, and a page of all pairs of 200 treatments has 40 MB."""
 
 
 class Comparison(NamedTuple):
@@ -43,31 +49,73 @@ class Comparison(NamedTuple):
 
 
 def compared(result: RankResult, scale: float) -> list[Comparison]:
-    """A line for each comparison, in the order of the treatments, and one for each treatment that has none."""
-    means, places = result.table.scores.mean() * scale, digits(result.table, scale)
-    better = 1.0 if result.higher_is_better else -1.0
+    """A line for each comparison, in the order of the treatments, and one for each treatment that has none.
+
+    Of more than ``MOST_SHOWN`` comparisons, those with the smallest p, in this order, and nothing else.
+    """
+    rows = _rows(chosen(result))
+    if len(rows) < len(result.comparisons):
+        return _lines(result, scale, [(row["treatment"], row) for row in rows])
+    of: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        of.setdefault(row["treatment"], []).append(row)
+    return _lines(result, scale, [(name, row) for name in result.ranks.columns for row in of.get(name, [{}])])
+
+
+def chosen(result: RankResult) -> pd.DataFrame:
+    """The comparisons that a page shows."""
+    made = result.comparisons
+    return made if len(made) <= MOST_SHOWN else made.sort_values("p", kind="stable")[:MOST_SHOWN]
+
+
+def baseline_pairs(ranked: RankResult | ScoreTable) -> list[tuple[str, str]]:
+    """(treatment, baseline) of each comparison; none of so many that a line for each makes no table any more."""
+    if isinstance(ranked, ScoreTable) or left_out(ranked):
+        return []
+    return list(zip(ranked.comparisons.treatment, ranked.comparisons.baseline, strict=True))
+
+
+def left_out(result: RankResult) -> str:
+    """A sentence on the comparisons that a page does not show, and where they are; empty where it shows all."""
+    made = len(result.comparisons)
+    if made <= MOST_SHOWN:
+        return ""
+    return f"Shown are the {MOST_SHOWN:,} comparisons with the smallest p; all {made:,} are in ranking.csv."
+
+
+def _rows(comparisons: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in comparisons.to_dict("records")]
+
+
+def _lines(result: RankResult, scale: float, rows: list[tuple[str, dict[str, Any]]]) -> list[Comparison]:
+    means: dict[Any, float] = (result.table.scores.mean() * scale).to_dict()
+    better, places = 1.0 if result.higher_is_better else -1.0, digits(result.table, scale)
     lines = []
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in result.comparisons.to_dict("records")]
-    for treatment in result.ranks.columns:
-        for row in [row for row in rows if row["treatment"] == treatment] or [{}]:
-            gain = better * float(means[treatment] - means[row["baseline"]]) if row else None
-            lines.append(Comparison(treatment, float(means[treatment]), gain, row, _verdict(result, row), places))
+    for treatment, row in rows:
+        gain = better * (means[treatment] - means[row["baseline"]]) if row else None
+        lines.append(Comparison(treatment, means[treatment], gain, row, _verdict(result, row), places))
     return lines
 
 
 def _verdict(result: RankResult, row: Mapping[str, Any]) -> str:
     if not row:
         return ""
-    if result.limit or row["p_bonferroni"] >= ALPHA:
+    if result.limit or row["p_bonferroni"] >= ALPHA or row["baseline"] in result.void_baselines:
         return "not shown"
     return "better" if row["rank_sum_difference"] > 0 else "worse"
 
 
 def verdicts(result: RankResult) -> list[str]:
     """The verdict on each treatment, in their order; empty where it is compared with nothing or more than once."""
-    found = result.comparisons["treatment"].value_counts()
-    verdict = {line.treatment: line.verdict for line in compared(result, 1.0)}
-    return [verdict[treatment] if found.get(treatment, 0) == 1 else "" for treatment in result.ranks.columns]
+    once = result.comparisons[~result.comparisons["treatment"].duplicated(keep=False)]
+    verdict = {row["treatment"]: _verdict(result, row) for row in _rows(once)}
+    return [verdict.get(treatment, "") for treatment in result.ranks.columns]
+
+
+def found(result: RankResult) -> int:
+    """How many comparisons show a difference."""
+    judged = ~result.comparisons["baseline"].isin(result.void_baselines)
+    return 0 if result.limit else int((judged & (result.comparisons["p_bonferroni"] < ALPHA)).sum())
 
 
 def comparison_cells(line: Comparison, scale: float) -> list[str]:

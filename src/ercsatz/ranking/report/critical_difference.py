@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ercsatz.ranking.p_adjustment import adjust_pairs, bonferroni
+from ercsatz.ranking.report.cells import footnote, marked
+from ercsatz.ranking.report.sentences import openings
 from ercsatz.ranking.table import ALPHA, RankResult
 from ercsatz.reporting.figures import INK, MUTED, SERIES, drawing, new_figure, text_size
 from ercsatz.reporting.text import plain
@@ -27,6 +29,7 @@ _LINE = 11.0  # of text
 _SPACE = 4.5  # between names
 _NUMBER = 27.0  # room for a mean rank
 _MOST_ON_A_FULL_AXIS = 12  # treatments; the mean ranks of many lie close together
+_NOTE_CHARACTER = 4.4  # the width of a character of the note, at most in the mean
 _CHARACTERS = 32  # of a name, then it goes on below
 
 
@@ -56,11 +59,19 @@ def diagram(result: RankResult) -> "Figure":
         1
     """
     ruler = None if result.critical_difference is None else result.critical_difference / result.n
-    return critical_difference_diagram(result.rank_sums / result.n, adjust_pairs(result.pairs, bonferroni), ruler=ruler)
+    names = {name: marked(result.table, str(name)) for name in result.rank_sums.index}
+    ranks = (result.rank_sums / result.n).rename(index=names)
+    p_values = adjust_pairs(result.pairs, bonferroni).rename(index=names, columns=names)
+    note = [*([] if result.tests_differences else openings(result)), *footnote(result.table)]
+    return critical_difference_diagram(ranks, p_values, ruler=ruler, note=" ".join(note))
 
 
 def critical_difference_diagram(
-    mean_ranks: "pd.Series[float]", p_values: pd.DataFrame, alpha: float = ALPHA, ruler: float | None = None
+    mean_ranks: "pd.Series[float]",
+    p_values: pd.DataFrame,
+    alpha: float = ALPHA,
+    ruler: float | None = None,
+    note: str = "",
 ) -> "Figure":
     """Mean ranks on an axis from 1 (the best, left) to k, and a bar over each largest group that is not told apart.
 
@@ -71,6 +82,7 @@ def critical_difference_diagram(
         p_values: k x k, of any test of pairs, corrected as wished; treatments as index and columns.
         alpha: a pair with a p-value below it is told apart.
         ruler: the smallest difference of mean ranks that is significant, drawn above the axis where given.
+        note: stands below.
 
     Example:
         >>> p = pd.DataFrame([[1, 0.2], [0.2, 1]], index=["a", "b"], columns=["a", "b"])
@@ -91,9 +103,13 @@ def critical_difference_diagram(
         axis = _ABOVE + (_RULER if ruler is not None else 0)
         below = axis + 9 + _LEVEL * (1 + max(levels, default=-1)) + _LINE
         labels = _labels(names, ordered.tolist(), (left + offsets).tolist(), below)
-        height = max(label.y + _LINE * (len(label.lines) - 0.5) for label in labels) + _MARGIN
-        figure.set_size_inches((left + length + right) / 72, height / 72)
-        axes.set(xlim=(0, left + length + right), ylim=(height, 0))
+        width, bottom = left + length + right, max(label.y + _LINE * (len(label.lines) - 0.5) for label in labels)
+        noted = textwrap.wrap(plain(note), int(width / _NOTE_CHARACTER))
+        height = bottom + _MARGIN + _LINE * (len(noted) + 0.5) * bool(noted)
+        figure.set_size_inches(width / 72, height / 72)
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        for place, line in enumerate(noted, 1):
+            axes.text(_MARGIN, bottom + _LINE * (place + 0.3), line, va="center", fontsize=8, color=MUTED)
         _draw_axis(axes, left, length, axis, (low, high))
         if ruler is not None:
             _draw_ruler(axes, left, ruler / (high - low) * length, ruler)

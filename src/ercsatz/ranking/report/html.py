@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import has_baselines, p_text, scaled_title, title
+from ercsatz.ranking.report.cells import has_baselines, marked, p_notes, p_text, scaled_title, title
 from ercsatz.ranking.report.charts import label_distributions, learning_curves
-from ercsatz.ranking.report.comparisons import OTHER_TESTS, compared, omnibus
+from ercsatz.ranking.report.comparisons import OTHER_TESTS, baseline_pairs, found, left_out, omnibus
 from ercsatz.ranking.report.critical_difference import diagram
+from ercsatz.ranking.report.layout import layout_tables
 from ercsatz.ranking.report.markdown import APART
+from ercsatz.ranking.report.outcome import plural
 from ercsatz.ranking.report.per_class import class_tables, matrix_groups
-from ercsatz.ranking.report.sentences import REFERENCES, findings, limits, methods, plural
+from ercsatz.ranking.report.rarity import label_scores, label_sentences
+from ercsatz.ranking.report.sentences import REFERENCES, findings, limits, methods
 from ercsatz.ranking.report.tables import comparison_rows, other_tests, pair_rows, powers, score_view
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
@@ -45,15 +48,16 @@ def to_html(
         "ranking.html",
         **_heading(result, metric, background.provenance),
         findings=findings(ranked, scale),
-        limits=limits(ranked),
+        limits=limits(ranked, background.apart, scale),
         tiles=_tiles(result) if result else [],
         metric=metric,
-        scores=score_view(ranked, scale) if not isinstance(ranked, str) else None,
+        scores=score_view(ranked, scale, background.layout.p_digits) if not isinstance(ranked, str) else None,
         apart=score_view(background.apart, scale) if background.apart is not None else None,
         apart_title=APART,
+        tables=layout_tables(ranked, scale, background.layout),
         background=background,
         labels=label_distributions(background),
-        **_ranked_parts(result, scale),
+        **_ranked_parts(result, scale, background.layout.p_digits),
         **_parts_of(table, background, result),
     )
 
@@ -67,21 +71,27 @@ def _heading(result: RankResult | None, metric: str, provenance: Mapping[str, st
     }
 
 
-def _ranked_parts(result: RankResult | None, scale: float) -> dict[str, Any]:
+def _ranked_parts(result: RankResult | None, scale: float, p_digits: int | None) -> dict[str, Any]:
     """What only a ranking has."""
     if result is None:
         return {"result": None}
     return {
         "result": result,
         "alpha": ALPHA,
+        "p_notes": p_notes(result, p_digits),
         "baselines": has_baselines(result),
         "scaled_metric": scaled_title(result.table.metric, scale),
         "scale": scale,
         "comparisons": comparison_rows(result, scale) if len(result.comparisons) else [],
+        "made": len(result.comparisons),
+        "left_out": left_out(result),
         "rope": result.rope * scale,
         "diagram": inline_svg(
             diagram(result), "diagram", "Critical-difference diagram",
-            ", ".join(f"{name}: mean rank {value / result.n:.2f}" for name, value in result.rank_sums.items()),
+            ", ".join(
+                f"{marked(result.table, str(name))}: mean rank {value / result.n:.2f}"
+                for name, value in result.rank_sums.items()
+            ),
         ),
         "omnibus": [test._replace(p=powers(test.p)) for test in omnibus(result)],
         "other_names": list(OTHER_TESTS.values()),
@@ -95,10 +105,11 @@ def _ranked_parts(result: RankResult | None, scale: float) -> dict[str, Any]:
 def _parts_of(table: ScoreTable | str, background: Background, result: RankResult | None) -> dict[str, Any]:
     """What is drawn for the treatments of a table."""
     if isinstance(table, str):
-        return {"classes": [], "matrices": [], "curves": []}
-    pairs = [] if result is None else list(zip(result.comparisons.treatment, result.comparisons.baseline, strict=True))
+        return {"classes": [], "told_of_labels": [], "matrices": [], "curves": []}
+    scores = label_scores(background, table, baseline_pairs(result or table))
     return {
-        "classes": class_tables(background, table, pairs),
+        "classes": class_tables(scores, table),
+        "told_of_labels": label_sentences(scores),
         "matrices": matrix_groups(background, table),
         "curves": learning_curves(background, table),
     }
@@ -107,7 +118,7 @@ def _parts_of(table: ScoreTable | str, background: Background, result: RankResul
 def _tiles(result: RankResult) -> list[tuple[str, str]]:
     """The figures that one wants first."""
     tiles = [(f"{result.k} \u00d7 {result.n}", "treatments \u00d7 blocks")]
-    if result.friedman is not None:
+    if result.friedman is not None and result.tests_differences:
         exact = result.friedman.p_exact
         p = result.friedman.p if exact is None else exact
         tiles.append(
@@ -116,11 +127,9 @@ def _tiles(result: RankResult) -> list[tuple[str, str]]:
                 f"do they differ at all? Friedman, {'chi-square' if exact is None else 'exact'}",
             )
         )
-    lines = [line for line in compared(result, 1.0) if line.row]
-    if lines:
-        shown = sum(line.verdict != "not shown" for line in lines)
+    if (made := len(result.comparisons)) and result.tests_differences:
         who = "differ from their baseline" if has_baselines(result) else "pairs differ"
-        tiles.append((f"{shown} of {len(lines)}", f"{who}, corrected"))
+        tiles.append((f"{found(result)} of {made}", f"{who}, corrected"))
     if result.kendalls_w is not None:
         tiles.append((f"{result.kendalls_w:.2f}", "agreement of the blocks, 0 to 1 (Kendall's W)"))
     return tiles

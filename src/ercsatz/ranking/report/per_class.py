@@ -4,77 +4,75 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from ercsatz.ranking.report.background import Background
-from ercsatz.ranking.report.cells import TreatmentGroup, groups, number
-from ercsatz.ranking.report.tables import signed
+from ercsatz.ranking.report.cells import TreatmentGroup, groups, marked, number, signed
+from ercsatz.ranking.report.comparisons import baseline_pairs
+from ercsatz.ranking.report.rarity import Change, LabelScores, label_scores, label_sentences, subtitle
 from ercsatz.ranking.scores import ScoreTable
+from ercsatz.ranking.table import RankResult
 
 _STRONGEST = 55  # per cent of a colour behind the largest figure, so that text on it can be read
 
 
 class ClassCell(NamedTuple):
-    """F1 of a class, 0 to 100, and what changed against the baseline."""
+    """F1 of a class, 0 to 100, what changed against the baseline, and its corrected p, where there are such."""
 
     f1: str
     change: str
+    p: str
     heat: str
     down: bool
 
 
 class ClassTable(NamedTuple):
-    """F1 by class on one block: labels with their number of utterances; rows of treatment, baseline and cells."""
+    """F1 by class on one block: labels and what stands under each; rows of treatment, baseline and cells."""
 
     block: str
     labels: list[tuple[str, str]]
     rows: list[tuple[str, str, list[ClassCell]]]
 
 
-def class_tables(background: Background, table: ScoreTable, pairs: Sequence[tuple[str, str]]) -> list[ClassTable]:
-    """F1 by class for each block, averaged over seeds: each treatment, beside its baseline where it has one.
+def class_tables(scores: Sequence[LabelScores], table: ScoreTable) -> list[ClassTable]:
+    """F1 by class for each block: the groups by rarity, then the labels.
 
     Args:
-        background: with ``per_class``.
-        table: whose treatments and blocks are shown, in its order.
-        pairs: (treatment, baseline).
+        scores: by ``label_scores``.
+        table: says what learnt nothing.
     """
-    if background.per_class.empty:
-        return []
-    lines = [
-        (treatment, baseline)
-        for treatment in table.cells.columns
-        for baseline in [b for t, b in pairs if t == treatment] or [""]
+    return [
+        ClassTable(each.block, [(column.name, subtitle(column)) for column in each.columns], _class_rows(each, table))
+        for each in scores
     ]
-    tables = []
-    for block in table.cells.index:
-        rows = background.per_class[background.per_class.block == block]
-        if not rows.empty:
-            tables.append(_class_table(str(block), rows, lines))
-    return tables
 
 
-def _class_table(block: str, rows: pd.DataFrame, lines: Sequence[tuple[str, str]]) -> ClassTable:
-    labels = list(dict.fromkeys(rows.label))
-    f1 = 100 * rows.groupby(["treatment", "label"]).f1.mean().unstack().reindex(columns=labels)
-    support = rows.groupby("label").support.max()
-    known = [(t, b) for t, b in lines if t in f1.index]
-    values = f1.reindex([t for t, _ in known]).to_numpy(dtype=float)
-    changes = values - f1.reindex([b for _, b in known]).to_numpy(dtype=float)
-    largest = float(np.nanmax(np.abs(changes), initial=0.0))
-    shown = [
-        (treatment, baseline, [_class_cell(*pair, largest) for pair in zip(mine, change, strict=True)])
-        for (treatment, baseline), mine, change in zip(known, values.tolist(), changes.tolist(), strict=True)
+def sentences_by_label(ranked: RankResult | ScoreTable, background: Background) -> list[str]:
+    """What a terminal has room for: how the rare labels changed, and whether a test shows a change."""
+    table = ranked.table if isinstance(ranked, RankResult) else ranked
+    return label_sentences(label_scores(background, table, baseline_pairs(ranked)))
+
+
+def _class_rows(scores: LabelScores, table: ScoreTable) -> list[tuple[str, str, list[ClassCell]]]:
+    changes = (abs(change.change) for line in scores.lines for change in line.changes)
+    largest = max((change for change in changes if not math.isnan(change)), default=0.0)
+    return [
+        (
+            marked(table, line.treatment, scores.block),
+            marked(table, line.baseline, scores.block),
+            [_class_cell(change, largest) for change in line.changes],
+        )
+        for line in scores.lines
     ]
-    return ClassTable(block, [(str(label), f"{support[label]:.0f}") for label in labels], shown)
 
 
-def _class_cell(f1: float, change: float, largest: float) -> ClassCell:
-    if math.isnan(change):
-        return ClassCell(number(f1, ".1f"), "", "0%", False)
-    heat = _STRONGEST * abs(change) / largest if largest else 0.0
-    return ClassCell(number(f1, ".1f"), signed(change, 1), f"{heat:.0f}%", change < 0)
+def _class_cell(change: Change, largest: float) -> ClassCell:
+    f1 = number(change.f1, ".1f")
+    if math.isnan(change.change):
+        return ClassCell(f1, "", "", "0%", False)
+    heat = _STRONGEST * abs(change.change) / largest if largest else 0.0
+    p = "" if math.isnan(change.p_holm) else f"{change.p_holm:.2g}"
+    return ClassCell(f1, signed(change.change, 1), p, f"{heat:.0f}%", change.change < 0)
 
 
 class MatrixCell(NamedTuple):
@@ -108,15 +106,20 @@ def matrix_groups(background: Background, table: ScoreTable) -> list[MatrixGroup
     found = []
     for block in blocks:
         for group in groups(table, list(table.cells.columns)):
-            matrices = _matrices(background, group, block)
+            matrices = _matrices(background, group, block, table)
             if matrices:
                 found.append(MatrixGroup(block, group.name, matrices))
     return found
 
 
-def _matrices(background: Background, group: TreatmentGroup, block: str) -> list[Matrix]:
-    counts = {(t, name): background.confusions.get((t, block)) for t, name in group.members.items()}
-    return [_matrix(treatment, name, each) for (treatment, name), each in counts.items() if each is not None]
+def _matrices(background: Background, group: TreatmentGroup, block: str, table: ScoreTable) -> list[Matrix]:
+    found = []
+    for treatment, name in group.members.items():
+        counts = background.confusions.get((treatment, block))
+        if counts is not None:
+            mark = marked(table, treatment, block).removeprefix(treatment)
+            found.append(_matrix(treatment, f"{name}{mark}", counts))
+    return found
 
 
 def _matrix(treatment: str, name: str, counts: pd.DataFrame) -> Matrix:

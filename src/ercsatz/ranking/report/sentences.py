@@ -1,12 +1,14 @@
 """What was found and what was not, in sentences; a paper's methods paragraph, and whom to cite for which test."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
 
 import pandas as pd
 
-from ercsatz.ranking.metrics import one_point, shown_scale
-from ercsatz.ranking.report.cells import digits, has_baselines, number, p_text, title
+from ercsatz.ranking.metrics import shown_scale
+from ercsatz.ranking.report.cells import footnote, has_baselines, marked, p_text, title
+from ercsatz.ranking.report.outcome import comparison_sentences, friedman_shows, listed, plural
+from ercsatz.ranking.report.precision import findable, seed_spread
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -15,22 +17,19 @@ _POOL = (
     "(Benavoli, Corani and Mangili 2016)."
 )
 
-_SILENT = (
-    "The comparisons are taken as fixed beforehand and are corrected by themselves; with Friedman's test silent, what "
-    "they show is weak evidence."
-)
-_MOST_LISTED = 12
-_ORDER = ("better", "worse", "ahead", "behind", "no")  # of the groups of comparisons, by their first word
 # First parts of names that number blocks and name no benchmark.
 _COUNTERS = {"block", "data", "dataset", "fold", "part", "run", "set", "split", "task", "test"}
 
 
-def sentences(ranked: RankResult | ScoreTable | str, scale: float | None = None) -> list[str]:
+def sentences(
+    ranked: RankResult | ScoreTable | str, scale: float | None = None, apart: ScoreTable | None = None
+) -> list[str]:
     """What was found, by which test, how sure, and what cannot be concluded, in plain text.
 
     Args:
         ranked: a ranking; scores that are shown without being ranked; or a sentence that says why there are none.
         scale: what gains are multiplied with; ``None``: 100 for shares from 0 to 1.
+        apart: scores that are shown beside it without being ranked.
 
     Example:
         >>> import pandas as pd
@@ -44,7 +43,7 @@ def sentences(ranked: RankResult | ScoreTable | str, scale: float | None = None)
         One score stands in each cell: how far it would move with another seed is not known
         Rank sums depend on all treatments in the table: others beside them can change what is found (Benavoli, Corani and Mangili 2016)
     """  # noqa: E501
-    return [*findings(ranked, scale), *limits(ranked)]
+    return [*findings(ranked, scale), *limits(ranked, apart, scale)]
 
 
 def findings(ranked: RankResult | ScoreTable | str, scale: float | None = None) -> list[str]:
@@ -53,17 +52,58 @@ def findings(ranked: RankResult | ScoreTable | str, scale: float | None = None) 
         return [ranked]
     if isinstance(ranked, ScoreTable):
         return [_unranked(ranked)]
-    factor = shown_scale(ranked.table.metric, ranked.table.cells) if scale is None else scale
-    return [*_friedman(ranked), *([ranked.limit] if ranked.limit else _comparisons(ranked, factor))]
+    factor = _factor(ranked, scale)
+    opening = openings(ranked)
+    if ranked.friedman is None:
+        return opening
+    tests = _friedman(ranked) if ranked.tests_differences else []
+    return [*opening, *tests, *([ranked.limit] if ranked.limit else comparison_sentences(ranked, factor))]
 
 
-def limits(ranked: RankResult | ScoreTable | str) -> list[str]:
+def _factor(ranked: RankResult | ScoreTable, scale: float | None) -> float:
+    table = ranked.table if isinstance(ranked, RankResult) else ranked
+    return shown_scale(table.metric, table.cells) if scale is None else scale
+
+
+def openings(result: RankResult) -> list[str]:
+    """What stands before any p value, or in its place: baselines that learnt nothing, and blocks that tell nothing."""
+    found = _unlearnt(result)
+    if result.friedman is None:
+        found += [result.limit] if result.limit else []
+    elif tied := result.tied_throughout:
+        found.append(
+            f"All treatments have the same score in {len(tied)} of {plural(result.n, 'block')}, which say nothing of "
+            f"them: {listed(tied)}."
+        )
+    return found
+
+
+def _unlearnt(result: RankResult) -> list[str]:
+    named = {name: f"{marked(result.table, name)} (on {listed(on)})" for name, on in result.unlearnt_baselines.items()}
+    void = [text for name, text in named.items() if name in result.void_baselines]
+    partly = [text for name, text in named.items() if name not in result.void_baselines]
+    one, some = ("A baseline", "Baselines") if has_baselines(result) else ("A treatment", "Treatments")
+    it = "it" if len(void) == 1 else "them"
+    told = []
+    if void:
+        nothing = f"Nothing follows from a comparison against {it}, so none is judged."
+        told.append(f"{one if len(void) == 1 else some} learnt nothing: {listed(void)}. {nothing}")
+    if partly:
+        told.append(f"{one if len(partly) == 1 else some} learnt nothing on some blocks: {listed(partly)}.")
+    return told
+
+
+def limits(
+    ranked: RankResult | ScoreTable | str, apart: ScoreTable | None = None, scale: float | None = None
+) -> list[str]:
     """The last of ``sentences``: what is missing, and what cannot be concluded."""
     if isinstance(ranked, str):
-        return []
+        return footnote(apart)
+    factor = _factor(ranked, scale)
     if isinstance(ranked, ScoreTable):
-        alone = one_benchmark(ranked.cells.index)
-        return [*_missing(ranked), *ranked.notes, _seeds(ranked, ranked.cells.index), *alone]
+        alone = one_benchmark(ranked.cells.index, ranked.block_keys)
+        seeds = seed_spread(ranked, ranked.cells.index, factor)
+        return [*footnote(ranked, apart), *_missing(ranked), *ranked.notes, seeds, *alone]
     table = ranked.table
     dropped = (
         [f"Not ranked, because a score is missing: {', '.join(map(str, table.dropped))}."] if table.dropped else []
@@ -71,16 +111,21 @@ def limits(ranked: RankResult | ScoreTable | str) -> list[str]:
     size = (
         [f"From {ranked.blocks_needed} blocks on, a table like this can show a difference."]
         if ranked.friedman is not None and not ranked.can_be_significant and ranked.n < ranked.blocks_needed
-        else []
+        else findable(ranked)
     )
     lower = [] if ranked.higher_is_better else [f"A lower {title(table.metric)} is better: rank 1 is the lowest."]
-    seeds = _seeds(table, ranked.ranks.index)
-    alone = one_benchmark(ranked.ranks.index)
-    return [*size, *_missing(table), *dropped, *table.notes, *lower, seeds, *alone, _POOL]
+    seeds = seed_spread(table, ranked.ranks.index, factor)
+    alone = one_benchmark(ranked.ranks.index, table.block_keys)
+    marks = footnote(table, apart)
+    return [*marks, *size, *_missing(table), *dropped, *table.notes, *lower, seeds, *alone, _POOL]
 
 
-def one_benchmark(blocks: "pd.Index[str]") -> list[str]:
+def one_benchmark(blocks: "pd.Index[str]", keys: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> list[str]:
     """A caution where all blocks are of one benchmark, by the first part of their names; else nothing.
+
+    Args:
+        blocks: their names.
+        keys: the parts of each name; where they are not known, they are told apart by ``_``.
 
     Example:
         >>> one_benchmark(pd.Index(["meld_org", "meld_nat"]))
@@ -88,7 +133,11 @@ def one_benchmark(blocks: "pd.Index[str]") -> list[str]:
         >>> one_benchmark(pd.Index(["meld_org", "iemocap_org"]))
         []
     """
-    firsts = {str(block).partition("_")[:2] for block in blocks}
+    parts = (keys.get(block, ()) for block in blocks)
+    firsts = {
+        (key[0], "_") if len(key) > 1 else str(block).partition("_")[:2]
+        for block, key in zip(blocks, parts, strict=True)
+    }
     ((name, joint),) = firsts if len(firsts) == 1 else (("", ""),)
     if len(blocks) < 2 or not name or not joint or name.lower() in _COUNTERS:
         return []
@@ -112,82 +161,15 @@ def _friedman(result: RankResult) -> list[str]:
         )
     else:
         how = f"exact p = {p_text(test.p_exact)}"
-    verdict = "shows" if _friedman_shows(result) else "does not show"
+    verdict = "shows" if friedman_shows(result) else "does not show"
     return [
         f"Friedman's test over {plural(result.n, 'block')} and {result.k} treatments {verdict} that the treatments "
         f"differ ({how})."
     ]
 
 
-def _friedman_shows(result: RankResult) -> bool:
-    test = result.friedman
-    return test is not None and result.n > 1 and (test.p if test.p_exact is None else test.p_exact) < ALPHA
-
-
-def _comparisons(result: RankResult, scale: float) -> list[str]:
-    if result.comparisons.empty:
-        return ["No treatment has a baseline in the table, so none were compared."]
-    groups: dict[str, list[str]] = {}
-    form = f"+.{digits(result.table, scale)}f"
-    for row in result.comparisons.to_dict("records"):
-        group = _group(result, row)
-        than = "than" if group in ("better", "worse") else "against"
-        gain = number(row["median_difference"] * scale, form)
-        pair = f"{row['treatment']} {than} {row['baseline']}"
-        groups.setdefault(group, []).append(f"{pair} (median gain {gain}, p = {p_text(row['p_bonferroni'])})")
-    ordered = sorted(groups, key=lambda group: _ORDER.index(group.split()[0]))
-    ties = f", given the tied ranks in {result.tied_blocks} of the blocks" if result.tied_blocks else ""
-    verdicts = "; ".join(f"{group}: {_listed(groups[group])}" for group in ordered)
-    proof = " A difference that is not shown may still be there." if ordered[-1].startswith("no") else ""
-    weak = [_SILENT] if not ordered[0].startswith("no") and not _friedman_shows(result) else []
-    return [
-        f"{verdicts[0].upper()}{verdicts[1:]}. This is by the exact test of rank-sum differences (Eisinga et al. 2017)"
-        f"{ties}, two-sided, Bonferroni-corrected for {plural(len(result.comparisons), 'comparison')}, at the "
-        f"{ALPHA:g} level.{proof}",
-        *weak,
-    ]
-
-
-def _group(result: RankResult, row: Mapping[Any, Any]) -> str:
-    """What a comparison is told under."""
-    if row["p_bonferroni"] >= ALPHA:
-        return "no difference shown"
-    ahead = row["rank_sum_difference"] > 0
-    table = result.table
-    seeds = table.seeds.loc[result.ranks.index, [row["treatment"], row["baseline"]]].to_numpy().min()
-    point = one_point(table.metric, table.cells)
-    if seeds == 1 and point and round(abs(row["median_difference"]) - point, 12) <= 0:
-        return f"{'ahead' if ahead else 'behind'} in rank, but by no more than one point, which one seed cannot carry"
-    return f"{'better' if ahead else 'worse'}{' than the baseline' if has_baselines(result) else ''}"
-
-
-def _listed(pairs: list[str]) -> str:
-    more = f" and {len(pairs) - _MOST_LISTED} more" if len(pairs) > _MOST_LISTED else ""
-    return ", ".join(pairs[:_MOST_LISTED]) + more
-
-
 def _missing(table: ScoreTable) -> list[str]:
     return [f"No scores, so left out: {', '.join(table.missing)}."] if table.missing else []
-
-
-def _seeds(table: ScoreTable, blocks: "pd.Index[str]") -> str:
-    counts = table.seeds.loc[blocks].to_numpy()
-    fewest, most = int(counts[counts > 0].min()), int(counts.max())
-    finding = (
-        "a difference under one point (of 100) is not a finding."
-        if one_point(table.metric, table.cells)
-        else "how far it would move with another seed is not known."
-    )
-    if most == 1:
-        return f"One score stands in each cell: {finding}"
-    number = f"{most}" if fewest == most else f"{fewest} to {most}"
-    caution = f" Where there is one score, {finding}" if fewest == 1 else ""
-    return f"Scores are means over {number} seeds, with their sample standard deviation.{caution}"
-
-
-def plural(count: int, noun: str) -> str:
-    """A number and what it counts, e.g. ``2 blocks``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 REFERENCES = {
@@ -243,6 +225,7 @@ def methods(result: RankResult) -> str:
         f"Friedman's test gave chi-square({test.df}) = {test.chi2:.2f}, p = {p_text(test.p)}{exact}; "
         f"Kendall's W = {result.kendalls_w:.2f}."
     )
+    text = " ".join([*openings(result), text])
     if result.comparisons.empty:
         return text
     compared = "Treatments were compared with their baselines" if has_baselines(result) else "Pairs were compared"

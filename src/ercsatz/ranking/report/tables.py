@@ -9,17 +9,22 @@ from typing import NamedTuple
 
 from ercsatz.ranking.p_adjustment import adjust_pairs, bonferroni
 from ercsatz.ranking.report.cells import (
+    BONFERRONI,
     TreatmentGroup,
     block_ranks,
+    cell_marks,
     digits,
     groups,
+    marked,
+    minus,
     number,
     p_text,
     rank_text,
     scaled_title,
+    signed,
     sum_rows,
 )
-from ercsatz.ranking.report.comparisons import CONOVER, OTHER_TESTS, Comparison, compared, percent, verdicts
+from ercsatz.ranking.report.comparisons import CONOVER, OTHER_TESTS, Comparison, chosen, compared, percent, verdicts
 from ercsatz.ranking.scores import ScoreTable
 from ercsatz.ranking.table import ALPHA, RankResult
 
@@ -30,9 +35,10 @@ _SIGNS = {"better": "\u25b2 ", "worse": "\u25bc "}
 
 
 class ScoreCell(NamedTuple):
-    """A score in its block; ``heat`` is a share of a colour, the larger the better the rank."""
+    """A score in its block; ``heat`` is a share of a colour, the larger the better the rank; ``mark`` may be empty."""
 
     score: str
+    mark: str
     spread: str
     rank: str
     best: bool
@@ -62,34 +68,34 @@ class ScoreView:
         return {sum(sizes[:place]) for place in range(len(sizes))}
 
 
-def score_view(ranked: RankResult | ScoreTable, scale: float) -> ScoreView:
-    """The scores of a ranking, or scores that are not ranked."""
+def score_view(ranked: RankResult | ScoreTable, scale: float, p_digits: int | None = None) -> ScoreView:
+    """The scores of a ranking, or scores that are not ranked; ``p_digits`` as of ``sum_rows``."""
     if isinstance(ranked, ScoreTable):
         rows = [(str(block), _cells(ranked, block, scale, None)) for block in ranked.cells.index]
         return ScoreView(scaled_title(ranked.metric, scale), groups(ranked, list(ranked.cells.columns)), rows, [])
     table = ranked.table
     rows = [(str(block), _cells(table, block, scale, block_ranks(ranked, block))) for block in table.cells.index]
     corner = f"{scaled_title(table.metric, scale)} (rank)"
-    return ScoreView(corner, groups(table, list(ranked.ranks.columns)), rows, _sums(ranked))
+    return ScoreView(corner, groups(table, list(ranked.ranks.columns)), rows, _sums(ranked, p_digits))
 
 
 def _cells(table: ScoreTable, block: str, scale: float, ranks: Sequence[float] | None) -> list[ScoreCell]:
     scores, spread = table.cells.T[block].tolist(), table.spread.T[block].tolist()
     shown, form = [], f".{digits(table, scale)}f"
-    for place, (score, std) in enumerate(zip(scores, spread, strict=True)):
+    for place, (score, std, mark) in enumerate(zip(scores, spread, cell_marks(table, block), strict=True)):
         rank = ranks[place] if ranks is not None else None
         heat = 0.0 if rank is None else _STRONGEST * (len(scores) - rank) / (len(scores) - 1)
         best = ranks is not None and rank == min(ranks)
         around = "" if math.isnan(std) else f"\u00b1 {std * scale:{form}}"
         ranked = "" if rank is None else rank_text(rank)
-        shown.append(ScoreCell(number(score * scale, form), around, ranked, best, f"{heat:.0f}%"))
+        shown.append(ScoreCell(number(score * scale, form), mark, around, ranked, best, f"{heat:.0f}%"))
     return shown
 
 
-def _sums(result: RankResult) -> list[tuple[str, list[Mark]]]:
+def _sums(result: RankResult, p_digits: int | None) -> list[tuple[str, list[Mark]]]:
     rows = []
-    for row in sum_rows(result):
-        found = verdicts(result) if row.label == "Bonferroni p" else [""] * result.k
+    for row in sum_rows(result, p_digits):
+        found = verdicts(result) if row.label == BONFERRONI else [""] * result.k
         marks = [Mark(powers(text), _CLASSES.get(verdict, "")) for text, verdict in zip(row.cells, found, strict=True)]
         rows.append((row.label, marks))
     return rows
@@ -131,19 +137,21 @@ def comparison_rows(result: RankResult, scale: float) -> list[ComparisonRow]:
     ends = [value * scale for line in lines if line.row for value in _interval(line) if not math.isnan(value)]
     span = (min([0.0, *ends]), max([0.0, *ends]))
     firsts = {next(iter(group.members)) for group in groups(result.table, list(result.ranks.columns))[1:]}
-    return [_comparison_row(line, scale, span, line.treatment in firsts) for line in lines]
+    return [_comparison_row(result.table, line, scale, span, line.treatment in firsts) for line in lines]
 
 
-def _comparison_row(line: Comparison, scale: float, span: tuple[float, float], first: bool) -> ComparisonRow:
-    row = line.row
+def _comparison_row(
+    table: ScoreTable, line: Comparison, scale: float, span: tuple[float, float], first: bool
+) -> ComparisonRow:
+    row, treatment = line.row, marked(table, line.treatment)
     if not row:
-        return ComparisonRow(line.treatment, first, number(line.mean, f".{line.digits}f"))
+        return ComparisonRow(treatment, first, number(line.mean, f".{line.digits}f"))
     low, median, high = (value * scale for value in _interval(line))
     parts = ("better", "equivalent", "worse")
     return ComparisonRow(
-        treatment=line.treatment,
+        treatment=treatment,
         first=first,
-        baseline=str(row["baseline"]),
+        baseline=marked(table, str(row["baseline"])),
         mean=number(line.mean, f".{line.digits}f"),
         gain=signed(line.gain, line.digits),
         difference=minus(rank_text(row["rank_sum_difference"])),
@@ -178,9 +186,10 @@ def other_tests(result: RankResult) -> list[tuple[str, str, list[Mark]]]:
     Nothing is marked where nothing can be significant.
     """
     rows = []
-    for row in result.comparisons.to_dict("records"):
+    for row in chosen(result).to_dict("records"):
         marks = [_mark(result, math.nan if p == CONOVER and row[p] == 0 else row[p]) for p in OTHER_TESTS]
-        rows.append((str(row["treatment"]), str(row["baseline"]), marks))
+        treatment, baseline = (marked(result.table, str(row[name])) for name in ("treatment", "baseline"))
+        rows.append((treatment, baseline, marks))
     return rows
 
 
@@ -190,30 +199,12 @@ def pair_rows(result: RankResult) -> list[tuple[str, list[Mark]]]:
     matrix = adjust_pairs(result.pairs, bonferroni).loc[order, order].to_numpy()
     rows = []
     for place, name in enumerate(order):
-        rows.append((str(name), [_mark(result, p) for p in matrix[place, :place]]))
+        rows.append((marked(result.table, str(name)), [_mark(result, p) for p in matrix[place, :place]]))
     return rows
 
 
 def _mark(result: RankResult, p: float) -> Mark:
     return Mark(powers(p_text(p)), "sure" if p < ALPHA and not result.limit else "")
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A number with its sign, or ``-`` where there is none.
-
-    Example:
-        >>> signed(0.5), signed(0.001), signed(None)
-        ('+0.50', '0.00', '-')
-    """
-    if value is None or math.isnan(value):
-        return "-"
-    text = f"{value:+.{digits}f}"
-    return minus(text if float(text) else text[1:])
-
-
-def minus(text: str) -> str:
-    """A number with a true minus sign."""
-    return text.replace("-", "\u2212")
 
 
 def powers(text: str) -> str:
