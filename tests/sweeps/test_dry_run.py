@@ -11,6 +11,7 @@ from ercsatz.sweeps import dry_run
 from ercsatz.training.graph import Stage
 from ercsatz.training.stage_cache import StageCache
 
+SETTINGS = {"seed": 0, "optimisation": {"schedule": "linear"}}
 CLASSIFIER = CoMPMConfig("compm", 48)
 
 
@@ -22,10 +23,10 @@ def corpus(name: str, n: int) -> Corpus:
 def job(variant: str) -> list[Stage]:
     """The stages of a job: the real ones are those of every variant."""
     real, synthetic = corpus("mini_org", 1200), corpus(f"mini_{variant}", 3)
-    teacher = Stage("teacher", "org", real, CLASSIFIER, {"seed": 0, "role": "teacher"})
-    original = Stage("original", "org", real, CLASSIFIER, {"seed": 0}, before=teacher, scored=True)
-    pretrain = Stage("pretrain", variant, synthetic, CLASSIFIER, {"seed": 0})
-    return [original, pretrain, Stage("finetune", variant, real, CLASSIFIER, {"seed": 0}, start=pretrain, scored=True)]
+    teacher = Stage("teacher", "org", real, CLASSIFIER, {**SETTINGS, "role": "teacher"})
+    original = Stage("original", "org", real, CLASSIFIER, SETTINGS, before=teacher, scored=True)
+    pretrain = Stage("pretrain", variant, synthetic, CLASSIFIER, SETTINGS)
+    return [original, pretrain, Stage("finetune", variant, real, CLASSIFIER, SETTINGS, start=pretrain, scored=True)]
 
 
 @pytest.fixture

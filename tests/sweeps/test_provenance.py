@@ -103,7 +103,7 @@ def test_confusions_are_summed_over_seeds_and_a_shared_stage_counts_once():
 
 def test_per_class_scores_are_of_every_seed_and_of_the_stages_that_are_ranked():
     found = background(JOBS, SETTINGS).per_class
-    assert list(found.columns) == ["treatment", "block", "seed", "label", "f1", "support"]
+    assert list(found.columns) == ["treatment", "block", "seed", "label", "f1", "support", "share"]
     assert len(found) == 3 * 2 * 2 * 2  # treatments, blocks, seeds, labels
     org = found[(found.treatment == "compm_org") & (found.block == "meld_org") & (found.label == "joy")]
     assert rows(org[["seed", "f1", "support"]]) == [(0, 2 / 11, 10), (1, 4 / 12, 10)]

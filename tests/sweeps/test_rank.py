@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 from importlib.metadata import version
 
 import pytest
@@ -10,14 +9,18 @@ from ercsatz.errors import UserError
 from ercsatz.sweeps import callback
 from ercsatz.sweeps.rank import rank_command
 from ercsatz.sweeps.results import collect
+from ercsatz.sweeps.sweep_file import claim, start
 
 SCORES = {"org": 0.5, "nat": 0.6}
+CHOICES = {"classifier": "compm", "backbone": "tiny", "benchmark": "meld", "variant": "nat"}
 
 
 def write(folder, overrides=(), status="completed", gain=0.0, content="1", **more):
     """The result of a job that scored ``org`` and ``nat`` on the real test set."""
+    recipe = {"recipe": more.pop("recipe")} if "recipe" in more else {}
     stages = [
         {
+            **recipe,
             "stage": "original" if variant == "org" else "finetune",
             "variant": variant,
             "key": f"{variant}{gain}",
@@ -25,8 +28,7 @@ def write(folder, overrides=(), status="completed", gain=0.0, content="1", **mor
         }
         for variant, score in SCORES.items()
     ]
-    choices = {"classifier": "compm", "backbone": "tiny", "benchmark": "meld", "variant": "nat"}
-    result = {"schema": 1, "status": status, "choices": choices, "seed": 0, "overrides": list(overrides)}
+    result = {"schema": 1, "status": status, "choices": CHOICES, "seed": 0, "overrides": list(overrides)}
     result |= {"stages": stages, "hashes": {"org": content}, **more}
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps(result))
@@ -53,7 +55,7 @@ def test_job_without_an_override_that_others_have_is_the_default(tmp_path):
     write(tmp_path / "a")
     write(tmp_path / "b", ["training.lr=0.1"], gain=0.1)
     names = [line.split(",")[0] for line in rank(tmp_path, "classifier", "variant", "training.lr").splitlines()[1:]]
-    assert names == ["compm_org_default", "compm_org_0.1", "compm_nat_default", "compm_nat_0.1"]
+    assert names == ["compm_org", "compm_org_0.1", "compm_nat", "compm_nat_0.1"]
 
 
 def test_override_that_changes_no_score_makes_no_second_cell(tmp_path):
@@ -72,7 +74,7 @@ def test_two_settings_of_a_cell_are_refused_by_name(tmp_path):
 def test_a_stage_scored_on_two_contents_of_a_test_set_is_refused(tmp_path):
     write(tmp_path / "a")
     write(tmp_path / "b", content="2")
-    with pytest.raises(UserError, match=r"They differ in: content"):
+    with pytest.raises(UserError, match=r"The test set org of meld is not the same for all: .*/a and .*/b\."):
         rank(tmp_path, "classifier", "variant")
 
 
@@ -88,18 +90,67 @@ def test_test_sets_are_not_dropped_where_the_block_does_not_tell_them_apart(tmp_
         rank_command(RankConfig(sweeps=[str(tmp_path)], ranking=by_benchmark))
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "3", '{"schema": 2}'])
-def test_json_that_is_no_result_is_refused(text, tmp_path):
-    (tmp_path / "result.json").write_text(text)
-    with pytest.raises(UserError, match=r"result\.json: not a result of schema 1"):
-        collect([tmp_path])
-
-
-def test_results_from_before_a_time_are_left_out(tmp_path):
+def test_a_test_set_that_is_another_for_another_treatment_is_refused(tmp_path):
     write(tmp_path / "a")
-    write(tmp_path / "b", seed=1)
-    os.utime(tmp_path / "a" / "result.json", (1000, 1000))
-    assert [result["seed"] for result in collect([tmp_path], since=2000)] == [1]
+    write(tmp_path / "b", content="2", choices={**CHOICES, "classifier": "emoone"}, gain=0.1)
+    with pytest.raises(UserError, match=r"The test set org of meld is not the same for all"):
+        rank(tmp_path, "classifier", "variant")
+
+
+def test_training_data_that_changed_in_between_are_refused(tmp_path):
+    write(tmp_path / "a", corpora={"meld_org": "1", "meld_nat": "2"})
+    write(tmp_path / "b", choices={**CHOICES, "classifier": "emoone"}, gain=0.1, corpora={"meld_nat": "3"})
+    with pytest.raises(UserError, match=r"meld_nat is not the same for all: it has changed between .*/a and .*/b\."):
+        rank(tmp_path, *MODEL)
+
+
+RECIPE = {"training.lr": 0.1, "classifier.dropout": 0.1}
+
+
+def test_seeds_of_one_recipe_are_averaged(tmp_path):
+    write(tmp_path / "a", recipe=RECIPE)
+    write(tmp_path / "b", gain=0.1, seed=1, recipe=dict(reversed(RECIPE.items())))
+    assert rows(rank(tmp_path, *MODEL))["compm_org"]["meld_org_seeds"] == "2"
+
+
+@pytest.mark.parametrize("given", [{"recipe": {**RECIPE, "training.lr": 0.2}}, {"overrides": ["training.lr=0.2"]}])
+def test_seeds_of_two_recipes_are_not_averaged(tmp_path, given):
+    shared = {"recipe": RECIPE} if "recipe" in given else {}
+    write(tmp_path / "a", **shared)
+    write(tmp_path / "b", gain=0.1, seed=1, **given)
+    with pytest.raises(UserError, match=r"compm_org_meld_org would be a mean .* in training\.lr \(.* and 0\.2\): .*/a"):
+        rank(tmp_path, *MODEL)
+
+
+def test_seeds_of_two_backbones_are_not_averaged_in_results_of_earlier_versions(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", gain=0.1, seed=1, choices={**CHOICES, "backbone": "roberta-base"})
+    with pytest.raises(UserError, match=r"in backbone \(tiny and roberta-base\)"):
+        rank(tmp_path, *MODEL)
+
+
+def test_what_is_named_as_what_tells_runs_apart_may_differ(tmp_path):
+    write(tmp_path / "a", ["training.lr=0.1"], recipe=RECIPE)
+    write(tmp_path / "b", ["training.lr=0.2"], gain=0.1, recipe={**RECIPE, "training.lr": 0.2})
+    assert rows(rank(tmp_path, *MODEL, seed="training.lr"))["compm_org"]["meld_org_seeds"] == "2"
+
+
+def test_marks_stay_where_the_scores_of_a_sweep_are_ranked_as_a_table(tmp_path, capsys):
+    write(tmp_path / "a")
+    found = json.loads((tmp_path / "a" / "result.json").read_text())
+    found["labels"], found["stages"][0]["test"]["org"]["confusion"] = ["joy", "fear"], [[5, 0], [5, 0]]
+    (tmp_path / "a" / "result.json").write_text(json.dumps(found))
+    first = rank(tmp_path, *MODEL)
+    assert rows(first)["compm_org"]["meld_org_learnt_nothing"] == "True"
+    assert rows(first)["compm_nat"]["meld_org_learnt_nothing"] == "False"
+    scores = rows((tmp_path / "out" / "scores.csv").read_text().replace("variant", "treatment"))
+    assert {name: row["learnt_nothing"] for name, row in scores.items()} == {"org": "one label", "nat": ""}
+    told = capsys.readouterr().out
+    scores_file, output = str(tmp_path / "out" / "scores.csv"), str(tmp_path / "again")
+    rank_command(RankConfig(scores=scores_file, output=output, ranking=ranking(*MODEL)))
+    assert "A baseline learnt nothing: compm_org † (on meld_org)." in told
+    assert "A baseline learnt nothing: compm_org † (on meld_org)." in capsys.readouterr().out
+    assert (tmp_path / "again" / "ranking.csv").read_text() == first
 
 
 def test_seeds_are_averaged_and_their_spread_is_written(tmp_path):
@@ -207,14 +258,12 @@ def test_what_a_result_says_is_only_text(tmp_path, capsys, hostile, obeyed):
 
 def test_earlier_ranking_does_not_stay_where_ranking_breaks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(callback.Status, "code", 0)
-    write(tmp_path / "job")
-    (tmp_path / "multirun.yaml").touch()
+    id = start(tmp_path, "s", None).id
+    write(tmp_path / "job", sweep_id=id)
     for name in ("ranking.html", "ranking.csv", "scores.csv"):
         (tmp_path / name).write_text("earlier")
-        os.utime(tmp_path / name, (1000, 1000))
-    settings = ranking(*MODEL, metric="nope")
-    monkeypatch.setattr(callback._Current, "sweep", callback.Sweep("s", tmp_path, settings, WandbConfig()))
-    os.utime(tmp_path / "multirun.yaml", (2000, 2000))
+    settings, lock = ranking(*MODEL, metric="nope"), claim(tmp_path)
+    monkeypatch.setattr(callback._Current, "sweep", callback.Sweep(id, "s", tmp_path, settings, WandbConfig(), lock))
     callback.finish()
     assert "no column 'nope'" in capsys.readouterr().err
     assert not (tmp_path / "ranking.html").exists()
@@ -261,3 +310,74 @@ def test_comparisons_can_be_named(tmp_path):
     write(tmp_path / "a")
     found = rows(rank(tmp_path, *MODEL, comparisons=[["compm_org", "compm_nat"]]))
     assert (found["compm_org"]["baseline"], found["compm_nat"]["baseline"]) == ("compm_nat", "")
+
+
+def test_what_treatments_differ_in_beside_their_names_is_told(tmp_path, capsys):
+    for sweep, variant, given in (("a", "nat", "1e-6"), ("b", "bal", "1e-4")):
+        overrides = [f"training.finetune.lr={given}", "seed=0", f"data=meld_{variant}"]
+        write(tmp_path / sweep, overrides, choices=CHOICES | {"variant": variant})
+        file = tmp_path / sweep / "result.json"
+        result = json.loads(file.read_text())
+        result["stages"][1] |= {"variant": variant, "key": variant}
+        file.write_text(json.dumps(result))
+    rank(tmp_path, *MODEL, sweeps=("a", "b"))
+    told = "Treatments differ in more than their names: training.finetune.lr is 1e-6 for compm_nat; 1e-4 for compm_bal."
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert told in (tmp_path / "out" / "ranking.md").read_text()
+    rank(tmp_path, *MODEL, "training.finetune.lr", sweeps=("a", "b"), repeats=Repeats.first)
+    assert "Treatments differ" not in capsys.readouterr().out
+
+
+def test_one_training_under_two_names_is_refused(tmp_path):
+    for sweep, variant in (("a", "nat"), ("b", "bal")):
+        write(tmp_path / sweep, ["phase=finetune", "training.checkpoint=saved"], choices=CHOICES | {"variant": variant})
+        file = tmp_path / sweep / "result.json"
+        result = json.loads(file.read_text())
+        result["stages"][1] |= {"variant": variant}
+        file.write_text(json.dumps(result))
+    with pytest.raises(
+        UserError, match=r"compm on nat and on bal are one and the same classifier, finetune nat0\.0, in"
+    ):
+        rank(tmp_path, *MODEL, sweeps=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *({"stages": []}, {"stages": [{"stage": "original"}]}, {"choices": {}}, {"status": "done"}),
+        *({"status": "failed"}, {"hashes": {}}, {"stages": None}),
+    ],
+)
+def test_a_file_of_the_name_of_a_result_that_is_none_is_refused(tmp_path, other):
+    write(tmp_path / "a")
+    write(tmp_path / "b", **{"status": "completed", **other})
+    with pytest.raises(UserError, match=r"b/result\.json is no result that train\.py wrote"):
+        rank(tmp_path, *MODEL)
+
+
+@pytest.mark.parametrize("score", [None, "0.5"])
+def test_a_result_whose_score_is_no_number_is_refused(tmp_path, score):
+    write(tmp_path / "a")
+    file = tmp_path / "a" / "result.json"
+    result = json.loads(file.read_text())
+    result["stages"][0]["test"]["org"]["w_f1"] = score
+    file.write_text(json.dumps(result))
+    with pytest.raises(UserError, match="lacks what is ranked"):
+        rank(tmp_path, *MODEL)
+
+
+def test_what_only_recipes_show_is_told_too(tmp_path, capsys):
+    for sweep, variant, dropout in (("a", "nat", 0.0), ("b", "bal", 0.5)):
+        recipe = {"train": variant, "classifier.dropout": dropout, "start.classifier.dropout": dropout}
+        write(tmp_path / sweep, choices=CHOICES | {"variant": variant}, recipe=recipe)
+        file = tmp_path / sweep / "result.json"
+        result = json.loads(file.read_text())
+        result["stages"][1] |= {"variant": variant, "key": variant}
+        file.write_text(json.dumps(result))
+    rank(tmp_path, *MODEL, sweeps=("a", "b"))
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "differ in more than their names: classifier.dropout is 0.0 for compm_org, compm_nat; 0.5 for compm_bal."
+        in told
+    )
+    assert told.count("Treatments differ") == 1

@@ -4,83 +4,183 @@ Imported by Hydra before any job, so it imports nothing heavy. A job that fails 
 1.3 never calls ``on_multirun_end`` after a failed job.
 """
 
+import logging
+import math
 import platform
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from ercsatz import signals
+from ercsatz.config import WandbConfig
 from ercsatz.config.compose import to_object
-from ercsatz.reporting.status import message, report
+from ercsatz.config.objective import goals_of
+from ercsatz.reporting.status import message, report_recorded
 from ercsatz.reporting.terminal import show_log
 from ercsatz.sweeps.result_file import NOT_A_SETTING
+from ercsatz.sweeps.sweep_file import id_of
 
 if TYPE_CHECKING:
     from ercsatz.config import TrainConfig
     from ercsatz.data.dialogue import Corpus
+    from ercsatz.tracking.agent import Agent
+    from ercsatz.training.graph import Stage
+    from ercsatz.training.progress import Tell
+    from ercsatz.training.run import StageRunner
+
+_LOG = logging.getLogger(__name__)
 
 
-def run_cell(cfg: DictConfig) -> None:
-    """Compose, plan, train or load each stage, score it, write the result; a failure is no exception here."""
-    from ercsatz.sweeps.result_file import write_result
+def run_cell(cfg: DictConfig) -> Any:
+    """Compose, plan, train or load each stage, score it, write the result; a failure is no exception here.
 
+    Returns:
+        What the job reached of its ``objective``: a number, or a list where it names several; NaN where it failed; None
+        where nothing was to be trained.
+    """
+    from ercsatz.tracking.agent import take_over
+
+    agent = take_over()
+    reached = _run(cfg)
+    if reached is None:
+        return None
+    if agent is not None:
+        _tell(agent, cfg, reached)
+    if isinstance(cfg.objective, ListConfig):
+        return [reached.get(name, math.nan) for name in cfg.objective]
+    return reached.get(cfg.objective, math.nan)
+
+
+def _tell(agent: "Agent", cfg: DictConfig, reached: Mapping[str, float]) -> None:
+    """Log what was reached to the run of W&B's agent; what goes wrong there costs a line, not the job."""
+    settings = cast(WandbConfig, OmegaConf.to_object(cfg.wandb))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        agent.log(settings, cfg.sweep, reached or None, folder)
+    except Exception as error:
+        _LOG.warning("Weights & Biases has not got the objective: %s", " ".join(message(error).split()))
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Writes a job's result, and after it the page of its sweep.
+
+    Attributes:
+        folder: the job's own.
+        sweep: the sweep's.
+        record: what is known of the job as yet.
+    """
+
+    folder: Path
+    sweep: Path
+    record: dict[str, Any]
+
+    def keep(self, status: str, **result: Any) -> None:
+        """Write the result."""
+        from ercsatz.sweeps.page.write import refresh
+        from ercsatz.sweeps.result_file import write_result
+
+        write_result(self.folder, {"status": status, **result})
+        if self.record.get("sweep_id"):
+            refresh(self.sweep)
+
+    def tell(self, progress: list[dict[str, Any]]) -> None:
+        """Keep how far the stages are."""
+        self.record["progress"] = progress
+        with suppress(OSError):  # a disk that does not take it does not take the result either, which says so
+            self.keep("running", **self.record)
+
+
+def _run(cfg: DictConfig) -> dict[str, float] | None:
+    """What the job reached, by name: nothing where it failed; None where nothing was to be trained."""
     show_log()  # here too: a worker process has not been through the command
     hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
     overrides = list(hydra.overrides.task)
-    record: dict[str, Any] = {"overrides": overrides}
+    record: dict[str, Any] = {"overrides": overrides, "begun": datetime.now(UTC).isoformat(timespec="seconds")}
+    sweep = Path(hydra.runtime.cwd, hydra.sweep.dir)  # hydra.job.chdir may have left that folder
+    keeper = _Keeper(Path(hydra.runtime.output_dir), sweep, record)
     try:
+        owner = {"sweep_id": id_of(sweep) if hydra.mode == RunMode.MULTIRUN else None}
+        record |= owner
         settings: TrainConfig = to_object(cfg)
         from ercsatz.training.check_config import check
 
         check(settings)
         if settings.dry_run:
             _show_plan(settings, overrides)
-            return
-        record = identity(settings, overrides)
-        write_result(folder, {"status": "running", **record})
-        write_result(folder, {"status": "completed", **run_job(settings, overrides, folder)})
+            return None
+        record |= identity(settings, overrides)
+        keeper.keep("running", **record)
+        result = run_job(settings, overrides, keeper.folder, keeper.tell)
+        keeper.keep("completed", **owner, **result)
+        return dict(result["objective"])
     except Exception as error:
-        if cfg.get("dry_run") is not True:
-            failure = {"error": message(error), "traceback": traceback.format_exc()}
-            write_result(folder, {"status": "failed", **record, **failure})
-        report(error, " ".join(overrides))
+        signals.check()
+        failure = {**record, "error": message(error), "traceback": traceback.format_exc()}
+        dry = cfg.get("dry_run") is True
+        report_recorded(error, " ".join(overrides), lambda: None if dry else keeper.keep("failed", **failure))
+        return {}
 
 
-def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path) -> dict[str, Any]:
+def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "Tell | None" = None) -> dict[str, Any]:
     """Run a job, write its predictions, and return its result (see ``sweeps.result_file``), without the status.
 
     Args:
         cfg: the typed configuration.
         overrides: what the user changed on the command line, for the record.
         folder: the job's own folder.
+        tell: is told how far the stages are.
 
     Raises:
         UserError: data are missing or wrong, or the phase does not fit the data.
     """
     from ercsatz.sweeps.result_file import versions
     from ercsatz.training.job import load_job
+    from ercsatz.training.progress import tell_nobody
     from ercsatz.training.run import StageRunner
 
     started = time.time()
     job = load_job(cfg)
-    data = job.data
+    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody)
+    stages = runner.run(job.stages)
     return {
         **identity(cfg, overrides),
         "labels": list(data.real.labels),
         "label_counts": {corpus.name: _label_counts(corpus) for corpus in (data.real, data.synthetic) if corpus},
-        "stages": StageRunner(job.cfg, data, folder).run(job.stages),
+        "stages": stages,
+        "objective": _reached(cfg, runner, job.stages, stages),
         "hashes": data.hashes,
+        "corpora": data.corpora,
         "versions": versions(),
         "host": platform.platform(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
     }
+
+
+def _reached(
+    cfg: "TrainConfig", runner: "StageRunner", stages: Sequence["Stage"], records: Sequence[Mapping[str, Any]]
+) -> dict[str, float]:
+    """What the last stage reached on its validation split, and what training the stages took, as ``objective`` asks."""
+    last = [stage for stage in stages if stage.scored][-1]
+    found = {}
+    for goal in goals_of(cfg.objective):
+        if goal.name == "seconds":
+            found[goal.name] = sum(record["seconds"] for record in records)
+        elif goal.name == "validation/w_f1":
+            found[goal.name] = records[-1]["validation_w_f1"]
+        else:
+            found[goal.name] = runner.validated(last)[goal.name.partition("/")[2]]
+    return found
 
 
 def _show_plan(cfg: "TrainConfig", overrides: Sequence[str]) -> None:
@@ -103,6 +203,7 @@ def identity(cfg: "TrainConfig", overrides: Sequence[str]) -> dict[str, Any]:
     """What tells a cell from the others of a sweep."""
     return {
         "choices": {
+            **({"experiment": cfg.experiment.name} if cfg.experiment else {}),
             "classifier": cfg.classifier.name,
             "data": cfg.data.name,
             "benchmark": cfg.benchmark.name,
@@ -110,6 +211,7 @@ def identity(cfg: "TrainConfig", overrides: Sequence[str]) -> dict[str, Any]:
             "backbone": cfg.backbone.name,
             "phase": cfg.phase.name,
             "loss": cfg.loss.name,
+            "sampler": cfg.sampler.name,
         },
         "planned": _planned(cfg),
         "sweep": cfg.sweep,
@@ -119,12 +221,11 @@ def identity(cfg: "TrainConfig", overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _planned(cfg: "TrainConfig") -> list[dict[str, Any]]:
-    """The ranked stages that the job is to score, for the gaps that it leaves if it fails."""
+    """The stages whose scores are to be ranked, for the gaps that the job leaves if it fails."""
     from ercsatz.training.graph import variants_of
 
-    return [
-        {"stage": name, "variant": variant} for name, variant in variants_of(cfg).items() if name in cfg.phase.ranked
-    ]
+    ranked = cfg.phase.ranked if cfg.ranking.stages is None else cfg.ranking.stages
+    return [{"stage": name, "variant": variant} for name, variant in variants_of(cfg).items() if name in ranked]
 
 
 def cell_name(classifier: str, data: str, seed: int, overrides: Sequence[str]) -> str:

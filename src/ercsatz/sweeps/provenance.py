@@ -1,5 +1,6 @@
 """What a report shows beside the ranking, from the results of the jobs: curves, classes, data, provenance."""
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +9,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ercsatz.config import RankingConfig, Repeats
+from ercsatz.config import ORG, RankingConfig, Repeats
 from ercsatz.ranking.report.background import Background
 from ercsatz.ranking.scores import cell_names
 from ercsatz.sweeps.result_file import NOT_A_SETTING
 from ercsatz.sweeps.results import is_ranked, records, unique
 
 _CURVES = ["treatment", "benchmark", "stage", "seed", "epoch", "loss", "w_f1"]
-_PER_CLASS = ["treatment", "block", "seed", "label", "f1", "support"]
+_PER_CLASS = ["treatment", "block", "seed", "label", "f1", "support", "share"]
 _LABEL_COUNTS = ["data", "split", "label", "count"]
 _DIGITS = 12  # of a hash
 
@@ -35,7 +36,7 @@ def background(results: Sequence[Mapping[str, Any]], settings: RankingConfig) ->
     return Background(
         failures=tuple(map(_failure, _incomplete(results))),
         curves=pd.DataFrame(list(_curves(trained)), columns=_CURVES),
-        per_class=pd.DataFrame(list(_per_class(ranked)), columns=_PER_CLASS),
+        per_class=pd.DataFrame(list(_per_class(ranked, _shares(results))), columns=_PER_CLASS),
         confusions=_confusions(ranked),
         label_counts=pd.DataFrame(list(_label_counts(results)), columns=_LABEL_COUNTS),
         provenance={title: text for title, text in _provenance(results).items() if text},
@@ -92,10 +93,23 @@ def _curves(trained: Iterable[_Cell]) -> Iterator[tuple[Any, ...]]:
             yield cell.treatment, *names, point["epoch"], point["loss"], point["w_f1"]
 
 
-def _per_class(ranked: Iterable[_Cell]) -> Iterator[tuple[Any, ...]]:
+def _per_class(ranked: Iterable[_Cell], shares: Mapping[Any, Mapping[str, float]]) -> Iterator[tuple[Any, ...]]:
     for cell in ranked:
+        of_label = shares.get(cell.row["benchmark"], {})
         for label, scores in cell.scores.get("per_class", {}).items():
-            yield cell.treatment, cell.block, cell.row["seed"], label, scores["f1"], scores["support"]
+            own = (label, scores["f1"], scores["support"], of_label.get(label, math.nan))
+            yield cell.treatment, cell.block, cell.row["seed"], *own
+
+
+def _shares(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The share of each label in the real training split, by benchmark."""
+    found = {}
+    for result in results:
+        benchmark = result.get("choices", {}).get("benchmark")
+        counts = result.get("label_counts", {}).get(f"{benchmark}_{ORG}", {}).get("train", {})
+        if whole := sum(counts.values()):
+            found[benchmark] = {label: count / whole for label, count in counts.items()}
+    return found
 
 
 def _confusions(ranked: Iterable[_Cell]) -> dict[tuple[str, str], pd.DataFrame]:
@@ -129,6 +143,9 @@ def _incomplete(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _failure(result: Mapping[str, Any]) -> str:
+    if result["status"] == "missing":
+        cell = " ".join(result["overrides"])
+        return f"{result['source']} has no result of {cell}: it was not started, or its result was deleted."
     if result["status"] == "running":
         return f"{result['source']} did not finish: its process was killed, or is still at it."
     return f"{result['source']} failed: {next(filter(str.strip, result['error'].splitlines()), 'it gave no reason')}"
@@ -146,6 +163,7 @@ def _provenance(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     )
     return {
         "benchmarks": _listed(result["choices"]["benchmark"] for result in results if "choices" in result),
+        **_experiments(results),
         "date": _dates(results),
         "sweeps": ", ".join(_commands(results)),
         "settings": _settings(_commands(results)),
@@ -156,6 +174,14 @@ def _provenance(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         "code": _listed(result["code"] for result in results if "code" in result),
         "test sets": ", ".join(f"{name} {' or '.join(contents)}" for name, contents in hashes.items()),
     }
+
+
+def _experiments(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What the experiments are and what they leave out."""
+    found = {str(each["name"]): each for result in results if (each := result.get("experiment"))}
+    cuts = [cut for each in found.values() for cut in each["cuts"]]
+    about = "; ".join(f"{name}: {each['about']}" for name, each in found.items())
+    return {"experiment": about, "left out": "; ".join(cuts)}
 
 
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

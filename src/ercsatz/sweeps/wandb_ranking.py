@@ -1,18 +1,39 @@
 """A sweep's ranking as a last run in Weights & Biases. Imports neither torch nor Lightning."""
 
-import hashlib
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ercsatz.config import WandbConfig
-from ercsatz.tracking.wandb_run import RunName, open_run
+from ercsatz.ranking.scores import LEARNT_NOTHING
+from ercsatz.tracking.command_run import run_id
+from ercsatz.tracking.lineage import artifact
+from ercsatz.tracking.wandb_run import RunName, open_run, remove_earlier
 
 
-def log_ranking(settings: WandbConfig, sweep: str, folder: Path, config: Mapping[str, Any], since: float = 0.0) -> None:
+def lineage(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a ranking is made of, for its configuration: keys of the stages, hashes of the data sets.
+
+    ``keys`` are those of the ranked stages, ``hash.<data>`` of a data set and ``hash.test.<benchmark>_<variant>`` of
+    a test set; several of one name are all there, in one text.
+    """
+    keys: dict[str, None] = {}
+    hashes: dict[str, dict[str, None]] = {}
+    for result in results:
+        keys |= dict.fromkeys(stage["key"] for stage in result.get("stages", ()) if stage.get("ranked", True))
+        named = {f"hash.{name}": content for name, content in result.get("corpora", {}).items()}
+        benchmark = result.get("choices", {}).get("benchmark")
+        named |= {f"hash.test.{benchmark}_{name}": content for name, content in result.get("hashes", {}).items()}
+        for name, content in named.items():
+            hashes.setdefault(name, {})[content] = None
+    return {"keys": list(keys), **{name: ", ".join(contents) for name, contents in hashes.items()}}
+
+
+def log_ranking(
+    settings: WandbConfig, sweep: str, folder: Path, config: Mapping[str, Any], owner: str | None = None
+) -> None:
     """Log the ranking that lies in ``folder``: its table, picture and page, and its p-values as the summary.
 
     The run's id follows from the sweep's name: when the sweep is run again, its run goes on.
@@ -22,25 +43,23 @@ def log_ranking(settings: WandbConfig, sweep: str, folder: Path, config: Mapping
         sweep: the sweep's name, which groups its runs.
         folder: of ``ranking.csv``, ``ranking.png`` and ``ranking.html``; what is not there is not logged.
         config: the run's configuration.
-        since: files last written before this time (as a file's ``st_mtime``) are left out.
-
-    Raises:
-        UserError: it is to be online, but nobody is logged in.
+        owner: what the run's id follows from in place of the sweep's name.
     """
-    id = f"ranking-{hashlib.sha256(sweep.encode()).hexdigest()[:16]}"  # a sweep's name may have a slash
+    id = run_id("ranking", owner or sweep)  # a hash: a sweep's name may have a slash
     run = RunName(id, f"{sweep} ranking", sweep, "ranking", ("ranking",))
-    files = {name: folder / f"ranking.{name}" for name in ("csv", "png", "html")}
-    fresh = {name: file for name, file in files.items() if file.is_file() and file.stat().st_mtime >= since}
     with open_run(settings, run, config, folder) as live:
         if live is None:
             return
-        _log(live, fresh)
-    _remove_earlier(folder / "wandb", live.id, Path(live.dir).parent)
+        _log(live, sweep, folder)
+    remove_earlier(folder / "wandb", live.id, Path(live.dir).parent)
 
 
-def _log(live: Any, files: Mapping[str, Path]) -> None:
+def _log(live: Any, sweep: str, folder: Path) -> None:
     import wandb
 
+    files = {name: folder / f"ranking.{name}" for name in ("csv", "png", "html")}
+    files = {name: file for name, file in files.items() if file.is_file()}
+    reported = {file.name: file for file in (*sorted(folder.glob("ranking.*")), folder / "scores.csv")}
     media: dict[str, Any] = {}
     if "csv" in files:
         names = {"treatment": str, "baseline": str}
@@ -52,23 +71,21 @@ def _log(live: Any, files: Mapping[str, Path]) -> None:
     if "html" in files:
         media["report"] = wandb.Html(str(files["html"]), inject=False)
     live.log(media)
+    live.log_artifact(artifact(f"ranking-{sweep}", "report", reported, {}, upload=True))
 
 
 def p_values(ranking: pd.DataFrame) -> dict[str, float]:
     """Every p-value of a ranking's table (``ranking.csv``), by its kind and what it compares.
+
+    Those of comparisons with a baseline that learnt nothing are left out: as numbers alone they would be believed.
 
     >>> table = pd.DataFrame({"treatment": ["org", "nat"], "baseline": [None, "org"], "p": [None, 0.25]})
     >>> p_values(table)
     {'p/nat against org': 0.25}
     """
     kinds = [column for column in ranking.columns if column == "p" or column.startswith("p_")]
-    rows = ranking.dropna(subset=["baseline"]).to_dict("records")
+    compared = ranking.dropna(subset=["baseline"])
+    void = f"baseline_{LEARNT_NOTHING}"
+    rows = (compared[compared[void] != True] if void in compared else compared).to_dict("records")  # noqa: E712
     found = {(kind, row["treatment"], row["baseline"]): row[kind] for kind in kinds for row in rows}
     return {f"{kind}/{one} against {other}": p for (kind, one, other), p in found.items() if pd.notna(p)}
-
-
-def _remove_earlier(folder: Path, id: str, present: Path) -> None:
-    """Remove what an earlier run of the same id left offline; uploaded later, it would undo the present one."""
-    for earlier in folder.glob(f"offline-run-*-{id}"):
-        if earlier.name != present.name:
-            shutil.rmtree(earlier)

@@ -1,0 +1,176 @@
+"""Jobs of a sweep in processes of this machine, some at a time; one that dies costs its own job."""
+
+import json
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
+
+from hydra.core.utils import JobReturn
+
+from ercsatz import signals
+from ercsatz.sweeps.jobs import Outcome, Sweep, ended, returned
+
+_LOOK = 0.2  # seconds until a process is looked after that may have died without a word
+_OWN_SIGNAL = 0.5  # seconds in which a signal that ended a process would have come here as well
+_PATIENCE = 10.0  # seconds that a process has to end in order
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from ercsatz.sweeps.processes import main; main()"
+
+
+def run(sweep: Sweep, job_overrides: Sequence[Sequence[str]], first: int, n_jobs: int) -> list[JobReturn]:
+    """Run the jobs, as many at a time as joblib would.
+
+    Args:
+        sweep: whose jobs they are.
+        job_overrides: of each job.
+        first: number of the first.
+        n_jobs: how many at a time; -1: one for each core.
+    """
+    from joblib import effective_n_jobs
+
+    pool = _Pool(effective_n_jobs(n_jobs))
+    numbered = list(enumerate(job_overrides, first))
+    outcomes: dict[int, Outcome] = {}
+    waiting = deque(numbered)
+    try:
+        while len(outcomes) < len(numbered):
+            while waiting and (worker := pool.free()):
+                worker.give(sweep, *waiting.popleft())
+            for worker, outcome in pool.finished():
+                outcomes[worker.number] = outcome or sweep.died(worker.overrides, worker.number, pool.buried(worker))
+                worker.busy = False
+        pool.dismiss()
+    finally:
+        pool.end()
+    return [returned(overrides, outcomes[number]) for number, overrides in numbered]
+
+
+class _Worker:
+    """A process that runs one job after the other."""
+
+    def __init__(self, threads: int) -> None:
+        self.connection, theirs = Pipe()
+        given = {name: os.environ.get(name) or str(threads) for name in _THREADS}
+        line = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
+        with signals.kept_from_children():
+            self.process = subprocess.Popen(
+                line, env={**os.environ, **given}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+        theirs.close()
+        self.busy = False
+        self.number, self.overrides = 0, cast(Sequence[str], ())
+
+    def give(self, sweep: Sweep, number: int, overrides: Sequence[str]) -> None:
+        """Have it run a job."""
+        from cloudpickle import dumps  # Hydra's task function is in no module by its name
+
+        self.busy, self.number, self.overrides = True, number, overrides
+        try:
+            self.connection.send_bytes(dumps((sweep, overrides, number)))
+        except OSError:
+            self.process.kill()  # it was dying, and is found dead
+
+    def outcome(self) -> Outcome | None:
+        """Of its job, which is done; None if it died."""
+        try:
+            return cast(Outcome, pickle.loads(self.connection.recv_bytes()))
+        except (EOFError, OSError):
+            return None
+
+
+class _Pool:
+    def __init__(self, size: int) -> None:
+        from joblib import cpu_count
+
+        self._size, self._threads = size, max(cpu_count() // size, 1)
+        self._workers: list[_Worker] = []
+
+    def free(self) -> _Worker | None:
+        """One that has nothing to do, if there may be one."""
+        idle = next((worker for worker in self._workers if not worker.busy), None)
+        if idle is None and len(self._workers) < self._size:
+            idle = _Worker(self._threads)
+            self._workers.append(idle)
+        return idle
+
+    def finished(self) -> list[tuple[_Worker, Outcome | None]]:
+        """Those that ended their job since, and what became of it; None if they died."""
+        busy = [worker for worker in self._workers if worker.busy]
+        wait([worker.connection for worker in busy], _LOOK)
+        # What a dead one forked may keep the connection open, so the process is asked, too; and first, since it may
+        # write its outcome in between.
+        gone = [worker.process.poll() is not None for worker in busy]
+        told = [worker.connection.poll() for worker in busy]
+        return [
+            (worker, worker.outcome() if has_told else None)
+            for worker, is_gone, has_told in zip(busy, gone, told, strict=True)
+            if is_gone or has_told
+        ]
+
+    def buried(self, worker: _Worker) -> str:
+        """Take a dead one out; how it ended."""
+        self._workers.remove(worker)
+        _end([worker])
+        time.sleep(_OWN_SIGNAL)
+        return ended(worker.process.returncode)
+
+    def dismiss(self) -> None:
+        """There is nothing more to do."""
+        for worker in self._workers:
+            worker.connection.close()
+        _wait(self._workers)
+
+    def end(self) -> None:
+        """End those that are still there."""
+        for worker in self._workers:
+            worker.process.terminate()
+        _end(self._workers)
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    _wait(workers)
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait()
+        worker.connection.close()
+
+
+def _wait(workers: Sequence[_Worker]) -> None:
+    until = time.monotonic() + _PATIENCE
+    while any(worker.process.poll() is None for worker in workers) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """What the process does: one job after the other, until whoever started it closes the connection or dies."""
+    signals.serve()
+    connection = Connection(int(sys.argv[-1]))
+    jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    busy = threading.Event()
+    threading.Thread(target=_receive, args=(connection, jobs, busy), daemon=True).start()
+    while (given := jobs.get()) is not None:
+        sweep, overrides, number = cast(tuple[Sweep, Any, int], pickle.loads(given))
+        outcome = pickle.dumps(sweep.run(overrides, number))
+        busy.clear()
+        connection.send_bytes(outcome)
+
+
+def _receive(connection: Connection, jobs: "queue.SimpleQueue[bytes | None]", busy: threading.Event) -> None:
+    try:
+        while True:
+            given = connection.recv_bytes()
+            busy.set()
+            jobs.put(given)
+    except (EOFError, OSError):
+        if busy.is_set():
+            os._exit(1)  # nobody waits for the job any more
+        jobs.put(None)
