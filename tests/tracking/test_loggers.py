@@ -1,193 +1,225 @@
-import os
-import signal
-import time
-from collections.abc import Callable
+import json
 from pathlib import Path
+from typing import Any
 
-import psutil
+import matplotlib.image
 import pytest
-import wandb
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers import Logger
 
 from ercsatz.config import WandbConfig, WandbMode
+from ercsatz.config.yaml_files import load_yaml
+from ercsatz.data.metrics import scores
 from ercsatz.errors import UserError
-from ercsatz.tracking import wandb_run
-from ercsatz.tracking.loggers import stage_loggers
-from ercsatz.tracking.wandb_run import RunName, wandb_mode
+from ercsatz.resources import resource
+from ercsatz.tracking.figures import Scored, score_metrics
+from ercsatz.tracking.stage import Tracked, track
+from ercsatz.tracking.wandb_run import RunName
 
-pytestmark = pytest.mark.usefixtures("logged_out")
+LABELS = ["neutral", "joy", "anger"]
+RECORD = {
+    "key": "0123456789abcdef",
+    "best_epoch": 2,
+    "validation_w_f1": 0.5,
+    "seconds": 3.5,
+    "steps": 20,
+    "epochs": 2,
+    "curve": [{"epoch": 1, "loss": 1.5, "w_f1": 0.25}, {"epoch": 2, "loss": 1.25, "w_f1": 0.5}],
+}
+GOLD, PREDICTED = [0, 0, 1, 2], [0, 1, 1, 1]
+ROWS = [
+    {"dialogue": "d", "turn": n, "emotion": LABELS[g], "predicted": LABELS[p], "probabilities": [0.25, 0.5, 0.25]}
+    for n, (g, p) in enumerate(zip(GOLD, PREDICTED, strict=True))
+]
+TESTS = {"org": Scored(scores(GOLD, PREDICTED, LABELS), ROWS, ())}
+CONFIG = {"data": "mini_nat", "stage": "finetune", "variant": "nat", "labels": LABELS, "lr": 0.001, "classifier": "own"}
 
-RUN = RunName("0123456789abcdef", "mini_bal-compm-finetune-s0", "sweep-1", "finetune", ("mini", "bal", "compm", "tiny"))
-CONFIG = {"seed": 0, "optimisation": {"lr": 1e-3}}
-FAKE_KEY = "0" * 40
-NOBODY = "http://127.0.0.1:9"  # a port that nothing listens on
+
+class Own(Logger):
+    """Any logger: it knows figures and hyperparameters, no more."""
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__()
+        self.fails, self.figures, self.params, self.ended = fails, {}, {}, []
+        made.append(self)
+
+    name = version = "own"
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if self.fails:
+            raise OSError("disk full")
+        self.figures |= {(key, step): value for key, value in metrics.items()}
+
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
+        self.params |= params
+
+    def finalize(self, status: str) -> None:
+        self.ended.append(status)
+
+
+made: list[Own] = []
+
+
+@pytest.fixture(autouse=True)
+def none_made() -> None:
+    made.clear()
+
+
+def tracked(folder: Path, **nodes: Any) -> Tracked:
+    run = RunName("0123456789abcdef-00", "mini_nat-own-finetune-s0", "sweep", "finetune", ())
+    return Tracked(WandbConfig(WandbMode.disabled, "p"), nodes, run, CONFIG, folder)
+
+
+def shipped(name: str, folder: Path) -> dict[str, Any]:
+    """A shipped logger's YAML, with what Hydra would fill in."""
+    text = (resource("conf") / "logger" / f"{name}.yaml").read_text()
+    file = folder / f"{name}.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(text.replace("${hydra:runtime.output_dir}", str(folder)).replace("${sweep}", "sweep"))
+    return dict(load_yaml(file))
+
+
+def replay(what: Tracked) -> None:
+    """A stage from the cache, with its scores."""
+    with track(what) as tracker:
+        tracker.replay(RECORD)
+        tracker.scored(RECORD, what.folder, TESTS)
+
+
+def train(what: Tracked, error: Exception | None = None) -> None:
+    """A stage whose training logs what the record has."""
+    with track(what) as tracker:
+        for logger in tracker.train():
+            logger.log_metrics({"validation/w_f1": 0.25, "epoch": 0}, 9)
+            logger.log_metrics({"validation/w_f1": 0.5, "epoch": 1}, 19)
+            logger.finalize("success")  # as Lightning does when training ends
+        if error is not None:
+            raise error
+        tracker.scored(RECORD, what.folder, TESTS)
 
 
 @pytest.fixture
-def log(tmp_path) -> Callable[..., Path]:
-    """Log one score to a stage's loggers; gives the stage's folder."""
+def own(monkeypatch) -> dict[str, Any]:
+    """The node of the logger above, which pytest imports under a name of its own."""
+    from ercsatz.tracking import loggers
 
-    def logged(mode: str = "auto", error: BaseException | None = None) -> Path:
-        folder = tmp_path / "abc.partial"
-        folder.mkdir(exist_ok=True)
-        with stage_loggers(WandbConfig(WandbMode(mode), "ercsatz", None), RUN, CONFIG, folder) as loggers:
-            assert isinstance(loggers[0], CSVLogger)
-            for logger in loggers:
-                for epoch, score in enumerate((0.25, 0.5, 0.4)):
-                    logger.log_metrics({"validation/w_f1": score, "epoch": epoch}, step=epoch)
-                logger.save()
-            if error is not None:
-                raise error
-        return folder
-
-    return logged
-
-
-def test_an_offline_run_is_named_grouped_and_tagged(log, inspect):
-    folder = log("offline")
-    (run,) = (record["run"] for record in inspect(folder) if record["type"] == "run")
-    assert run["run_id"] == RUN.id
-    assert (run["display_name"], run["run_group"], run["job_type"]) == (RUN.name, RUN.group, RUN.job_type)
-    assert tuple(run["tags"]) == RUN.tags
-    assert run["project"] == "ercsatz"
-    (found,) = inspect(folder, "--summary")
-    assert {key: found["config"][key] for key in CONFIG} == CONFIG
-    assert (found["state"], found["exit_code"]) == ("finished", 0)
-    assert found["summary"]["validation/w_f1"] == {"max": 0.5}
-
-
-def test_the_csv_log_is_always_there(log):
-    for mode in ("offline", "disabled"):
-        (metrics, *_) = log(mode).glob("logs/version_*/metrics.csv")
-        assert metrics.read_text().splitlines()[0].split(",") == ["epoch", "step", "validation/w_f1"]
-
-
-@pytest.mark.parametrize("error", [ValueError("out of memory"), KeyboardInterrupt(), SystemExit(1)])
-def test_the_run_of_a_stage_that_raises_is_failed(log, inspect, tmp_path, error):
-    with pytest.raises(type(error)):
-        log("offline", error)
-    (found,) = inspect(tmp_path / "abc.partial", "--summary")
-    assert found["state"] == "failed"
-    assert found["exit_code"] != 0
-
-
-def test_without_a_key_a_run_is_offline_and_nothing_is_asked(log, inspect):
-    (found,) = inspect(log("auto"), "--summary")
-    assert found["state"] == "finished"
-
-
-def test_online_without_a_key_is_an_error_and_nothing_is_asked(log):
-    with pytest.raises(UserError, match=r"wandb\.mode=online.*wandb login"):
-        log("online")
-
-
-def test_with_a_key_auto_is_online(monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    monkeypatch.setenv("WANDB_BASE_URL", NOBODY)
-    assert wandb_mode(WandbMode.auto) == "online"
-
-
-@pytest.mark.parametrize("mode", ["offline", "disabled"])
-def test_wandb_mode_in_the_environment_decides_for_auto(monkeypatch, mode):
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    monkeypatch.setenv("WANDB_MODE", mode)
-    assert wandb_mode(WandbMode.auto) == mode
-
-
-def test_the_configuration_decides_over_the_environment(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "online")
-    assert wandb_mode(WandbMode.disabled) == "disabled"
-
-
-@pytest.mark.parametrize("by", ["configuration", "environment"])
-def test_disabled_makes_no_run_and_no_folder(log, monkeypatch, by):
-    if by == "environment":
-        monkeypatch.setenv("WANDB_MODE", "disabled")
-    folder = log("disabled" if by == "configuration" else "auto")
-    assert not (folder / "wandb").exists()
-    assert wandb.run is None
-
-
-def test_a_server_out_of_reach_means_offline_soon_and_a_line_that_says_so(log, inspect, monkeypatch, capsys):
-    monkeypatch.setenv("WANDB_BASE_URL", NOBODY)
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    assert wandb_run.INIT_TIMEOUT <= 30
-    monkeypatch.setattr(wandb_run, "INIT_TIMEOUT", 2.0)
-    started = time.monotonic()
-    folder = log("auto")
-    assert time.monotonic() - started < 30
-    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
-    assert "out of reach" in line
-    # The stage's folder is renamed when the stage is done.
-    assert f"wandb sync {folder.with_name('abc')}/wandb/*run-*" in line
-    (found,) = inspect(folder, "--summary")
-    assert found["state"] == "finished"
-
-
-def test_a_stage_after_another_has_a_run_of_its_own(log, tmp_path):
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path / name) as (_, logger):
-            assert isinstance(logger, WandbLogger)
-            logger.log_metrics({"validation/w_f1": 0.5}, step=0)
-        assert wandb.run is None
-        assert list((tmp_path / name / "wandb").glob("offline-run-*/run-*.wandb"))
-
-
-def own_process() -> int:
-    (process,) = (
-        child.pid
-        for child in psutil.Process().children()
-        if child.name().startswith("wandb-core") and child.status() != psutil.STATUS_ZOMBIE
+    instantiate = loggers.instantiate
+    monkeypatch.setattr(
+        loggers,
+        "instantiate",
+        lambda node, key, base: Own(node["fails"]) if "fails" in node else instantiate(node, key, base),
     )
-    return process
+    return {"fails": False}
 
 
-def test_w_and_b_ends_with_its_run(tmp_path):
-    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path):
-        process = own_process()
-    assert not psutil.pid_exists(process)
+def test_any_logger_gets_hyperparameters_curve_and_scores(tmp_path, own):
+    replay(tracked(tmp_path / "job", own=own))
+    (logger,) = made
+    assert logger.params == CONFIG
+    assert (logger.figures["validation/w_f1", 9], logger.figures["train/loss", 19]) == (0.25, 1.25)
+    assert {(name, 19): value for name, value in score_metrics(TESTS).items()}.items() <= logger.figures.items()
+    assert logger.figures["best/epoch", 19] == 2
+    assert logger.ended == ["success"]
 
 
-def test_w_and_b_that_hangs_at_the_end_is_ended_and_the_next_stage_is_tracked(log, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(wandb_run, "END_TIMEOUT", 2.0)
-    started = time.monotonic()
-    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as (_, logger):
-        logger.log_metrics({"validation/w_f1": 0.5}, step=0)
-        os.kill(own_process(), signal.SIGSTOP)
-    assert time.monotonic() - started < 30
-    (line,) = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
-    assert "did not end in 2 s" in line
-    assert f"wandb sync {tmp_path}/wandb/*run-*" in line
-    assert list((log("offline") / "wandb").glob("offline-run-*/run-*.wandb"))
+def test_a_logger_of_a_stage_that_raises_has_failed(tmp_path, own):
+    with pytest.raises(ValueError, match="diverged"):
+        train(tracked(tmp_path / "job", own=own), ValueError("diverged"))
+    assert made[0].ended == ["success", "failed"]
 
 
-def test_w_and_b_that_hangs_at_the_start_is_ended_and_says_how_to_go_on_without(log, tmp_path, monkeypatch):
-    monkeypatch.setattr(wandb_run, "START_TIMEOUT", 2.0)
-    init = wandb.init
-
-    def hangs(**settings):
-        wandb.setup().ensure_service()
-        os.kill(own_process(), signal.SIGSTOP)
-        return init(**settings)
-
-    monkeypatch.setattr(wandb, "init", hangs)
-    with pytest.raises(UserError, match=r"does not start \(2 s\).*wandb\.mode=disabled"):
-        log("offline")
+def test_a_logger_that_raises_costs_a_line_and_not_the_others_figures(tmp_path, own, capsys):
+    train(tracked(tmp_path / "job", bad={"fails": True}, good=own))
+    assert made[1].figures["test/org/w_f1", 19] == TESTS["org"].scores["w_f1"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "The log of Own is lost" in line
+    assert "disk full" in line
 
 
-def test_w_and_b_that_dies_costs_a_line_and_no_number(tmp_path, capsys):
-    with stage_loggers(WandbConfig(WandbMode.offline, "p", None), RUN, CONFIG, tmp_path) as loggers:
-        for epoch in range(3):
-            for logger in loggers:
-                logger.log_metrics({"validation/w_f1": epoch / 4}, step=epoch)
-            if not epoch:
-                os.kill(own_process(), signal.SIGKILL)
-                time.sleep(1)  # until the connection notices
-        for logger in loggers:
-            logger.save()
-    lost, ended = (line for line in capsys.readouterr().out.splitlines() if "Weights & Biases" in line)
-    assert "training goes on" in lost
-    assert "lost the end of a run" in ended
-    (metrics,) = tmp_path.glob("logs/version_*/metrics.csv")
-    assert [row.split(",")[-1] for row in metrics.read_text().splitlines()[1:]] == ["0.0", "0.25", "0.5"]
+def test_words_in_braces_are_those_of_the_stage(tmp_path):
+    from ercsatz.tracking.loggers import own_loggers
+
+    node = {
+        "_target_": "pytorch_lightning.loggers.CSVLogger",
+        "save_dir": str(tmp_path),
+        "version": "{stage}-{variant}",
+    }
+    (logger,) = own_loggers({"csv": node}, {"stage": "finetune", "variant": "nat"})
+    assert logger.version == "finetune-nat"
+
+
+def test_a_package_that_is_missing_is_told_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("pytorch_lightning.loggers.mlflow._MLFLOW_AVAILABLE", False)
+    with pytest.raises(UserError, match=r"logger=mlflow needs a package: pip install 'ercsatz\[mlflow\]'"):
+        train(tracked(tmp_path / "job", **shipped("mlflow", tmp_path / "job")))
+
+
+@pytest.mark.parametrize("log", [replay, train])
+def test_tensorboard_reads_the_same_figures_and_a_picture(tmp_path, log):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log(tracked(tmp_path / "job", **shipped("tensorboard", tmp_path / "job")))
+    found = EventAccumulator(str(tmp_path / "job" / "tensorboard" / "finetune-nat"))
+    found.Reload()
+    assert [(event.step, event.value) for event in found.Scalars("validation/w_f1")] == [(9, 0.25), (19, 0.5)]
+    for name, value in score_metrics(TESTS).items():
+        assert found.Scalars(name)[-1].value == pytest.approx(value, abs=1e-7), "TensorBoard has 32 bits"
+    (picture,) = found.Images("test/org/confusion")
+    assert min(picture.width, picture.height) > 100
+    assert "_hparams_/session_start_info" in found.summary_metadata
+
+
+def test_a_job_that_is_run_again_has_its_curve_in_tensorboard_once(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    what = tracked(tmp_path / "job", **shipped("tensorboard", tmp_path / "job"))
+    train(what)
+    replay(what)
+    found = EventAccumulator(str(tmp_path / "job" / "tensorboard" / "finetune-nat"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("validation/w_f1")] == [9, 19]
+
+
+def mlflow_runs(folder: Path) -> tuple[Any, list[Any]]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    (experiment,) = (each for each in client.search_experiments() if each.name != "Default")
+    assert experiment.name == "sweep"
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def test_mlflow_has_one_run_a_stage_with_the_same_figures_pictures_and_predictions(tmp_path):
+    for job, log in (
+        ("one", train),
+        ("two", replay),
+        ("one", replay),
+    ):  # another job shares the stage; one is run again
+        log(tracked(tmp_path / job, **shipped("mlflow", tmp_path / job)))
+    client, (run,) = mlflow_runs(tmp_path)
+    assert (run.info.run_name, run.info.status) == ("mini_nat-own-finetune-s0", "FINISHED")
+    assert score_metrics(TESTS).items() <= run.data.metrics.items()
+    curve = client.get_metric_history(run.info.run_id, "validation/w_f1")
+    assert [(point.step, point.value) for point in curve] == [(9, 0.25), (19, 0.5)]
+    assert run.data.params["classifier"] == "own"
+    assert run.data.params["lr"] == "0.001"
+    folder = Path(client.download_artifacts(run.info.run_id, "test/org"))
+    assert min(matplotlib.image.imread(folder / "confusion.png").shape[:2]) > 100
+    assert [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()] == ROWS
+
+
+def test_a_stage_from_the_cache_that_no_job_has_logged_is_in_mlflow(tmp_path):
+    replay(tracked(tmp_path / "job", **shipped("mlflow", tmp_path / "job")))
+    _, (run,) = mlflow_runs(tmp_path)
+    assert run.data.tags["cached"] == "true"
+    assert run.data.metrics["validation/w_f1"] == 0.5
+
+
+def test_a_stage_that_is_trained_after_it_failed_takes_the_place_of_the_failed_run_in_mlflow(tmp_path):
+    what = tracked(tmp_path / "job", **shipped("mlflow", tmp_path / "job"))
+    with pytest.raises(ValueError, match="stopped"):
+        train(what, ValueError("stopped"))
+    _, (run,) = mlflow_runs(tmp_path)
+    assert run.info.status == "FAILED"
+    train(what)
+    _, (run,) = mlflow_runs(tmp_path)
+    assert run.info.status == "FINISHED"
