@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ercsatz.data.benchmarks.parsing import MISSING_VALUES
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.errors import UserError
 from ercsatz.prediction.read import Given, given_labels, read_dialogues
@@ -92,7 +93,7 @@ def test_rows_of_a_dialogue_need_not_stand_together(read):
 SOME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=20).map(
     str.strip
 )
-FILLED = SOME.filter(bool)
+FILLED = SOME.filter(bool).filter(lambda text: text not in MISSING_VALUES)
 DIALOGUES = st.lists(st.lists(st.tuples(FILLED, FILLED), min_size=1, max_size=4), min_size=1, max_size=4)
 
 

@@ -35,7 +35,7 @@ def command(tmp_path, monkeypatch, capsys):
 
     def do(folder, text, suffix=".jsonl", **more):
         (tmp_path / f"talk{suffix}").write_text(text, encoding="utf-8")
-        config = PredictConfig(str(folder), f"talk{suffix}", **more)
+        config = PredictConfig(str(folder), dialogues=f"talk{suffix}", **more)
         config.paths, config.trainer = PathsConfig("data", "cache"), HardwareConfig("cpu", "auto")
         run(config)
         return capsys.readouterr()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.encoder.packing import pack
@@ -277,7 +278,7 @@ def test_a_pickle_in_the_place_of_the_weights_is_not_loaded(name, saved, tmp_pat
     [
         ("classifier.json", None, "is not a saved classifier: it has no classifier.json"),
         ("config.json", None, "is not a saved classifier: it has no config.json"),
-        ("classifier.json", '{"format": 2', "cannot be loaded"),
+        ("classifier.json", '{"format": 2', "not JSON"),
         ("classifier.json", '{"format": 2}', "cannot be loaded"),
         ("classifier.json", '{"format": 1}', "was saved in format 1"),
         ("model.safetensors", "", "cannot be loaded"),
@@ -299,6 +300,16 @@ def test_weights_of_another_classifier_are_refused(saved, tmp_path):
     folder = Path(shutil.copytree(saved("compm"), tmp_path / "copy"))
     shutil.copy(saved("emoone") / "model.safetensors", folder)
     with pytest.raises(UserError, match="cannot be loaded"):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(value, saved, tmp_path):
+    folder = Path(shutil.copytree(saved("compm"), tmp_path / "copy"))
+    weights = load_file(folder / "model.safetensors")
+    weights["head.bias"][0] = value
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"copy/model.safetensors: the weight head.bias is not finite"):
         load_classifier(folder)
 
 

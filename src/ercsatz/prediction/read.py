@@ -1,4 +1,4 @@
-"""Read a user's own dialogues: our JSONL form, a table, or plain text. No turn needs a label."""
+"""Read a user's dialogues: our JSONL form, a table, plain text, or a benchmark's layout. No turn needs a label."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.benchmarks.parsing import csv_rows, grouped
+from ercsatz.config import BenchmarkConfig
+from ercsatz.config.registry import choices
+from ercsatz.data.benchmarks import read
+from ercsatz.data.benchmarks.parsing import csv_rows, filled, grouped
 from ercsatz.data.dialogue import Dialogue, Utterance
 from ercsatz.data.files import from_json
 from ercsatz.data.text_files import json_lines, read_text
@@ -18,26 +21,23 @@ _LINE = re.compile("([^:\N{FULLWIDTH COLON}]*)[:\N{FULLWIDTH COLON}](.*)")
 _COLUMNS = ("dialogue", "speaker", "text")
 
 
-def read_dialogues(path: Path) -> tuple[Dialogue, ...]:
-    """Read dialogues; the file's suffix says which form it has.
+def read_dialogues(path: Path, benchmark: BenchmarkConfig | None = None, split: str = "test") -> tuple[Dialogue, ...]:
+    """Read dialogues; a benchmark says which layout they have, else the file's suffix which form.
 
     - ``.jsonl``: as ``ercsatz.data.files`` describes, but ``emotion`` may be left out.
     - ``.csv``, ``.tsv``: a header, then an utterance a row; columns dialogue, speaker, text and, if there is one,
       emotion. Others are passed over.
     - ``.txt``: ``Speaker: text`` a line, a blank line between dialogues, which are numbered from 1.
 
+    Args:
+        path: the file; of a benchmark whose reader takes a folder, that.
+        benchmark: whose reader, labels and options are meant; None: one of these forms.
+        split: which one of such a folder.
+
     Raises:
         UserError: the file is not of its form, empty, or has an id twice; the message names the place.
     """
-    readers: dict[str, Callable[[Path], Iterable[Dialogue]]] = {
-        ".jsonl": _jsonl,
-        ".csv": partial(_table, ","),
-        ".tsv": partial(_table, "\t"),
-        ".txt": _text,
-    }
-    if path.suffix.lower() not in readers:
-        raise UserError(f"dialogues={path}: the name must end in .jsonl, .csv, .tsv or .txt.")
-    dialogues = tuple(readers[path.suffix.lower()](path))
+    dialogues = _own_form(path) if benchmark is None else _laid_out(path, benchmark, split)
     if not dialogues:
         raise UserError(f"{path}: no dialogues.")
     seen = set[str]()
@@ -48,6 +48,39 @@ def read_dialogues(path: Path) -> tuple[Dialogue, ...]:
         seen.add(dialogue.id)
         check_texts(dialogue, where)
     return dialogues
+
+
+def _own_form(path: Path) -> tuple[Dialogue, ...]:
+    readers: dict[str, Callable[[Path], Iterable[Dialogue]]] = {
+        ".jsonl": _jsonl,
+        ".csv": partial(_table, ","),
+        ".tsv": partial(_table, "\t"),
+        ".txt": _text,
+    }
+    hint = (
+        f"Is it a benchmark's file? Then say whose: benchmark=NAME, one of {', '.join(sorted(choices('benchmark')))}."
+    )
+    if path.suffix.lower() not in readers:
+        raise UserError(f"dialogues={path}: the name must end in .jsonl, .csv, .tsv or .txt. {hint}")
+    try:
+        return tuple(readers[path.suffix.lower()](path))
+    except UserError as error:
+        if path.suffix.lower() == ".txt" or not path.is_file():
+            raise
+        raise UserError(f"{error} {hint}") from None
+
+
+def _laid_out(path: Path, benchmark: BenchmarkConfig, split: str) -> tuple[Dialogue, ...]:
+    try:
+        return read(benchmark, path, split)
+    except UserError as error:
+        if not path.exists():
+            raise
+        raise UserError(
+            f"{error} It was read as {benchmark.name} is laid out (reader {benchmark.reader}). Another layout: "
+            "benchmark=NAME; labels and columns of your own: a YAML, as docs/extend/benchmark.md says. A turn without "
+            "a label has an empty field in its place."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -63,13 +96,16 @@ class Given:
     notes: tuple[str, ...]
 
 
-def given_labels(dialogues: Sequence[Dialogue], labels: Sequence[str], where: str) -> Given:
+def given_labels(
+    dialogues: Sequence[Dialogue], labels: Sequence[str], where: str, benchmark: BenchmarkConfig | None = None
+) -> Given:
     """The labels that dialogues were given, as the classifier's classes.
 
     Args:
         dialogues: as read.
         labels: of the classifier, in its order; letter case does not matter.
         where: the file, for messages.
+        benchmark: whose labels these are; none of them counts where some are not the classifier's.
 
     Raises:
         UserError: some are the classifier's and some are not; the message names the first.
@@ -77,6 +113,11 @@ def given_labels(dialogues: Sequence[Dialogue], labels: Sequence[str], where: st
     index = {label.lower(): i for i, label in enumerate(labels)}
     given = [[(turn.emotion or "").strip().lower() for turn in d.utterances] for d in dialogues]
     there = {name for names in given for name in names if name}
+    if benchmark is not None and not {label.lower() for label in benchmark.labels} <= index.keys():
+        note = (
+            f"{benchmark.name} has other labels than the classifier ({', '.join(benchmark.labels)}): nothing is scored."
+        )
+        return Given(tuple((None,) * len(names) for names in given), (note,))
     unknown = sorted(there - index.keys())
     if unknown and len(unknown) < len(there):
         number, turn = next((n, i) for n, names in enumerate(given) for i, name in enumerate(names) if name in unknown)
@@ -133,6 +174,5 @@ def _line(line: str, where: str) -> Utterance:
 
 
 def _filled(value: str, key: str, where: str) -> str:
-    if not value.strip():
-        raise UserError(f"{where}: the {key} is empty.")
+    filled(value, key, where)
     return value.strip()

@@ -3,22 +3,25 @@
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from ercsatz.config import PredictConfig
-from ercsatz.data.dialogue import Dialogue
+from ercsatz.data.benchmarks import find
+from ercsatz.data.dialogue import SPLITS, Dialogue
 from ercsatz.errors import UserError
 from ercsatz.knowledge import Sidecar, attach
-from ercsatz.prediction.find import find_classifier
+from ercsatz.prediction.find import Keys, find_classifier
 from ercsatz.prediction.progress import progress
 from ercsatz.prediction.read import Given, given_labels, read_dialogues
 from ercsatz.prediction.saved_classifier import SavedClassifier, load_classifier
+from ercsatz.prediction.wandb_predictions import log_predictions
 from ercsatz.prediction.write import SUFFIXES, to_console, to_file
 from ercsatz.reporting.console import SafeConsole, unfolded
 
-_SPLIT = "test"  # whose lines in a sidecar are about the dialogues
+_KEYS = Keys("checkpoint=", "stage=NAME", "paths.cache=FOLDER")
 
 
 def run(config: PredictConfig) -> None:
@@ -27,26 +30,43 @@ def run(config: PredictConfig) -> None:
     Raises:
         UserError: something is missing or wrong; nothing is written then.
     """
-    if config.checkpoint is None or config.dialogues is None:
-        raise UserError("Give both checkpoint=FOLDER, a trained classifier, and dialogues=FILE, what it is to read.")
+    if config.checkpoint is None or (config.dialogues is None and config.benchmark is None):
+        raise UserError(
+            "Give both checkpoint=FOLDER, a trained classifier, and dialogues=FILE, what it is to read (or "
+            "benchmark=NAME, whose test split it is to read)."
+        )
+    if config.split not in SPLITS:
+        raise UserError(f"split={config.split}: must be one of {', '.join(SPLITS)}.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    file = Path(config.dialogues).expanduser()
+    file = _dialogues(config)
     output = None if config.output is None else _checked(Path(config.output).expanduser(), file)
     notes = SafeConsole(stderr=True)
-    dialogues: Sequence[Dialogue] = read_dialogues(file)
-    folder, stage = find_classifier(Path(config.checkpoint).expanduser(), Path(config.paths.cache).expanduser())
-    classifier = load_classifier(folder, config.trainer.accelerator, config.trainer.precision)
-    given = given_labels(dialogues, classifier.labels, str(file))
-    dialogues, about_knowledge = _with_knowledge(classifier, dialogues, config.knowledge)
-    origin = f" ({stage})" if stage else ""
-    _say(notes, f"{classifier.name} in {folder}{origin}. Labels: {', '.join(classifier.labels)}.")
+    dialogues: Sequence[Dialogue] = read_dialogues(file, config.benchmark, config.split)
+    cache = Path(config.paths.cache).expanduser()
+    source = find_classifier(Path(config.checkpoint).expanduser(), cache, _KEYS, config.stage)
+    classifier = load_classifier(source.folder, config.trainer.accelerator, config.trainer.precision)
+    given = given_labels(dialogues, classifier.labels, str(file), config.benchmark)
+    dialogues, about_knowledge = _with_knowledge(classifier, dialogues, config.knowledge, config.split)
+    origin = f" ({source.chosen})" if source.chosen else ""
+    _say(notes, f"{classifier.name} in {source.folder}{origin}. Labels: {', '.join(classifier.labels)}.")
     if classifier.reads_later_turns:
         _say(notes, f"{classifier.name} was trained to read later turns, too: a prediction may depend on what follows.")
     _say(notes, *about_knowledge, *given.notes)
     shown = unfolded()
     predicted = _predict(classifier, dialogues, output, shown, notes)
-    _say(shown, *_summary(dialogues, classifier.labels, given, predicted, output))
+    counts, found = _counted(classifier.labels, given, predicted)
+    _say(shown, *_summary(counts, found, output))
+    if output is not None:
+        figures = {f"labels/{label}": count for label, count in counts.items()}
+        figures |= {f"test/given/{key}": found[key] for key in _SCORES.values() if found}
+        log_predictions(config.wandb, (classifier.name, source.folder), dialogues, output, figures)
+
+
+def _dialogues(config: PredictConfig) -> Path:
+    if config.dialogues is not None or config.benchmark is None:
+        return Path(str(config.dialogues)).expanduser()
+    return find(config.benchmark, config.split)
 
 
 def _checked(output: Path, file: Path) -> Path:
@@ -60,7 +80,7 @@ def _checked(output: Path, file: Path) -> Path:
 
 
 def _with_knowledge(
-    classifier: SavedClassifier, dialogues: Sequence[Dialogue], file: str | None
+    classifier: SavedClassifier, dialogues: Sequence[Dialogue], file: str | None, split: str
 ) -> tuple[Sequence[Dialogue], list[str]]:
     """The dialogues with what a sidecar knows about them, and what to tell of it."""
     if file is None:
@@ -75,12 +95,10 @@ def _with_knowledge(
             f"knowledge={file}: must be a .jsonl or .safetensors file of knowledge.py; see docs/knowledge.md."
         )
     sidecar = Sidecar(path.stem, *(place if place.is_file() else None for place in pair))
-    dialogues = attach({_SPLIT: dialogues}, sidecar)[_SPLIT]
+    dialogues = attach({split: dialogues}, sidecar)[split]
     turns = [turn for dialogue in dialogues for turn in dialogue.utterances]
     known = sum(turn.knowledge is not None for turn in turns)
-    return dialogues, [
-        f"Knowledge about {known:,} of {len(turns):,} turns, from the lines of split {_SPLIT} in {file}."
-    ]
+    return dialogues, [f"Knowledge about {known:,} of {len(turns):,} turns, from the lines of split {split} in {file}."]
 
 
 def _predict(
@@ -105,30 +123,33 @@ def _predict(
     return labels
 
 
-def _summary(
-    dialogues: Sequence[Dialogue],
-    labels: Sequence[str],
-    given: Given,
-    predicted: Sequence[Sequence[str]],
-    output: Path | None,
-) -> Iterator[str]:
-    """What was predicted how often; and how well, where there are labels."""
+def _counted(
+    labels: Sequence[str], given: Given, predicted: Sequence[Sequence[str]]
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """What was predicted how often; and scores against the labels that there are, empty without any."""
     counts = Counter(label for each in predicted for label in each)
-    listed = ", ".join(f"{label} {counts[label]:,}" for label in labels)
-    if output:
-        yield f"Wrote {output}: {counts.total():,} turns; {listed}"
     pairs = [
         (gold, labels.index(label))
         for known, each in zip(given.classes, predicted, strict=True)
         for gold, label in zip(known, each, strict=True)
         if gold is not None
     ]
+    found: dict[str, Any] = {}
     if pairs:
         from ercsatz.data.metrics import scores
 
-        result = scores([gold for gold, _ in pairs], [label for _, label in pairs], labels)
-        told = ", ".join(f"{name} {100 * result[key]:.2f}" for name, key in _SCORES.items())
-        yield f"Against the labels of {len(pairs):,} turns: {told}"
+        found = scores([gold for gold, _ in pairs], [label for _, label in pairs], labels)
+    return {label: counts[label] for label in labels}, found
+
+
+def _summary(counts: Mapping[str, int], found: Mapping[str, Any], output: Path | None) -> Iterator[str]:
+    """What was predicted how often; and how well, where there are labels."""
+    if output:
+        listed = ", ".join(f"{label} {count:,}" for label, count in counts.items())
+        yield f"Wrote {output}: {sum(counts.values()):,} turns; {listed}"
+    if found:
+        told = ", ".join(f"{name} {100 * found[key]:.2f}" for name, key in _SCORES.items())
+        yield f"Against the labels of {found['utterances']:,} turns: {told}"
 
 
 _SCORES = {"W-F1": "w_f1", "macro F1": "macro_f1", "accuracy": "accuracy"}

@@ -131,13 +131,7 @@ def load_classifier(folder: str | Path, accelerator: str = "auto", precision: st
     given = {"accelerator": (accelerator, ACCELERATORS), "precision": (precision, PRECISIONS)}
     enforce(one_of(f"trainer.{key}", value, known) for key, (value, known) in given.items())
     resolve_device(accelerator)
-    try:
-        classifier = checkpoint.load(folder)
-    except UserError:
-        raise
-    except Exception as error:  # json, omegaconf, safetensors and torch each have their own for a damaged file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder} cannot be loaded ({reason}). Copy or train it again.") from None
+    classifier = checkpoint.load(folder)
     if not classifier.config.predicts:
         role, name = classifier.config.role, classifier.config.name
         raise UserError(f"{folder} holds a {role} layer, which predicts no emotions. Give the {name} made from it.")

@@ -13,7 +13,7 @@ from rich.text import Text
 from ercsatz.data.benchmarks.parsing import tidy
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import atomic_write
-from ercsatz.errors import UserError
+from ercsatz.disk import told
 from ercsatz.generation.browse import COLOURS
 from ercsatz.prediction.saved_classifier import Prediction
 from ercsatz.reporting.console import SafeConsole
@@ -39,29 +39,24 @@ def to_file(path: Path, labels: Sequence[str]) -> Iterator[Write]:
     Raises:
         UserError: the place cannot be written, or the disk is full.
     """
-    try:
-        with atomic_write(path) as file:
-            if path.suffix.lower() == ".csv":
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(["dialogue", "turn", "speaker", "text", "label", *(f"p_{label}" for label in labels)])
+    with told(path, "Make room, or choose another output=FILE."), atomic_write(path) as file:
+        if path.suffix.lower() == ".csv":
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["dialogue", "turn", "speaker", "text", "label", *(f"p_{label}" for label in labels)])
 
-                def put(row: Mapping[str, Any]) -> None:
-                    *told, probabilities = row.values()
-                    table.writerow([*told, *probabilities.values()])
-            else:
+            def put(row: Mapping[str, Any]) -> None:
+                *first, probabilities = row.values()
+                table.writerow([*first, *probabilities.values()])
+        else:
 
-                def put(row: Mapping[str, Any]) -> None:
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            def put(row: Mapping[str, Any]) -> None:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-            def write(dialogue: Dialogue, predictions: Sequence[Prediction]) -> None:
-                for row in _rows(dialogue, predictions):
-                    put(row)
+        def write(dialogue: Dialogue, predictions: Sequence[Prediction]) -> None:
+            for row in _rows(dialogue, predictions):
+                put(row)
 
-            yield write
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. Make room, or choose another output=FILE."
-        ) from error
+        yield write
 
 
 @contextmanager
