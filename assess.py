@@ -1,6 +1,9 @@
 """Say how good a synthetic data set is: python assess.py --help."""
 
-from ercsatz.cli import assess
+from ercsatz import signals
 
 if __name__ == "__main__":
+    signals.install()  # before what takes a while to import
+    from ercsatz.cli import assess
+
     assess()

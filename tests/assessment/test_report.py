@@ -101,11 +101,13 @@ def test_a_reason_stands_once_below_the_table_and_not_in_it(assessment, line):
 def test_all_data_sets_are_columns_of_one_table(assessment, line):
     found = [assessment(name, [line(value, chance=0.1)]) for name, value in (("x_b", 0.7), ("x_a", 0.45), ("x_c", 0.2))]
     (row,) = [text for text in to_markdown(found).splitlines() if text.startswith("| Fréchet distance")]
-    assert row.split(" | ")[1:] == ["0.700 (worse)", "0.450 (as real)", "0.200 (better)", "0.500 ± 0.100 |"]
+    assert row.split(" | ")[1:] == ["0.700 (worse)", "0.450 (as real)", "0.200 (no worse)", "0.500 ± 0.100 |"]
     page = to_html(found)
     assert page.index("x_b") < page.index("x_a") < page.index("x_c")
     assert 'class="bad">0.700' in page
-    assert 'class="good">0.200' in page
+    assert 'class="">0.200<' in page, "no praise"
+    found = [assessment(lines=[line(0.7, family="labels", name="tstr_w_f1_words", better="higher", chance=0.1)])]
+    assert 'class="good">0.700' in to_html(found)
 
 
 def test_each_data_set_has_its_own_bar_of_what_is_no_difference(assessment, line):

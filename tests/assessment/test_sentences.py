@@ -11,7 +11,17 @@ def told(found):
 
 def test_the_headline_counts(assessment, line):
     lines = [line(1.0), line(1.0, better="higher"), line(), line(None)]
-    assert headline(assessment(lines=lines)) == "mini_bal: 3 figures, 1 as in real dialogues, 1 worse, 1 better."
+    counted = "mini_bal: 3 figures, 1 as in real dialogues, 1 worse, 1 past them on the side that is no worse"
+    assert headline(assessment(lines=lines)) == f"{counted}."
+    useful = line(1.0, better="higher", family="labels", name="tstr_w_f1_words")
+    lines = [line(0.5, 0.5), useful, line(0.1, better="higher", family="human", name="coherence")]
+    told = headline(assessment(lines=lines))
+    assert (
+        told == "mini_bal: 3 figures, 1 as in real dialogues, 1 worse. Better than real is possible on 2 of them: 1 is."
+    )
+    assert headline(assessment(lines=lines[2:])).endswith(
+        "1 worse. Better than real is possible on 1 of them: none is."
+    )
     assert headline(assessment(lines=[line(0.5, None)])) == "mini_bal: too little to compare it with real dialogues."
 
 

@@ -1,4 +1,3 @@
-import os
 import re
 
 import pytest
@@ -29,22 +28,23 @@ def heads(folder):
 
 def test_the_report_has_all_data_sets_in_the_order_of_the_jobs(sweep, capsys):
     folder = sweep(*(f"x{n}" for n in range(11, 0, -1)))
-    assert merge(folder, 0.0, OFF)
+    assert merge(folder, [], OFF)
     assert heads(folder) == [f"x{n}" for n in range(11, 0, -1)]
     assert "x11" in capsys.readouterr().out
 
 
 def test_of_one_data_set_there_is_a_report_already(sweep):
     folder = sweep("x_nat")
-    assert merge(folder, 0.0, OFF)
+    assert merge(folder, [], OFF)
     assert not (folder / "quality.md").exists()
 
 
-def test_what_an_earlier_sweep_left_is_not_in_it(sweep):
-    folder = sweep("old", "x_nat", "x_bal")
-    os.utime(folder / "0-old" / "assessment.json", (1, 1))
-    assert merge(folder, 1000.0, OFF)
-    assert heads(folder) == ["x_nat", "x_bal"]
+def test_a_job_that_left_nothing_is_named(sweep, capsys):
+    folder = sweep("x_nat", "x_bal")
+    assert not merge(folder, [["data=x_nat"], ["data=x_bal"], ["data=x_per", "seed=1"]], OFF)
+    told = "Not assessed: the job data=x_per seed=1 was not started, or its process was killed."
+    assert told in capsys.readouterr().out
+    assert told in (folder / "quality.md").read_text()
 
 
 def test_failures_are_reported_and_the_others_get_their_table(sweep, capsys):
@@ -52,7 +52,7 @@ def test_failures_are_reported_and_the_others_get_their_table(sweep, capsys):
     (folder / "2-x_per").mkdir()
     Failure("x_per", "no data").write(folder / "2-x_per")
     Failure("x_bal", "no copy", "Not cleaned").write(folder / "1-x_bal")
-    assert not merge(folder, 0.0, OFF)
+    assert not merge(folder, [], OFF)
     assert heads(folder) == ["x_nat", "x_bal"]
     told = capsys.readouterr().out
     for words in ("Not assessed: x_per: no data", "Not cleaned: x_bal: no copy"):
@@ -66,7 +66,7 @@ def test_what_cannot_be_compared_gets_reports_of_its_own(sweep):
     counts = {name: {split: {"joy": 1} for split in ("train", "validation", "test")} for name in names}
     sweep("y_nat", "y_bal", benchmark="y", label_counts=counts)
     sweep("x_nat", "x_bal", embedder="a/b")
-    assert merge(folder, 0.0, OFF)
+    assert merge(folder, [], OFF)
     assert not (folder / "quality.md").exists()
     assert heads(folder / "y-lexical-TF-IDF-SVD") == ["y_nat", "y_bal"]
     assert heads(folder / "mini-b") == ["x_nat", "x_bal"]
@@ -74,7 +74,7 @@ def test_what_cannot_be_compared_gets_reports_of_its_own(sweep):
 
 def test_a_data_set_that_was_assessed_twice_has_two_columns(sweep):
     folder = sweep("x_nat", "x_bal", "x_nat")
-    assert merge(folder, 0.0, OFF)
+    assert merge(folder, [], OFF)
     assert heads(folder) == ["x_nat (1)", "x_bal", "x_nat (2)"]
 
 
@@ -94,12 +94,12 @@ def test_a_data_set_that_was_assessed_twice_has_two_columns(sweep):
 def test_columns_of_other_settings_say_what_differs_and_share_no_mark(sweep, line, key, values, shown):
     for value, mark in zip(values, (0.50, 0.51), strict=True):
         folder = sweep("x_nat", lines=[line(0.5, mark, chance=0.1)], provenance={"seed": "0", key: value})
-    assert merge(folder, 0.0, OFF)
+    assert merge(folder, [], OFF)
     assert heads(folder) == [f"x_nat ({each})" for each in shown]
     row = next(text for text in (folder / "quality.md").read_text().splitlines() if text.startswith("| Fréchet"))
     assert row.endswith("| 0.500 to 0.510 ± 0.100 |"), "and no mean of the two"
 
 
 def test_nothing_to_merge_is_no_fault(tmp_path):
-    assert merge(tmp_path, 0.0, OFF)
+    assert merge(tmp_path, [], OFF)
     assert not list(tmp_path.iterdir())

@@ -1,15 +1,15 @@
 import pytest
 
-from ercsatz.assessment.verdict import beside, count, mark_of, number, tolerance, verdict
+from ercsatz.assessment.verdict import beside, can_be_better, count, direction, mark_of, number, tolerance, verdict
 
 
 @pytest.mark.parametrize(
     ("better", "value", "word"),
     [
         ("lower", 0.61, "worse"),
-        ("lower", 0.39, "better"),
+        ("lower", 0.39, "no worse"),
         ("lower", 0.59, "as real"),
-        ("higher", 0.61, "better"),
+        ("higher", 0.61, "no worse"),
         ("higher", 0.39, "worse"),
         ("real", 0.61, "worse"),
         ("real", 0.39, "worse"),
@@ -18,6 +18,31 @@ from ercsatz.assessment.verdict import beside, count, mark_of, number, tolerance
 )
 def test_what_chance_does_not_explain_is_better_or_worse(line, better, value, word):
     assert verdict(line(value, 0.5, better=better, chance=0.1)).word == word
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "better", "possible"),
+    [
+        ("diversity", "distinct_2", "higher", False),
+        ("leakage", "nearest_median", "higher", False),
+        ("realism", "coverage", "higher", False),
+        ("labels", "tstr_w_f1_words", "higher", True),
+        ("labels", "tstr_w_f1_embedding", "higher", True),
+        ("labels", "trts_w_f1_words", "real", False),
+        ("labels", "agreement_w_f1_words", "real", False),
+        ("human", "naturalness", "higher", True),
+        ("human", "emotional_fit", "real", False),
+        ("own", "mine.length", "higher", True),
+        ("own", "mine.length", "lower", True),
+        ("own", "mine.length", "real", False),
+    ],
+)
+def test_better_than_real_is_said_only_where_it_is_possible(line, family, name, better, possible):
+    good = line(0.2 if better == "lower" else 0.8, 0.5, family=family, name=name, better=better, chance=0.1)
+    assert can_be_better(good) is possible
+    assert verdict(good).word == ("better" if possible else "worse" if better == "real" else "no worse")
+    told = {"higher": "lower is worse", "lower": "higher is worse", "real": "like real is best"}[better]
+    assert direction(good) == (f"{better} is better" if possible else told)
 
 
 def test_differences_of_two_per_cent_are_none_however_certain(line):
@@ -50,7 +75,7 @@ def test_splits_that_are_significantly_apart_are_worse_unless_the_real_ones_are_
 
 def test_leaks_are_judged_by_their_test_and_their_marks_have_no_p(line):
     more, fewer = (line(value, 0.2, family="leakage", name="leaking", p=0.01) for value in (0.25, 0.15))
-    assert (verdict(more).word, verdict(fewer).word) == ("worse", "better")
+    assert (verdict(more).word, verdict(fewer).word) == ("worse", "no worse")
     assert verdict(line(0.9, 0.2, family="leakage", name="leaking", p=0.05)).word == "as real"
     assert mark_of([more]) == "0.200"
 
@@ -64,7 +89,7 @@ def test_a_preference_is_judged_by_its_test(line, value, p, word):
 
 def test_figures_are_counted_once_and_only_with_a_mark(line):
     lines = [line(1.0), line(0.1), line(), line(None), line(0.5, None), line(1.0, emotion="joy")]
-    assert count(lines) == {"as real": 1, "better": 1, "worse": 1}
+    assert count(lines) == {"as real": 1, "better": 0, "no worse": 1, "worse": 1}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ercsatz.assessment.resampling import Fit, Sizes
 from ercsatz.classifiers.encoder.embedding import mean_pooling, pretrained
 from ercsatz.config import AssessConfig, MeasureConfig
 from ercsatz.data.dialogue import Dialogue, fingerprint
-from ercsatz.data.text_files import atomic_write, read_text
+from ercsatz.data.text_files import atomic_write, read_json
 from ercsatz.quality.embedder import Embedder, lexical, remembering
 
 LEXICAL = "lexical"
@@ -103,5 +103,5 @@ def _fit(config: AssessConfig) -> Fit:
 
 
 def _read(path: Path) -> Measured:
-    found = json.loads(read_text(path))
+    found = read_json(path, "Delete it and assess again.")
     return Measured(**{**found, "lines": tuple(map(read_line, found["lines"]))})

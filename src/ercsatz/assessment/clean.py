@@ -9,9 +9,12 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from ercsatz.config.yaml_files import parse_yaml
+from ercsatz.data import checksums
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.files import write_jsonl
 from ercsatz.data.text_files import atomic_write, read_text
+from ercsatz.disk import settle, sync
 from ercsatz.errors import UserError
 from ercsatz.generation.dataset.folder import CONFIG_FILE, LEAKAGE_FILE
 from ercsatz.quality.leakage import clean
@@ -60,13 +63,16 @@ def write_clean(data: Path, splits: Mapping[str, Sequence[Dialogue]], offenders:
         folder = Path(made, target.name)
         for split, dialogues in cleaned.splits.items():
             write_jsonl(folder / f"{split}.jsonl", dialogues)
+        checksums.write(folder, [f"{split}.jsonl" for split in cleaned.splits])
         with atomic_write(folder / CARD) as file:
             file.write(_card(data / CARD, splits, cleaned.splits))
         write_csv(folder / REMOVED, cleaned.removed)
         for name in _COPIED:
             if (data / name).is_file():
                 shutil.copyfile(data / name, folder / name)
+        settle(folder)
         folder.rename(target)
+        sync(target.parent)
     return target
 
 
@@ -85,7 +91,8 @@ def _card(original: Path, before: Mapping[str, Sequence[Dialogue]], after: Mappi
     """The original's, whose front matter names the files that there are now: a hub reads no others, nor empty ones."""
     card = read_text(original) if original.is_file() else ""
     parts = _FRONT_MATTER.fullmatch(card)
-    front, rest = (yaml.safe_load(parts["front"]) or {}, parts["rest"]) if parts else ({}, card)
+    front, rest = (parse_yaml(parts["front"].encode(), original), parts["rest"]) if parts else ({}, card)
+    front = front if isinstance(front, dict) else {}
     files = [{"split": split, "path": f"{split}.jsonl"} for split, dialogues in after.items() if dialogues]
     front["configs"] = [{"config_name": "default", "data_files": files}]
     sizes = ", ".join(f"{split} {len(before[split]):,} to {len(after[split]):,} dialogues" for split in before)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from ercsatz.assessment.measure_names import FAMILIES, OWN, describe
 from ercsatz.assessment.record import Assessment, Line, rows
-from ercsatz.assessment.verdict import tolerance
+from ercsatz.assessment.verdict import direction, tolerance
 from ercsatz.reporting.figures import INK, MUTED, RULE, SERIES, drawing, inline_svg, new_figure, text_size
 from ercsatz.reporting.text import plain
 
@@ -94,9 +94,9 @@ def _overview_row(axes: "Axes", place: int, row: _Row) -> None:
                 axes.barh(height, high - low, thick, low, color=RULE)
             marker = _MARKERS[number % len(_MARKERS)]
             axes.plot(ratio, height, marker, color=_colour(number), markersize=4.5, alpha=0.85, clip_on=False)
-    better = {"higher": "more is better", "lower": "less is better", "real": ""}[present[0].better]
+    told = "" if present[0].better == "real" else direction(present[0])
     axes.annotate(
-        better, (1, place), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=6.5, color=MUTED
+        told, (1, place), (7, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=6.5, color=MUTED
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ercsatz.data.text_files import atomic_write, read_text
+from ercsatz.data.text_files import atomic_write, read_json
 from ercsatz.errors import UserError
 from ercsatz.quality.measure import Better, Measure
 
@@ -83,6 +83,7 @@ class Assessment:
         provenance: what it was made from and by.
         nearest: ``own`` and ``real``, the percentiles 0 to 100 of the distances of turns to the nearest held-out one;
             empty where there are none.
+        targets: dialogues by the emotion that was wanted in them; empty where none was.
     """
 
     data: str
@@ -101,6 +102,7 @@ class Assessment:
     judge: Mapping[str, Any]
     provenance: Mapping[str, Any]
     nearest: Mapping[str, list[float]] = field(default_factory=dict)
+    targets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def real(self) -> str:
@@ -119,10 +121,7 @@ def read(path: Path) -> Assessment:
     Raises:
         UserError: it is something else.
     """
-    try:
-        found = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg}). Delete it and assess again.") from None
+    found = read_json(path, "Delete it and assess again.")
     if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
         raise UserError(f"{path}: no assessment of schema {SCHEMA}. Delete it and assess again.")
     return Assessment(**{**found, "lines": tuple(map(read_line, found["lines"]))})
@@ -207,4 +206,4 @@ class Failure:
 
 def read_failure(path: Path) -> Failure:
     """What ``Failure.write`` wrote."""
-    return Failure(**json.loads(read_text(path)))
+    return Failure(**read_json(path, "Delete it and assess again."))

@@ -22,7 +22,7 @@ from ercsatz.assessment.tables import (
     worst,
 )  # fmt: skip
 from ercsatz.assessment.verdict import verdict
-from ercsatz.data.text_files import atomic_write
+from ercsatz.disk import whole
 from ercsatz.reporting.figures import SERIES, inline_svg, png
 from ercsatz.reporting.html import render
 from ercsatz.reporting.text import csv_text, markdown
@@ -42,19 +42,16 @@ def write(found: Sequence[Assessment], output: Path, failures: Sequence[str] = (
         output: a folder, made if it is not there.
         failures: what could not be done, and why.
     """
-    pictures = {"quality.png": png(overview(found)), "emotions.png": png(emotions(found))}
-    texts = {
-        "quality.html": to_html(found, failures),
-        "quality.md": to_markdown(found, failures),
-        "quality.csv": to_csv(found),
+    files = {
+        "quality.html": to_html(found, failures).encode(),
+        "quality.md": to_markdown(found, failures).encode(),
+        "quality.csv": to_csv(found).encode(),
+        "quality.png": png(overview(found)),
+        "emotions.png": png(emotions(found)),
     }
-    for name, text in texts.items():
-        with atomic_write(output / name) as file:
-            file.write(text)
-    for name, picture in pictures.items():
-        with atomic_write(output / name) as file:
-            assert isinstance(file, io.TextIOWrapper)
-            file.buffer.write(picture)
+    for name, content in files.items():
+        with whole(output / name) as new:
+            new.write_bytes(content)
     return [output / name for name in FILES]
 
 
@@ -132,6 +129,7 @@ def to_html(found: Sequence[Assessment], failures: Sequence[str] = ()) -> str:
         emotions=inline_svg(emotions(found), "emotions", "Utterances by emotion", "In numbers: the table below it."),
         emotions_key=emotions_key(found),
         counts=count_table(found),
+        wanted=any(each.targets for each in found),
         of_emotions=emotion_tables(found),
         labels=labels,
         maps=maps(found, labels),
@@ -153,7 +151,9 @@ METHOD = (
     "They count as the same where they differ by no more than chance explains in 19 of 20 cases (±), or by less than "
     "2 %. Where there is a p, they do if it is .05 or more: leaks are tested by dialogues (Fisher's exact test), "
     "splits by permutations of whole dialogues; splits that differ significantly count as real if the real ones do so "
-    "too, and by as much. What is measured on fewer than 20 dialogues has no mark. Among many figures a few differ by "
+    "too, and by as much. Past its mark a figure is better only where that is a sign of quality: what it teaches, what "
+    "a judge prefers, measures of one's own; elsewhere it is no worse. What is measured on fewer than 20 dialogues has "
+    "no mark. Among many figures a few differ by "
     "chance all the same."
 )
 

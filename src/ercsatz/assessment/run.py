@@ -14,7 +14,7 @@ import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from ercsatz import judging
+from ercsatz import judging, signals
 from ercsatz.assessment.cache import measured
 from ercsatz.assessment.clean import refuse_existing, write_clean, write_csv
 from ercsatz.assessment.measures import Measured, Splits
@@ -23,18 +23,21 @@ from ercsatz.assessment.report import FILES, write
 from ercsatz.assessment.terminal import show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import ORG, AssessConfig, synthetic_data, variants
+from ercsatz.config.advice import advised
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.data import benchmarks
+from ercsatz.data.checksums import refuse_changed
 from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, fingerprint
-from ercsatz.data.files import from_json
+from ercsatz.data.files import from_json, refuse_other_mode
 from ercsatz.data.text_files import json_lines
-from ercsatz.errors import UserError
+from ercsatz.errors import MissingFiles, UserError, read_all
 from ercsatz.generation.check_config import check_rules
 from ercsatz.judging import Judgement, JudgementFunnel
 from ercsatz.quality.agreement import PREFERENCE
 from ercsatz.quality.leakage import COLUMNS
-from ercsatz.reporting.console import SafeConsole
-from ercsatz.reporting.status import message, report
+from ercsatz.reporting.console import SafeConsole, unfolded
+from ercsatz.reporting.status import message, report_recorded
+from ercsatz.tracking.lineage import data_hash
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,10 +68,11 @@ def run(config: AssessConfig) -> None:
         if config.assess.fix:
             _LOG.info("%s", _fix(config, done))
     except Exception as error:
+        signals.check()
         if group is None:
             raise
-        Failure(config.data.name, message(error), undone).write(folder)
-        report(error, config.data.name)
+        failure = Failure(config.data.name, message(error), undone)
+        report_recorded(error, config.data.name, partial(failure.write, folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ class _Done:
 
 def _assess(config: AssessConfig, folder: Path, group: str | None) -> _Done:
     _check(config)
-    console = SafeConsole()
-    own, real = _synthetic(config), benchmarks.load(config.benchmark).splits
+    console = SafeConsole() if config.judge.dry_run else unfolded()
+    own, real = map(dict, read_all(partial(_synthetic, config), lambda: benchmarks.load(config.benchmark).splits))
     everything = [dialogue for split in SPLITS for dialogue in own[split]]
     ask = partial(
         judging.judge, everything, real["train"], config.judge, config.generator, config.data.name, config.seed, console
@@ -98,9 +102,10 @@ def _assess(config: AssessConfig, folder: Path, group: str | None) -> _Done:
     for name, rows in ((OFFENDERS, offenders), (JUDGEMENTS, judgement.rows), (TURNS, judgement.turns)):
         if name == OFFENDERS or len(rows):
             write_csv(folder / name, rows)
-    show([assessment], console)
+    show([assessment], unfolded())
     _LOG.info("Written to %s: %s", folder, ", ".join(path.name for path in write([assessment], folder)))
-    log(config.wandb, [assessment], folder, f"assess {config.data.name}", group)
+    contents = {config.data.name: data_hash(own), f"{config.benchmark.name}_{ORG}": data_hash(real)}
+    log(config.wandb, [assessment], folder, f"assess {config.data.name}", group, contents)
     return _Done(own, offenders, unjudged)
 
 
@@ -122,6 +127,7 @@ def _judged(ask: Callable[[], Judgement], dialogues: int) -> tuple[Judgement, Ex
     try:
         return ask(), None
     except Exception as error:
+        signals.check()
         return judging.unjudged(message(error).rstrip("."), JudgementFunnel(dialogues)), error
 
 
@@ -140,23 +146,24 @@ def _rules(config: AssessConfig) -> Iterator[Rule]:
     yield "seed", config.seed, 0 <= config.seed <= most, f"from 0 to {most}"
 
 
-def _synthetic(config: AssessConfig) -> dict[str, tuple[Dialogue, ...]]:
+def _synthetic(config: AssessConfig) -> Mapping[str, tuple[Dialogue, ...]]:
     """The data set; a split may be empty, but not all three."""
     folder, name = Path(config.data.path), config.data.name
     if not folder.is_dir():
         option = _option(config)
-        named = "" if name == option else f" data.name={name}"
-        raise UserError(
-            f"There is no data set {name} in {folder}. Make it with: python generate.py data={option}{named}"
-        )
+        named = [] if name == option else [f"data.name={name}"]
+        command = advised("generate", f"data={option}", *named, keep=("data.path",))
+        raise MissingFiles(f"There is no data set {name} in {folder}. Make it with: {command}")
     splits = {}
     for split in SPLITS:
         path = folder / f"{split}.jsonl"
         if not path.is_file():
             raise UserError(f"There is no file {path}. An empty one will do, if the data set has no such split.")
+        refuse_changed(path)
         splits[split] = tuple(from_json(line, where) for where, line in json_lines(path))
         if splits[split]:
             check_dialogues(splits[split], config.benchmark.labels, str(path))
+            refuse_other_mode(splits[split], config.data.variant, path)
     if not any(splits.values()):
         raise UserError(f"{folder}: all three splits are empty.")
     return splits
@@ -199,6 +206,7 @@ def gather(config: AssessConfig, real: Splits, own: Splits, measured: Measured, 
         examples=measured.examples,
         judge=_judge(judgement),
         nearest=measured.nearest,
+        targets=_targets(own, labels),
         provenance={
             "data": str(Path(config.data.path)),
             "SHA-256": _fingerprint(own),
@@ -208,6 +216,12 @@ def gather(config: AssessConfig, real: Splits, own: Splits, measured: Measured, 
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
+
+
+def _targets(splits: Splits, labels: Sequence[str]) -> dict[str, int]:
+    """Dialogues by the emotion that was wanted in them, in the order of the labels."""
+    wanted = Counter(dialogue.provenance.get("target") for dialogues in splits.values() for dialogue in dialogues)
+    return {label: wanted[label] for label in labels if wanted[label]}
 
 
 def _settings(config: AssessConfig) -> dict[str, str]:

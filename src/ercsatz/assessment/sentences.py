@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ercsatz.assessment.measure_names import OWN
 from ercsatz.assessment.record import Assessment, Line
-from ercsatz.assessment.verdict import SIGNIFICANT, Word, beside, count, number, verdict
+from ercsatz.assessment.verdict import SIGNIFICANT, Word, beside, can_be_better, count, number, verdict
 
 Lines = Mapping[str, Line]
 
@@ -19,10 +19,14 @@ def headline(found: Assessment) -> str:
     words = count(found.lines)
     if not words.total():
         return f"{found.data}: too little to compare it with real dialogues."
-    return (
-        f"{found.data}: {words.total()} figures, {words['as real']} as in real dialogues, {words['worse']} worse, "
-        f"{words['better']} better."
-    )
+    told = f"{found.data}: {words.total()} figures, {words['as real']} as in real dialogues, {words['worse']} worse"
+    told += f", {words['no worse']} past them on the side that is no worse" if words["no worse"] else ""
+    possible = count(line for line in found.lines if can_be_better(line))
+    if not possible.total():
+        return f"{told}."
+    better = possible["better"]
+    are = "are" if better > 1 else "is"
+    return f"{told}. Better than real is possible on {possible.total()} of them: {better or 'none'} {are}."
 
 
 def sentences(found: Assessment) -> list[str]:
@@ -30,7 +34,14 @@ def sentences(found: Assessment) -> list[str]:
     lines = {line.name: line for line in found.lines if line.emotion is None and line.family != OWN}
     leaks = list(_leaks(found, lines))
     leaky = any(line.name == "leaking" and verdict(line).word == "worse" for line in found.lines)
-    said = [*_variety(lines), *_likeness(lines), *_emotions(found, lines), *_labels(found, lines), *_utility(lines)]
+    said = [
+        *_variety(lines),
+        *_likeness(lines),
+        *_emotions(found, lines),
+        *_balance(found),
+        *_labels(found, lines),
+        *_utility(lines),
+    ]
     said = [*leaks, *said] if leaky else [*said, *leaks]  # which make all else worthless
     said = [headline(found), *said, *_splits(found), _judged(found)]
     return [*said, _LEXICAL] if found.lexical else said
@@ -39,7 +50,7 @@ def sentences(found: Assessment) -> list[str]:
 def _variety(lines: Lines) -> Iterator[str]:
     wording = {
         "as real": "Its wording is not shown to be less varied than that of real dialogues",
-        "better": "Its wording is more varied than that of real dialogues",
+        "no worse": "Its wording is more varied than that of real dialogues, which is no sign of quality",
         "worse": "Its wording is less varied than that of real dialogues",
     }
     if (pairs := lines.get("distinct_2")) and (told := wording.get(verdict(pairs).word)):
@@ -51,7 +62,7 @@ def _variety(lines: Lines) -> Iterator[str]:
         yield f"Its dialogues repeat each other's phrases more than real ones do (self-repetition {beside(phrases)})."
     subjects = {
         "as real": "What is said is not shown to be less varied than in real dialogues",
-        "better": "What is said is more varied than in real dialogues",
+        "no worse": "What is said is more varied than in real dialogues, which is no sign of quality",
         "worse": "What is said is less varied than in real dialogues",
     }
     if (vendi := lines.get("vendi")) and (told := subjects.get(verdict(vendi).word)):
@@ -71,11 +82,11 @@ def _likeness(lines: Lines) -> Iterator[str]:
     if (coverage := lines.get("coverage")) and coverage.value is not None and coverage.marks:
         yield (f"{_percent(coverage.value)} of real turns have something like them in it{_against(coverage)}.")
     shapes = {"turn_lengths": "turn lengths", "dialogue_lengths": "dialogue lengths", "speakers": "numbers of speakers"}
-    by_word: dict[Word, list[str]] = {"as real": [], "worse": [], "better": []}
+    by_word: dict[Word, list[str]] = {"as real": [], "worse": [], "no worse": []}
     for name, what in shapes.items():
         if (line := lines.get(f"js_{name}")) and (word := verdict(line).word) in by_word:
             by_word[word].append(what)
-    alike, unlike = by_word["as real"] + by_word["better"], by_word["worse"]
+    alike, unlike = by_word["as real"] + by_word["no worse"], by_word["worse"]
     if unlike:
         yield f"Its {_list(unlike)} are unlike those of real dialogues."
     if alike:
@@ -103,6 +114,17 @@ def _out_of_proportion(found: Assessment, most: int = 3) -> list[str]:
     own, real = shares
     worst = sorted(own, key=lambda label: -abs(own[label] - real[label]))[:most]
     return [f"{label} {_percent(own[label])} of turns (real: {_percent(real[label])})" for label in worst]
+
+
+def _balance(found: Assessment) -> Iterator[str]:
+    """What is balanced, of a data set whose dialogues were each asked for with an emotion."""
+    if found.targets:
+        low, high = min(found.targets.values()), max(found.targets.values())
+        each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        yield (
+            f"What was balanced are its dialogues, by the emotion wanted in each at least once ({each} of each wanted "
+            "emotion), not its utterances."
+        )
 
 
 def _labels(found: Assessment, lines: Lines) -> Iterator[str]:

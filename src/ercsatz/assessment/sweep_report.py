@@ -12,12 +12,12 @@ from ercsatz.assessment.report import write
 from ercsatz.assessment.terminal import show
 from ercsatz.assessment.wandb_report import log
 from ercsatz.config import WandbConfig
-from ercsatz.reporting.console import SafeConsole
+from ercsatz.reporting.console import unfolded
 
 _LOG = logging.getLogger(__name__)
 
 
-def merge(sweep: Path, since: float, wandb: WandbConfig) -> bool:
+def merge(sweep: Path, jobs: Sequence[Sequence[str]], wandb: WandbConfig) -> bool:
     """Write, show and log one report of the assessments that the jobs of a sweep have left behind.
 
     Data sets of different benchmarks, or measured by different embedders, have nothing to compare: each get a report
@@ -25,14 +25,18 @@ def merge(sweep: Path, since: float, wandb: WandbConfig) -> bool:
 
     Args:
         sweep: the folder; its jobs' folders are named by their number, a hyphen and the data set.
-        since: files last written before this time are of an earlier sweep in the same folder.
+        jobs: the overrides of each, by their numbers; of one that left nothing the report says so.
         wandb: where to log it.
 
     Returns:
         Whether every job did all that it had to.
     """
-    found = [read(path) for path in _fresh(sweep, FILE, since)]
-    failures = [str(read_failure(path)) for path in _fresh(sweep, FAILURE_FILE, since)]
+    records, failed = _files(sweep, FILE), _files(sweep, FAILURE_FILE)
+    if not records and not failed:
+        return True  # no job has started, and whoever stopped it has said why
+    found, failures = [read(path) for path in records.values()], [str(read_failure(path)) for path in failed.values()]
+    lost = (" ".join(job) for number, job in enumerate(jobs) if number not in {*records, *failed})
+    failures += [f"Not assessed: the job {job} was not started, or its process was killed." for job in lost]
     groups: dict[tuple[str, str], list[Assessment]] = defaultdict(list)
     for member in found:
         groups[member.benchmark, member.embedder].append(member)
@@ -49,15 +53,15 @@ def merge(sweep: Path, since: float, wandb: WandbConfig) -> bool:
 def _report(
     found: Sequence[Assessment], folder: Path, failures: Sequence[str], wandb: WandbConfig, sweep: Path
 ) -> None:
-    show(found, SafeConsole())
+    show(found, unfolded())
     _LOG.info("Written to %s: %s", folder, ", ".join(path.name for path in write(found, folder, failures)))
     log(wandb, found, folder, f"assess {', '.join(each.data for each in found)}", str(sweep))
 
 
-def _fresh(sweep: Path, name: str, since: float) -> list[Path]:
-    """The files of that name in the jobs' folders, in the order of the jobs."""
-    paths = [path for path in sweep.glob(f"[0-9]*-*/{name}") if path.stat().st_mtime >= since]
-    return sorted(paths, key=lambda path: int(path.parent.name.partition("-")[0]))
+def _files(sweep: Path, name: str) -> dict[int, Path]:
+    """The files of that name in the jobs' folders, by the numbers of the jobs, in their order."""
+    numbered = {int(path.parent.name.partition("-")[0]): path for path in sweep.glob(f"[0-9]*-*/{name}")}
+    return dict(sorted(numbered.items()))
 
 
 def _named_apart(found: Sequence[Assessment]) -> list[Assessment]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ercsatz.assessment.measure_names import FAMILIES, describe, trust
 from ercsatz.assessment.record import Assessment, Line, rows
-from ercsatz.assessment.verdict import between, count, mark_of, number, verdict
+from ercsatz.assessment.verdict import WORDS, between, count, direction, mark_of, number, verdict
 
 _OFFENDERS = 20
 _TEXT = 240  # characters of a text that is shown
@@ -53,18 +53,15 @@ def families(found: Sequence[Assessment]) -> list[Family]:
 def _row(lines: Sequence[Line | None]) -> FigureRow:
     first = next(line for line in lines if line is not None)
     words = describe(first)
-    better = "" if all(line is None or line.mark is None for line in lines) else _BETTER[first.better]
+    better = "" if all(line is None or line.mark is None for line in lines) else direction(first)
     return FigureRow(words.title, words.what, better, [_cell(line) for line in lines], mark_of(lines))
-
-
-_BETTER = {"higher": "higher is better", "lower": "lower is better", "real": "like real is best"}
 
 
 def _cell(line: Line | None) -> FigureCell:
     if line is None:
         return FigureCell("-", "no mark", "")
     word = verdict(line).word
-    sub = f"p = {line.p:.3f}" if line.p is not None else word if word in {"as real", "better", "worse"} else ""
+    sub = f"p = {line.p:.3f}" if line.p is not None else word if word in WORDS else ""
     return FigureCell(number(line.value), word, sub)
 
 
@@ -95,7 +92,7 @@ def sampled(each: Assessment) -> str:
 
 
 class Share(NamedTuple):
-    """How many figures of a family are as in real dialogues or better."""
+    """How many figures of a family are no worse than in real dialogues."""
 
     text: str
     sub: str
@@ -103,7 +100,7 @@ class Share(NamedTuple):
 
 
 def glance(found: Sequence[Assessment]) -> list[tuple[str, str, list[Share]]]:
-    """A row per family: its key, its title, and for each data set how many figures are as real or better."""
+    """A row per family: its key, its title, and for each data set how many figures are no worse than real."""
     table = []
     for key, title in FAMILIES.items():
         counts = [count(line for line in each.lines if line.family == key) for each in found]
@@ -116,18 +113,24 @@ def _share(words: Mapping[Any, int]) -> Share:
     marked = sum(words.values())
     if not marked:
         return Share("-", "", "0%")
-    good = words["as real"] + words["better"]
+    good = marked - words["worse"]
     sub = f"{words['better']} better" if words["better"] else ""
     return Share(f"{good} of {marked}", sub, f"{55 * good / marked:.0f}%")
 
 
 def count_table(found: Sequence[Assessment]) -> list[tuple[str, str, dict[str, str]]]:
-    """Utterances by data set, split and emotion, the real one first."""
+    """Utterances by data set, split and emotion, the real one first; then dialogues by the emotion wanted in them."""
     names = {found[0].real: found[0]} | {each.data: each for each in found}
-    return [
+    utterances = [
         (name, split, {label: f"{n:,}" for label, n in counts.items()})
         for name, each in names.items()
         for split, counts in each.label_counts[name].items()
+    ]
+    labels = list(found[0].label_counts[found[0].real]["train"])
+    return utterances + [
+        (each.data, "dialogues by wanted emotion", {label: f"{each.targets.get(label, 0):,}" for label in labels})
+        for each in found
+        if each.targets
     ]
 
 

@@ -5,11 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ercsatz.assessment.measure_names import OWN
 from ercsatz.assessment.record import Line
 
-Word = Literal["as real", "better", "worse", "no mark", "undefined"]
+Word = Literal["as real", "better", "no worse", "worse", "no mark", "undefined"]
 
+WORDS: tuple[Word, ...] = ("as real", "better", "no worse", "worse")
+"""Of figures that have a mark."""
 SIGNIFICANT = 0.05
+CAN_BE_BETTER = ("human", OWN)
+"""Families of which better than real is possible, where the measure has a better side; of others only usefulness."""
+_USEFULNESS = "tstr_w_f1_"
 _SHARE = 0.02  # of the mark: smaller differences are none, however certain
 
 
@@ -25,9 +31,11 @@ def verdict(line: Line) -> Verdict:
     """Compare a figure with its mark.
 
     ``as real``: they differ by no more than chance explains in 19 of 20 cases, or by no more than 2 % of the mark; of a
-    test, it is not significant at .05. Where the closest to real is best, there is no ``better``: further away is worse
-    on either side. Splits that are significantly apart are as real only if those of the real data set are so too, and
-    by as much. Where nobody knows what chance explains, there is no verdict.
+    test, it is not significant at .05. Where the closest to real is best, further away is worse on either side. Else
+    one side is worse; the other is ``better`` only where it can be (``can_be_better``), and ``no worse`` elsewhere:
+    random words are more varied than talk, and what copies the reference is more like it than real dialogues are.
+    Splits that are significantly apart are as real only if those of the real data set are so too, and by as much. Where
+    nobody knows what chance explains, there is no verdict.
     """
     if line.value is None:
         return Verdict("undefined")
@@ -40,8 +48,22 @@ def verdict(line: Line) -> Verdict:
         return Verdict("as real" if same or real_too else "worse", difference)
     if same:
         return Verdict("as real", difference)
-    good = line.better != "real" and (difference > 0) == (line.better == "higher")
-    return Verdict("better" if good else "worse", difference)
+    if line.better == "real" or (difference > 0) != (line.better == "higher"):
+        return Verdict("worse", difference)
+    return Verdict("better" if can_be_better(line) else "no worse", difference)
+
+
+def can_be_better(line: Line) -> bool:
+    """Whether a value past its mark is a sign of quality: what it teaches, what a judge says, measures of one's own."""
+    useful = line.family in CAN_BE_BETTER or (line.family == "labels" and line.name.startswith(_USEFULNESS))
+    return useful and line.better != "real"
+
+
+def direction(line: Line) -> str:
+    """Which way of its mark is worse or better, in a few words."""
+    if can_be_better(line):
+        return f"{line.better} is better"
+    return {"higher": "lower is worse", "lower": "higher is worse", "real": "like real is best"}[line.better]
 
 
 def tolerance(line: Line) -> float:
@@ -52,7 +74,7 @@ def tolerance(line: Line) -> float:
 def count(lines: Iterable[Line]) -> Counter[Word]:
     """How many figures have which verdict; those of single emotions, and those without a mark, do not count."""
     words = Counter(verdict(line).word for line in lines if line.emotion is None)
-    return Counter({word: words[word] for word in ("as real", "better", "worse")})
+    return Counter({word: words[word] for word in WORDS})
 
 
 def number(value: float | None) -> str:

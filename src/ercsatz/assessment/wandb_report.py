@@ -1,8 +1,6 @@
 """An assessment, or several side by side, as a run in Weights & Biases."""
 
-import hashlib
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +8,23 @@ from ercsatz.assessment.measure_names import describe
 from ercsatz.assessment.record import Assessment
 from ercsatz.assessment.verdict import verdict
 from ercsatz.config import WandbConfig
-from ercsatz.tracking.wandb_run import RunName, open_run
+from ercsatz.tracking.command_run import log_command, run_id
+from ercsatz.tracking.lineage import artifact
+from ercsatz.tracking.wandb_run import RunName
 
-_LOG = logging.getLogger(__name__)
 
-
-def log(settings: WandbConfig, found: Sequence[Assessment], folder: Path, name: str, group: str | None) -> None:
+def log(
+    settings: WandbConfig,
+    found: Sequence[Assessment],
+    folder: Path,
+    name: str,
+    group: str | None,
+    contents: Mapping[str, str] | None = None,
+) -> None:
     """Log all figures as a table, those of one data set also as the summary, the pictures and the page.
 
-    What goes wrong is said and costs nothing.
+    The page cites real and generated turns: it is logged only with ``log_text``. What goes wrong is said and costs
+    nothing.
 
     Args:
         settings: where, and whether at all.
@@ -26,20 +32,19 @@ def log(settings: WandbConfig, found: Sequence[Assessment], folder: Path, name: 
         folder: of their report; the run's id follows from it.
         name: of the run.
         group: of runs that belong together; ``None``: it is alone.
+        contents: hashes of the data sets by name, where they are known.
     """
-    id = f"assess-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
     tags = tuple(dict.fromkeys((found[0].benchmark, *(each.data for each in found))))
-    run = RunName(id, name, Path(group).name if group else name, "assess", tags)
-    config = {each.data: {"embedder": each.embedder, **each.provenance} for each in found}
-    try:
-        with open_run(settings, run, config, folder) as live:
-            if live is not None:
-                _log(live, found, folder)
-    except Exception as error:
-        _LOG.warning("Weights & Biases has not got the assessment: %s", " ".join(str(error).split()))
+    config: dict[str, Any] = {"benchmark": found[0].benchmark, "stage": "assess", "embedder": found[0].embedder}
+    config["data"] = found[0].data if len(found) == 1 else [each.data for each in found]
+    for each in found:
+        config |= {f"{each.data}.{key}": value for key, value in each.provenance.items() if key != "data"}
+    config |= {f"hash.{data}": content for data, content in (contents or {}).items()}
+    run = RunName(run_id("assess", folder.resolve()), name, Path(group).name if group else name, "assess", tags)
+    log_command(settings, run, config, folder, lambda live: _log(live, settings, found, folder))
 
 
-def _log(live: Any, found: Sequence[Assessment], folder: Path) -> None:
+def _log(live: Any, settings: WandbConfig, found: Sequence[Assessment], folder: Path) -> None:
     import wandb
 
     rows: list[Iterable[object]] = []
@@ -53,6 +58,15 @@ def _log(live: Any, found: Sequence[Assessment], folder: Path) -> None:
     media: dict[str, Any] = {
         "quality": wandb.Table(columns=["data", "family", "measure", "value", "real", "verdict"], data=rows),
         "overview": wandb.Image(str(folder / "quality.png")),
-        "report": wandb.Html(str(folder / "quality.html"), inject=False),
     }
+    if settings.log_text:
+        media["report"] = wandb.Html(str(folder / "quality.html"), inject=False)
     live.log(media)
+    names = (
+        "quality.csv",
+        "quality.png",
+        "emotions.png",
+        *(("quality.html", "quality.md") if settings.log_text else ()),
+    )
+    reported = {name: folder / name for name in names}
+    live.log_artifact(artifact(f"quality-{'-'.join(each.data for each in found)}", "report", reported, {}, upload=True))
