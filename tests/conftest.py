@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -100,6 +101,10 @@ def logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     monkeypatch.setattr("sys.stdin", Terminal())
     import wandb
 
+    from ercsatz.tracking import wandb_run
+
+    monkeypatch.setattr(wandb_run, "learnt", wandb_run.Learnt())
+
     wandb.teardown()
     yield
     wandb.teardown()
@@ -107,12 +112,51 @@ def logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def inspect() -> Callable[..., list[dict[str, Any]]]:
-    """The records of the one offline run below a folder, by W&B's own reader; ``--summary`` gives one in all."""
+    """The records of the one offline run (of an id) below a folder, by W&B's own reader; ``--summary``: one in all."""
 
-    def read(folder: Path, *options: str) -> list[dict[str, Any]]:
-        (run,) = (folder / "wandb").glob("offline-run-*")
+    def read(folder: Path, *options: str, id: str = "*") -> list[dict[str, Any]]:
+        (run,) = (folder / "wandb").glob(f"offline-run-*-{id}")
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(run)]
         text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         return [json.loads(text)] if options else [json.loads(line) for line in text.splitlines()]
 
     return read
+
+
+class SmallDisk:
+    """A file system of its own, of a size that can change."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        folder.mkdir()
+        done = self._mount("-t", "tmpfs", "-o", f"size={size},mode=755", "none", str(folder))
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here ({done.stderr.strip()}); as root, or in: unshare -rm")
+
+    def resize(self, size: int) -> None:
+        self._mount("-o", f"remount,rw,size={size}", str(self.folder)).check_returncode()
+
+    def read_only(self) -> None:
+        self._mount("-o", "remount,ro", str(self.folder)).check_returncode()
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+
+    def _mount(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], SmallDisk]]:
+    """Mounts file systems of so many bytes; the test is skipped where that is not permitted."""
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("no file system can be mounted here: only on Linux")
+    mounted: list[SmallDisk] = []
+
+    def mount(size: int) -> SmallDisk:
+        mounted.append(SmallDisk(tmp_path / f"disk{len(mounted)}", size))
+        return mounted[-1]
+
+    yield mount
+    for each in mounted:
+        each.unmount()

@@ -81,7 +81,7 @@ def test_the_glossary_is_in_the_order_of_the_alphabet():
 
 
 def test_the_glossary_names_every_choice_of_what_it_lists():
-    for word in ("benchmark", "classifier", "generator", "loss", "mode", "phase"):
+    for word in ("benchmark", "classifier", "generator", "loss", "mode", "phase", "sampler"):
         (line,) = re.findall(rf"^\| {word} \|.*$", GLOSSARY, re.MULTILINE)
         shipped = {file.stem for file in (ROOT / "conf" / word).glob("*.yaml")}
         listed = set(re.findall(r"`([\w-]+)`", line))

@@ -7,8 +7,8 @@ PAGES = Path(__file__).resolve().parents[2] / "docs" / "extend"
 
 
 def write_files(page: str, folder: Path) -> dict[str, str]:
-    """Write a page's files, the fenced blocks that begin with ``# FILE: NAME``, into a folder; their texts by name."""
-    blocks = re.findall(r"```\w+\n(\{?# FILE: (\S+).*?)```", _text(page), re.DOTALL)
+    """Write a page's files into a folder, the fenced blocks with ``# FILE: NAME`` at the top; their texts by name."""
+    blocks = re.findall(r"```\w+\n((?:# @package[^\n]*\n)?\{?# FILE: (\S+).*?)```", _text(page), re.DOTALL)
     for text, name in blocks:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

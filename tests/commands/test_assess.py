@@ -90,7 +90,8 @@ def test_a_failed_job_costs_the_others_nothing_whatever_runs_them(assessed, comm
     data = ("data=small_per,small_nat", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep")
     done = command(assessed, "assess.py", *OWN, "-m", *QUICK, *data)
     assert done.returncode == 1
-    why = "There is no data set small_per in data/small_per. Make it with: python generate.py data=small_per"
+    mend = "python generate.py data=small_per --config-dir own"
+    why = f"There is no data set small_per in data/small_per. Make it with: {mend}"
     assert f"Not assessed: small_per: {why}" in done.stdout
     assert json.loads((assessed / "sweep" / "0-small_per" / "failure.json").read_text())["error"] == why
     assert why in (assessed / "sweep" / "quality.html").read_text()
@@ -146,6 +147,7 @@ def test_leaks_are_found_and_left_out_of_a_copy_and_hostile_text_does_nothing(ne
 
 def test_what_cannot_be_cleaned_is_assessed_all_the_same(new_world, command):
     shutil.copyfile(new_world / "small" / "test.jsonl", new_world / "data" / "small_nat" / "test.jsonl")
+    (new_world / "data" / "small_nat" / "SHA256SUMS").unlink()
     sweep = ("-m", "data=small_nat,small_bal", *QUICK, "assess.fix=true", "hydra.sweep.dir=out")
     done = command(new_world, "assess.py", *OWN, *sweep)
     assert done.returncode == 1
@@ -164,6 +166,7 @@ def test_a_split_needs_a_file_and_that_may_be_empty(new_world, command):
 def test_an_empty_split_is_no_fault(new_world, command):
     folder = new_world / "data" / "small_nat"
     (folder / "validation.jsonl").write_text("")
+    (folder / "SHA256SUMS").unlink()
     done = command(new_world, "assess.py", *OWN, "data=small_nat", *QUICK, "hydra.run.dir=out")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "undefined because the split validation has nothing to compare" in (new_world / "out/quality.md").read_text()
@@ -192,3 +195,17 @@ def test_what_makes_no_sense_is_refused(new_world, command, overrides, told):
     assert "Traceback" not in done.stderr
     assert not (new_world / "out" / "quality.html").exists()
     assert "diversity ..." not in done.stdout, "before anything is measured"
+
+
+def test_a_sweep_in_a_folder_of_an_earlier_one_reports_its_own(assessed, command):
+    done = command(assessed, "assess.py", *OWN, "-m", "data=small_nat", *QUICK, "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    assert {path.parent.name for path in (assessed / "sweep").glob("*/assessment.json")} == {"0-small_nat"}
+    assert not (assessed / "sweep" / "quality.csv").exists()  # of one data set alone the report is the job's
+
+
+def test_folders_in_which_the_report_would_not_find_the_jobs_are_refused(assessed, command):
+    done = command(assessed, "assess.py", *SWEEP, "hydra.sweep.subdir=one")
+    assert done.returncode == 1
+    assert "hydra.sweep.subdir=one must begin with ${hydra.job.num}-" in done.stderr
+    assert (assessed / "sweep" / "quality.csv").exists()

@@ -1,4 +1,4 @@
-"""The pages docs/extend/{classifier,loss,phase,logger}.md as a reader types them, on the world of ``conftest``."""
+"""The pages docs/extend/{classifier,loss,sampler,phase,logger,experiment}.md as typed, on ``conftest``'s world."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def planned(world, result, sweep):
 
 def test_the_classifier_on_the_page_is_listed_tested_trained_ranked_and_predicts(world_with, typed, command):
     world = world_with("classifier", ["classifier/mine.yaml", "mine.py", "test_mine.py"])
-    assert (world / "my_conf" / "mine.py").read_text().count("\n") <= 60
+    assert (world / "my_conf" / "mine.py").read_text().count("\n") <= 65
     tested, listed, _, trained, predicted = commands("classifier")
 
     done = typed(world, tested)
@@ -128,24 +128,25 @@ def test_the_contract_finds_what_is_wrong_with_a_classifier(world_with, typed, f
     assert all(any(name in line for line in failed) for name in expected), done.stdout
 
 
-LOSS = ["loss/focal.yaml", "focal.py", "test_focal.py"]
+LOSS = ["loss/poly.yaml", "poly.py", "test_poly.py"]
+SAMPLER = ["sampler/changing.yaml", "changing.py", "test_changing.py"]
 
 
 @pytest.mark.slow
 def test_the_loss_on_the_page_is_trained_with_and_ranked(world_with, typed, result):
     world = world_with("loss", LOSS)
     _, listed, trained = commands("loss")
-    assert "loss: cross_entropy, focal" in typed(world, listed).stdout
+    assert "label_smoothing, logit_adjustment, poly" in typed(world, listed).stdout
     done = typed(world, trained)
     assert done.returncode == 0, done.stdout + done.stderr
     sweep = world / "multirun" / "losses"
-    assert ranked(sweep) == ["compm_cross_entropy", "compm_focal"]
+    assert ranked(sweep) == ["compm_cross_entropy", "compm_poly"]
     keys = {stage["key"] for stage in planned(world, result, "losses")}
     assert len(keys) == 2
     stages = [json.loads(file.read_text())["description"] for file in (world / "cache" / "stages").glob("*/stage.json")]
-    assert {"name": "focal", "gamma": 2.0, "version": 1} in [stage["loss"] for stage in stages]
+    assert {"name": "poly", "epsilon": 1.0, "version": 1} in [stage["loss"] for stage in stages]
 
-    file = world / "my_conf" / "focal.py"
+    file = world / "my_conf" / "poly.py"
     file.write_text(file.read_text().replace("VERSION: ClassVar[int] = 1", "VERSION: ClassVar[int] = 2"))
     again = typed(world, [word.replace("sweep=losses", "sweep=again") for word in trained])
     assert again.returncode == 0, again.stdout + again.stderr
@@ -157,12 +158,29 @@ def test_the_loss_on_the_page_keeps_the_contract_and_its_wrong_options_are_refus
     done = typed(world, commands("loss")[0])
     assert done.returncode == 0, done.stdout
     for override, told in {
-        "loss.gama=1": "loss.gama: there is no such option. There are: name, gamma.",
-        "loss.gamma=-1": "loss.gamma=-1.0: must be 0 or more.",
+        "loss.epsilom=1": "loss.epsilom: there is no such option. There are: name, epsilon.",
+        "loss.epsilon=-2": "loss.epsilon=-2.0: must be -1 or more.",
     }.items():
-        done = command(world, "train.py", *OWN, "loss=focal", "data=small_org", override)
+        done = command(world, "train.py", *OWN, "loss=poly", "data=small_org", override)
         assert done.returncode == 1
         assert told in " ".join(done.stderr.split())
+
+
+def test_the_sampler_on_the_page_keeps_the_contract_is_trained_with_and_ranked(world_with, typed, command, result):
+    world = world_with("sampler", SAMPLER)
+    tested, listed, trained = commands("sampler")
+    done = typed(world, tested)
+    assert done.returncode == 0, done.stdout
+    assert "sampler: changing, none, oversampling" in typed(world, listed).stdout
+    done = typed(world, trained)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ranked(world / "multirun" / "samplers") == ["compm_none", "compm_changing"]
+    stages = [json.loads(file.read_text())["description"] for file in (world / "cache" / "stages").glob("*/stage.json")]
+    drawn = [stage["sampler"] for stage in stages if "sampler" in stage]
+    assert drawn == [{"name": "changing", "steady": 0.5, "version": 1}]
+    assert len({stage["key"] for stage in planned(world, result, "samplers")}) == 2
+    done = command(world, "train.py", *OWN, "sampler=changing", "data=small_org", "sampler.steady=0")
+    assert "sampler.steady=0.0: must be above 0, to 1." in " ".join(done.stderr.split())
 
 
 def test_the_phase_on_the_page_is_listed_and_its_stages_are_shown(world_with, typed):
@@ -196,15 +214,26 @@ def test_the_logger_and_the_callback_on_the_page_see_a_stage(world_with, typed):
     world = world_with("logger", names)
     listed, trained = commands("logger")
     text = typed(world, listed).stdout
-    assert "logger: json_lines, none" in text
-    assert "callbacks: early_stopping, gradient_norm, none" in text
+    assert "callbacks: gradient_norm, learning_rate_monitor, none, weight_averaging" in text
+    assert "logger: json_lines, mlflow, none, tensorboard" in text
 
     done = typed(world, [*trained, "hydra.run.dir=job"])
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [json.loads(line) for line in (world / "job" / "figures.jsonl").read_text().splitlines()]
+    file = world / "job" / "figures-original-org.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
     logged = {key for row in rows for key in row}
     assert {"train/loss", "validation/w_f1", "train/gradient_norm"} <= logged
     assert all(row["train/gradient_norm"] > 0 for row in rows if "train/gradient_norm" in row)
+    (stage,) = json.loads((world / "job" / "result.json").read_text())["stages"]
+    assert rows[-1]["test/org/w_f1"] == stage["test"]["org"]["w_f1"]
+    assert json.loads(file.with_suffix(".params.json").read_text())["key"] == stage["key"]
+
+    done = typed(world, [*trained, "hydra.run.dir=again"])  # from the cache
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = [json.loads(line) for line in (world / "again" / file.name).read_text().splitlines()]
+    assert again[-1]["test/org/w_f1"] == rows[-1]["test/org/w_f1"]
+    curves = [[row["validation/w_f1"] for row in each if "validation/w_f1" in row] for each in (again, rows)]
+    assert curves[0] == curves[1]
 
     wrong = typed(world, [*trained, "callbacks.gradient_norm.each=2"])
     assert wrong.returncode == 1
@@ -215,3 +244,23 @@ def test_the_logger_and_the_callback_on_the_page_see_a_stage(world_with, typed):
     assert wrong.returncode == 1
     told = "callbacks.gradient_norm.each: gradient_norm.GradientNorm takes no such argument. There are: every."
     assert told in " ".join(wrong.stderr.split())
+
+
+def test_the_experiment_on_the_page_is_planned_trained_and_ranked(world_with, typed):
+    world = world_with("experiment", ["experiment/mine.yaml", "experiment/more.yaml"])
+    for file in (world / "my_conf" / "experiment").iterdir():
+        file.write_text(file.read_text().replace("mini_", "small_"))
+    shown, trained, more = commands("experiment")
+
+    done = typed(world, shown)
+    assert done.returncode == 0, done.stderr
+    assert "Experiment mine: what it finds out, on one line" in done.stdout
+    assert done.stdout.count("dialogues of small_nat") == 2  # in each of two jobs, one pretrain stage
+
+    done = typed(world, trained)
+    assert done.returncode == 0, done.stderr
+    assert sorted(ranked(world / "multirun" / "mine")) == ["compm_bal", "compm_nat", "compm_org", "compm_org_0.1"]
+
+    done = typed(world, more)
+    assert done.returncode == 0, done.stderr
+    assert [done.stdout.count(f"data=small_nat seed={seed}\n") for seed in range(4)] == [1, 1, 1, 1]

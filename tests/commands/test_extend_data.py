@@ -43,7 +43,9 @@ def put(folder: Path, text: str, *names: str) -> None:
 def test_a_benchmark_by_a_yaml_alone(tmp_path, command, micro, result):
     assert "benchmark/dailydialog.yaml" in install("benchmark", tmp_path)
     put(tmp_path / "data" / "cped", block("benchmark", "csv"), "train_split.csv", "valid_split.csv", "test_split.csv")
-    put(tmp_path / "data" / "dailydialog", 8 * block("benchmark", "json"), "train.jsonl", "valid.jsonl", "test.jsonl")
+    for split in ("train", "valid", "test"):  # all of one text would be a leak
+        said = block("benchmark", "json").replace('"text": "', f'"text": "This is for {split}. ')
+        put(tmp_path / "data" / "dailydialog", 8 * said, f"{split}.jsonl")
     train, generate = commands("benchmark")
 
     trained = command(tmp_path, *train, *micro, "hydra.run.dir=trained")
@@ -96,7 +98,8 @@ def test_a_reader_of_ones_own(stage, command, micro, result):
 
 def test_the_readers_page_shows_what_it_reads(tmp_path, command):
     install("reader", tmp_path)
-    put(tmp_path / "data" / "mine", block("reader", "text"), "train.txt", "validation.txt", "test.txt")
+    for split in ("train", "validation", "test"):  # all of one text would be a leak
+        put(tmp_path / "data" / "mine", block("reader", "text").replace("): ", f"): For {split}. "), f"{split}.txt")
     listed = command(tmp_path, "train.py", *OWN, "data=mine_org", "phase=original", "dry_run=true")
     assert listed.returncode == 0, listed.stdout + listed.stderr
     put(tmp_path / "data" / "mine", "MAYA (joy): Hi.\nLEO - Hi.\n", "test.txt")

@@ -138,13 +138,14 @@ def test_server_that_dies_and_comes_back_costs_nothing(start, tmp_path):
     assert "kept" in output
 
 
-def test_ctrl_c_drains_and_the_same_command_goes_on(command, start, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_the_same_command_goes_on(number, command, start, tmp_path):
     with serving("--latency", "constant:0.5") as url:
         run = start(tmp_path, *settings(url, 100))
         wait_for(lambda: stats(url)["answered"] > 20)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         _, errors = run.communicate(timeout=60)
-        assert run.returncode == 130
+        assert run.returncode == 128 + number
         assert "the same command goes on" in errors
         assert "Traceback" not in errors
         answered = stats(url)["answered"]

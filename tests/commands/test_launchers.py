@@ -43,7 +43,7 @@ def stages(folder: Path) -> set[str]:
 def test_a_sweep_leaves_every_file_of_the_report(basic):
     assert all(ranking(basic).values())
     page = (basic / "multirun" / "launched" / "ranking.html").read_text(encoding="utf-8")
-    for part in ("compm_bal", "small_nat", "pretrain", "surprise", "data=small_bal,small_nat", "Linux"):
+    for part in ("compm_bal", "small_nat", "pretrain", "surprise", "data=small_nat,small_bal", "Linux"):
         assert part in page, part
 
 
@@ -66,6 +66,7 @@ def test_jobs_of_submitit_train_the_same_and_end_with_the_same_ranking(basic, ne
 def test_a_failed_cell_elsewhere_is_named_and_the_rest_is_ranked(launcher, trained, command, micro):
     broken = trained / "data" / "small_bal" / "train.jsonl"
     broken.write_text("no dialogue\n" + broken.read_text())
+    (broken.parent / "SHA256SUMS").unlink()
     done = command(trained, "train.py", *SWEEP, *micro, *LAUNCHERS[launcher])
     sweep = trained / "multirun" / "launched"
     (job,) = sweep.glob("compm-small_bal-*")

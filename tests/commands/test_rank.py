@@ -54,6 +54,37 @@ def test_published_scores_are_ranked_and_written(command, tmp_path):
     assert hashlib.sha256(SCORES.encode()).hexdigest() in page
 
 
+def test_the_papers_tables_come_out_digit_for_digit(command, tmp_path):
+    (tmp_path / "table4.csv").write_text(SCORES)
+    done = command(tmp_path, "rank.py", "scores=table4.csv", "ranking=kaplan2025", "output=out")
+    assert done.returncode == 0, done.stderr
+    order = [f"{model} {data}" for model in ("CoMPM", "EmoOne", "TODKAT") for data in ("Org", "Nat", "Bal")]
+    blocks = [f"{benchmark} {data}" for benchmark in ("MELD", "EmoryNLP", "IEMOCAP") for data in ("Org", "Nat", "Bal")]
+    printed = [row.split(",")[2:] for row in SCORES.splitlines()[1:]]
+    page = (tmp_path / "out" / "ranking.md").read_text()
+    rows = [
+        [cell.strip(" *") for cell in line.strip("|").split(" | ")] for line in page.splitlines()[2:] if "|" in line
+    ]
+    assert rows[0] == ["W-F1 (rank)", *order]
+    for block, scores, row in zip(blocks, printed, rows[2:11], strict=True):
+        ranks = [1 + sum(float(other) > float(score) for other in scores) for score in scores]
+        assert row == [block, *(f"{score} ({place})" for score, place in zip(scores, ranks, strict=True))]
+    below = {row[0]: [cell for cell in row[1:] if cell] for row in rows[11:15]}
+    assert below["rank sum"] == [str(total) for total in RANK_SUMS]
+    assert below["difference from Org"] == LINES["difference from org"]
+    assert below["Bonferroni p"] == [".0034", ".0186", ".0186", ".0034", ".1273", ".2025"]
+    tex, html = ((tmp_path / "out" / f"ranking.{suffix}").read_text() for suffix in ("tex", "html"))
+    for text in (done.stdout, page, tex, html):
+        for figure in (*below["Bonferroni p"], *(score for scores in printed for score in scores)):
+            assert figure in text
+        for title in ("Real test sets by training data", "Beside Kaplan et al. (2025)", "They are the same."):
+            assert title in text
+    with (tmp_path / "out" / "ranking.csv").open() as file:
+        records = list(csv.DictReader(file))
+    assert [row["treatment"] for row in records] == order
+    assert {float(row[f"{block}_difference"]) for row in records for block in blocks} == {0.0}
+
+
 def test_nothing_is_written_without_an_output_folder(command, tmp_path):
     (tmp_path / "table4.csv").write_text(SCORES.replace(",", "\t"))
     assert_table4(command(tmp_path, "rank.py", "scores=table4.csv").stdout)
@@ -165,3 +196,10 @@ def test_docs_show_what_the_commands_print(command, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
     assert "llama" in capsys.readouterr().out
+
+
+def test_a_sweep_does_not_begin_without_the_published_scores(command, tmp_path):
+    done = command(tmp_path, "train.py", "-m", "data=mini_nat", "sweep=s", "ranking.published.scores=nobody")
+    assert done.returncode == 1
+    assert "ranking.published.scores=nobody: there is no such file" in done.stderr
+    assert not list(tmp_path.rglob("result.json"))

@@ -58,3 +58,5 @@ def test_wheel_generates_with_its_prompts_and_trains_on_its_mini(run, installed,
     config = run("train", "--cfg", "job", "--resolve", "sweep=a")
     (path,) = (line.split()[1] for line in config.splitlines() if line.endswith("benchmarks/mini"))
     assert Path(path).is_relative_to(installed.parents[1])
+    launcher = run("train", "--cfg", "hydra", "-p", "hydra.launcher", "hydra/launcher=joblib")
+    assert "hydra_plugins.ercsatz_launchers.ProcessLauncher" in launcher
