@@ -32,7 +32,7 @@ from ercsatz.config import Pooling, TrainConfig, TrainerConfig
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Corpus
 from ercsatz.training.data_module import DialogueSplit, OptimizerStep, Size
-from ercsatz.training.lightning_module import Lengths
+from ercsatz.training.optimisation import Lengths
 from ercsatz.training.trainer import PREDICTED_TOKENS, predict
 
 SIDE = 8192

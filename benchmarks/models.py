@@ -28,7 +28,8 @@ from ercsatz.data.dialogue import Dialogue
 from ercsatz.data.text_files import atomic_write
 from ercsatz.resources import resource
 from ercsatz.training.graph import optimisation
-from ercsatz.training.lightning_module import Lengths, LightningClassifier, Optimisation
+from ercsatz.training.lightning_module import LightningClassifier
+from ercsatz.training.optimisation import Lengths, Optimisation
 
 warnings.filterwarnings("ignore", message=".*validation_step.*")  # it is left out on purpose
 

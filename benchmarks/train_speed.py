@@ -45,7 +45,7 @@ from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Dialogue
 from ercsatz.errors import UserError
 from ercsatz.training.data_module import DialogueSplit, Size
-from ercsatz.training.lightning_module import Lengths, Optimisation
+from ercsatz.training.optimisation import Lengths, Optimisation
 from ercsatz.training.trainer import predict, resolve_device
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "classifiers"))

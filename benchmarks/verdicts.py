@@ -4,7 +4,7 @@
 
 In each trial MELD's training split is halved by dialogue, at random. One half plays the data set, with a tenth each for
 validation and test, and the other the real training split, beside MELD's own validation and test sets. All is real, so
-every figure that is called worse or better is called so by mistake. Settings are the defaults of assess.py, and the
+every figure that is not called as real is called so by mistake. Settings are the defaults of assess.py, and the
 embedder is the lexical one.
 """
 
@@ -20,7 +20,7 @@ from ercsatz.assessment.measure_names import FAMILIES, describe
 from ercsatz.assessment.measures import measure
 from ercsatz.assessment.record import Line
 from ercsatz.assessment.resampling import Sizes
-from ercsatz.assessment.verdict import Word, verdict
+from ercsatz.assessment.verdict import WORDS, Word, verdict
 from ercsatz.config import AssessConfig, register
 from ercsatz.data.benchmarks import load
 from ercsatz.data.dialogue import Dialogue
@@ -29,7 +29,6 @@ from ercsatz.quality.embedder import Embedder, lexical, remembering
 from ercsatz.quality.measure import shuffled
 from ercsatz.resources import resource
 
-WORDS: tuple[Word, ...] = ("as real", "worse", "better")
 HELD_OUT = 0.1  # of the half that plays the data set, for its validation and for its test split
 
 
@@ -104,7 +103,7 @@ def page(lines: Sequence[Line], trials: int, config: AssessConfig) -> str:
         "",
         f"In {trials} trials, one random half of MELD's training split plays the data set and the other the real one, "
         f"at the default settings (assess.halves={config.assess.halves}, assess.sample={config.assess.sample}). Of "
-        "the figures with a verdict, up to one of twenty may fairly be called worse or better. Figures of a trial "
+        "the figures with a verdict, up to one of twenty may fairly be called otherwise. Figures of a trial "
         "go together, so these come in bunches.",
         "",
         "```",
@@ -112,10 +111,10 @@ def page(lines: Sequence[Line], trials: int, config: AssessConfig) -> str:
         "```",
         "",
         f"| figures | {' | '.join(WORDS)} | not as real, % |",
-        "|:--|--:|--:|--:|--:|",
+        "|:--|--:|--:|--:|--:|--:|",
         *table,
         "",
-        "Called worse or better more than once: "
+        "Not called as real more than once: "
         + (", ".join(f"{name} {times} times" for name, times in wrong.most_common() if times > 1) or "none")
         + ".",
     ]) + "\n"  # fmt: skip
