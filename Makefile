@@ -6,12 +6,15 @@ TRANSFORMERS ?= 4.57.6
 INSTALLED := $(VENV)/.installed
 # One test more at a time than there are cores: whole commands wait a lot.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
-PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 15
 # What imports no transformers gives the same on any version of it.
-ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/commands/test_assess.py \
-    tests/commands/test_rank.py tests/commands/test_own_generator.py tests/commands/test_hostile_text.py \
-    tests/config tests/quality tests/ranking tests/reporting tests/test_architecture.py \
-    tests/test_imports.py src/ercsatz/ranking)
+ANY_TRANSFORMERS := $(addprefix --ignore=,tests/artifacts tests/assessment tests/data tests/config tests/quality \
+    tests/ranking tests/reporting tests/sweeps tests/test_architecture.py tests/test_disk.py tests/test_imports.py \
+    tests/test_signals.py src/ercsatz/ranking \
+    $(addprefix tests/hostile/,test_corpus.py test_prompts.py test_publisher.py test_yaml.py) \
+    $(addprefix tests/commands/test_,assess.py bad_input.py full_disk.py hostile_text.py kills.py launchers.py \
+        odd_values.py own_generator.py permissions.py rank.py rank_many.py secrets.py signals.py sweep_identity.py \
+        workers.py))
 # What needs neither PyTorch nor a whole command.
 FAST := $(addprefix tests/,artifacts/test_keys.py data llm/test_journal.py llm/test_probe.py llm/test_progress.py \
     reporting ranking/test_bayes.py ranking/test_effect_sizes.py ranking/test_exact_test.py ranking/test_friedman.py \

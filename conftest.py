@@ -8,6 +8,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test runs on every core; threads would only be in each other's way
 os.environ["WANDB_ERROR_REPORTING"] = "false"  # W&B would report its tests' errors to its makers, and wait for them
+os.environ["WANDB_MODE"] = "disabled"  # but where a test wants it: the fixture logged_out
 
 # A shell ignores Ctrl-C for what it starts in the background, and for all that starts from there; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,9 @@
 """Write a synthetic data set: python generate.py --help."""
 
-from ercsatz.cli import generate
+from ercsatz import signals
 
 if __name__ == "__main__":
+    signals.install()  # before what takes a while to import
+    from ercsatz.cli import generate
+
     generate()
