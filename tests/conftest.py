@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ercsatz import signals
 from ercsatz.reporting.terminal import show_log
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -59,6 +60,20 @@ def damaged() -> Callable[[Path], Iterator[str]]:
         assert names
 
     return each
+
+
+@pytest.fixture(autouse=True)
+def own_state() -> Iterator[None]:
+    """What a command remembers for its process, a test must not leave to the next: config folders, signals."""
+    registry = sys.modules.get("ercsatz.config.registry")
+    given, path = list(registry._given) if registry else [], list(sys.path)
+    remembered = {name: getattr(signals._State, name) for name in ("stage", "owner", "received", "said", "instead")}
+    yield
+    if registry := sys.modules.get("ercsatz.config.registry"):
+        registry._given[:] = given
+    sys.path[:] = path
+    for name, value in remembered.items():
+        setattr(signals._State, name, value)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,7 +11,26 @@ from pathlib import Path
 
 import pytest
 
-SWEEP = ("--config-dir", "own", "-m", "classifier=compm", "data=small_nat,small_bal", "seed=0", "sweep=watched")
+SWEEP = (
+    "--config-dir", "own", "-m", "classifier=compm", "data=small_nat,small_bal", "seed=0", "sweep=watched",
+    "callbacks=held",
+)  # fmt: skip
+HELD = """
+import time
+from pathlib import Path
+
+from pytorch_lightning import Callback
+
+stages = 0
+
+
+class Held(Callback):
+    def on_train_start(self, trainer, pl_module):
+        global stages
+        stages += 1
+        while stages == 2 and Path("hold").exists():
+            time.sleep(0.05)
+"""  # the second stage of a process waits while the file is there
 
 
 @pytest.fixture
@@ -26,6 +45,10 @@ def status(environment):
 def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment, script, micro, status, command):
     folder = tmp_path / "world"
     shutil.copytree(world, folder, ignore=shutil.ignore_patterns("cache", "multirun", "outputs"))
+    (folder / "own" / "callbacks").mkdir()
+    (folder / "own" / "callbacks" / "held.yaml").write_text("held: {_target_: held.Held}\n")
+    (folder / "own" / "held.py").write_text(HELD)
+    (folder / "hold").touch()
     line = [sys.executable, str(script("train.py")), *SWEEP, *micro]
     running = subprocess.Popen(
         line,
@@ -35,13 +58,13 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    file, seen = folder / "multirun" / "watched" / "index.html", set()
+    file, seen = folder / "multirun" / "watched" / "index.html", {""}
     try:
-        while running.poll() is None and not (seen and "pretrain running" in max(seen, key=len)):
+        while running.poll() is None and not any("pretrain running" in text for text in seen):
             if file.exists():
                 seen.add(text_of(file))
             time.sleep(0.02)
-        os.killpg(running.pid, signal.SIGSTOP)  # a small stage is trained faster than the status is told
+        os.killpg(running.pid, signal.SIGSTOP)
         done = status(folder, "multirun/watched")
         assert done.returncode == 3, done.stdout + done.stderr
         assert f"Process {running.pid} of " in done.stdout
@@ -49,6 +72,7 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
+    (folder / "hold").unlink()
     assert any("0 of 2 cells are done" in text for text in seen)
     assert any("original running" in text for text in seen)
     done = status(folder, "multirun/watched")
