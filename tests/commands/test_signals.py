@@ -33,14 +33,17 @@ def test_a_stopped_sweep_says_so_and_leaves_its_cell_unfinished(at, number, new_
 COMMANDS = {  # and what each has just imported or written when the signal comes
     "generate": (("generate.py", "data=mini_nat", "plan.n_dialogues=3000"), r"\| +ercsatz\.generation\.dry_run$"),
     "assess": (("assess.py", "--config-dir", "own", "data=small_nat"), r"^  .* \.\.\.$"),
-    "rank": (("rank.py", "scores=scores.csv", "output=ranked"), r"\| +matplotlib\.font_manager$"),
+    "rank": (("rank.py", "scores=scores.csv", "output=ranked", "ranking.comparisons=all"), r"\| +numpy$"),
 }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_signal_ends_every_command(name, number, new_world, start, check_stopped):
-    (new_world / "scores.csv").write_text("benchmark,test_set,a_org,a_nat\nmeld,org,65.4,65.5\nmeld,nat,60,61\n")
+    treatments = range(60)  # all pairs of which take longer than a signal does
+    rows = [",".join([f"b{n},org", *(str(20 + (7 * n + 11 * t) % 71) for t in treatments)]) for n in range(20)]
+    head = ",".join(["benchmark,test_set", *(f"a{t}_org" for t in treatments)])
+    (new_world / "scores.csv").write_text("\n".join([head, *rows]) + "\n")
     line, at = COMMANDS[name]
     run = start(new_world, *line, imports=True)
     run.until(at)
