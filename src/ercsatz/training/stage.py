@@ -21,8 +21,12 @@ from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.registry import instantiate
 from ercsatz.data.dialogue import Dialogue, label_counts
 from ercsatz.errors import UserError
+from ercsatz.training.callbacks import BestEpoch
 from ercsatz.training.graph import Stage
 from ercsatz.training.optimisation import Optimisation
+from ercsatz.training.ranks.processes import order_of, together
+from ercsatz.training.ranks.share import ALONE, Place
+from ercsatz.training.state import resumable
 from ercsatz.training.trainer import Run, fit
 
 
@@ -42,7 +46,13 @@ class Before:
 
 
 def train_stage(
-    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+    cfg: TrainConfig,
+    stage: Stage,
+    before: Before,
+    folder: Path,
+    title: str,
+    more: Sequence[Logger] = (),
+    place: Place = ALONE,
 ) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
@@ -53,9 +63,10 @@ def train_stage(
         folder: the stage's own; what an interrupted run left there is gone on from.
         title: for progress lines.
         more: loggers beside the CSV file, which is kept with the stage.
+        place: which of the processes this is that train the stage together; the first one saves it.
 
     Returns:
-        What ``fit`` returns, and the number of threads.
+        What ``fit`` returns, the number of threads and, of several, of processes.
 
     Raises:
         UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, a soft
@@ -68,15 +79,35 @@ def train_stage(
     _check_soft(soft, train, title)
     callbacks = [_callback(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
-    csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
+    # A resumed stage gets a new version_N beside the old one.
+    csv = [CSVLogger(folder, name="logs")] if place.rank == 0 else []
     sampler = cfg.sampler if stage.classifier.predicts else None
     cache = Path(cfg.paths.cache)
-    run = Run(optimisation, cfg.trainer, cfg.seed, work, [csv, *more], title, cache, callbacks, sampler)
+    run = Run(optimisation, cfg.trainer, cfg.seed, work, [*csv, *more], title, cache, callbacks, sampler, place)
     record = fit(classifier, train, validation, run, soft)
+    if place.rank:
+        return {}
     checkpoint.save(classifier, folder)
     (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
-    return {**record, "threads": torch.get_num_threads()}
+    return {**record, "threads": torch.get_num_threads(), **({"processes": place.of} if place.of > 1 else {})}
+
+
+def train_together(
+    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+) -> dict[str, Any]:
+    """As ``train_stage``, in as many processes as ``trainer`` says.
+
+    Raises:
+        UserError: as there, or a process died.
+        RuntimeError: a process failed otherwise; with its traceback.
+    """
+    of = cfg.trainer.devices * cfg.trainer.nodes
+    if of == 1:
+        return train_stage(cfg, stage, before, folder, title, more)
+    work = folder / "work"
+    resumable(work, BestEpoch(work, title, scored=True), title)  # what is damaged is removed once, before they look
+    return together(order_of(cfg, stage, before, folder, title, len(more)), of, more)
 
 
 def _callback(node: Mapping[str, Any], key: str) -> Callback:

@@ -35,13 +35,16 @@ from ercsatz.training.state import WholeCheckpoints, resumable
 _LOG = logging.getLogger(__name__)
 
 # Lightning's advice and device list, a paragraph a stage; its warnings stay.
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for _library in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning against torch 2.13
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # a batch is made in a millisecond
 warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")  # a frozen encoder; fit sets the others
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
 warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged
+warnings.filterwarnings("ignore", message="The `srun` command is available")  # processes are started otherwise
+warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")  # of Lightning against torch 2.13
 warnings.filterwarnings("ignore", message=".*sync_dist=True")  # scores are of all processes' predictions already
 
 
