@@ -31,7 +31,9 @@ _LOOK = 0.2  # seconds until a process is looked after that may have died withou
 _OTHERS = 1.0  # seconds for the others to say what they know, once one has ended
 _PATIENCE = 10.0  # seconds that a process has to end in order
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from ercsatz.training.ranks.worker import main; main()"
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from ercsatz.training.ranks.worker import main; main()"
+)
 LOCAL = "127.0.0.1"
 
 

@@ -57,4 +57,3 @@ class InTurn(Sampler[list[int]]):
         everyone = list(self._batches)
         for first in range(0, len(everyone), self._place.of):
             yield [*everyone[first : first + self._place.of], *[[]] * self._place.of][self._place.rank]
-
