@@ -2,10 +2,10 @@
 
     python benchmarks/processes.py MELD CHECKPOINT [--processes 1 2 4] [--dialogues 48 24 32] [--output FILE.json]
 
-MELD is the folder of its three CSV files, CHECKPOINT that of a pretrained encoder. Dropout is off, in the encoder too: a
-copy of the checkpoint says so. TODKAT's topic layer is fitted in one process and taken from the cache by the others, as
-its masks are drawn anew in each process. Every run is ``python train.py -m ...`` in a folder of its own. Times are those
-of processes that share the cores of one machine, and say nothing of a machine with a GPU for each.
+MELD is the folder of its three CSV files, CHECKPOINT that of a pretrained encoder. Dropout is off, in the encoder too:
+a copy of the checkpoint says so. TODKAT's topic layer is fitted in one process and taken from the cache by the others,
+as its masks are drawn anew in each process. Every run is ``python train.py -m ...`` in a folder of its own. Times are
+those of processes that share the cores of one machine, and say nothing of a machine with a GPU for each.
 """
 
 import argparse

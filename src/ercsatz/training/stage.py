@@ -26,8 +26,10 @@ from ercsatz.training.graph import Stage
 from ercsatz.training.optimisation import Optimisation
 from ercsatz.training.ranks.processes import order_of, together
 from ercsatz.training.ranks.share import ALONE, Place
+from ercsatz.training.ranks.step import Step, step
+from ercsatz.training.ranks.step import together as step_together
 from ercsatz.training.state import resumable
-from ercsatz.training.trainer import Run, fit
+from ercsatz.training.trainer import Run, fit, resolve_device
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,26 @@ def train_together(
         UserError: as there, or a process died.
         RuntimeError: a process failed otherwise; with its traceback.
     """
-    of = cfg.trainer.devices * cfg.trainer.nodes
-    if of == 1:
+    of, own = cfg.trainer.devices * cfg.trainer.nodes, step()
+    if of == 1 and own is None:
         return train_stage(cfg, stage, before, folder, title, more)
+    _check_machine(cfg, own)
     work = folder / "work"
     resumable(work, BestEpoch(work, title, scored=True), title)  # what is damaged is removed once, before they look
-    return together(order_of(cfg, stage, before, folder, title, len(more)), of, more)
+    order = order_of(cfg, stage, before, folder, title, len(more))
+    return together(order, of, more) if own is None else step_together(own, order, of, more)
+
+
+def _check_machine(cfg: TrainConfig, own: Step | None) -> None:
+    """Refuse more machines or GPUs than there are."""
+    if own is None and cfg.trainer.nodes > 1:
+        raise UserError(
+            f"trainer.nodes={cfg.trainer.nodes}: this is one machine. On a Slurm cluster: srun "
+            f"--nodes={cfg.trainer.nodes} --ntasks-per-node=1 python train.py ..."
+        )
+    there = torch.cuda.device_count() if resolve_device(cfg.trainer.accelerator).type == "cuda" else None
+    if own is None and there is not None and cfg.trainer.devices > there:
+        raise UserError(f"trainer.devices={cfg.trainer.devices}: this machine has {there} GPUs. Take {there} or fewer.")
 
 
 def _callback(node: Mapping[str, Any], key: str) -> Callback:

@@ -67,7 +67,7 @@ class Ranks:
     loggers: Sequence["Logger"] = ()
     _own: list[_Rank] = field(default_factory=list)
 
-    def start(self, numbers: Sequence[int], order: Order, address: str, port: int) -> None:
+    def start(self, numbers: Sequence[int], order: Order, address: str, port: int, first_device: int = 0) -> None:
         """Start processes, and tell them what to train.
 
         Args:
@@ -75,15 +75,16 @@ class Ranks:
             order: what they train.
             address: of the machine where they find each other.
             port: there.
+            first_device: the GPU of the first of these; counted anew where fewer are seen.
         """
-        for place, number in enumerate(numbers):
+        for device, number in enumerate(numbers, first_device):
             meeting = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
             ranks = {"RANK": str(number), "NODE_RANK": str(number), "LOCAL_RANK": "0", "WORLD_SIZE": str(self.of)}
             quiet = {"TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")}  # torch's advice on DDP
             rank = _started(number, {**_threads(len(numbers)), **meeting, **ranks, **quiet})
             self._own.append(rank)
             with suppress(OSError):  # it is dying, and is found dead
-                rank.connection.send_bytes(pickle.dumps((order, place)))
+                rank.connection.send_bytes(pickle.dumps((order, device)))
 
     def look(self) -> dict[int, Message]:
         """Wait a moment for what they say; how those ended that did since."""
@@ -128,9 +129,11 @@ def _threads(ranks: int) -> dict[str, str]:
 def _started(number: int, variables: dict[str, str]) -> _Rank:
     ours, theirs = Pipe()
     line = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
+    # Lightning would take the tasks of a Slurm job for its own processes.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     with signals.kept_from_children():
         process = subprocess.Popen(
-            line, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            line, env={**outside, **variables}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
         )
     theirs.close()
     return _Rank(number, process, ours)

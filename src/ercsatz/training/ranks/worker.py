@@ -90,7 +90,7 @@ def _trained(connection: Connection, order: Order, device: int, place: Place) ->
     registry.open_folders(order.folders)
     cfg, stage, before, folder, title = pickle.loads(order.given)
     if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu":
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device % torch.cuda.device_count())
     from ercsatz.training.stage import train_stage
 
     loggers: list[Logger] = [Relay(connection, number) for number in range(order.loggers)]
