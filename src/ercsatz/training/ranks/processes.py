@@ -17,11 +17,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from torch.distributed import TCPStore
-
 from ercsatz import signals
 from ercsatz.config import registry
 from ercsatz.errors import UserError
+from ercsatz.training.ranks.board import Board
 from ercsatz.training.ranks.messages import Died, Done, Failed, Logged, Message, Order
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def together(order: Order, of: int, loggers: Sequence["Logger"]) -> dict[str, An
         UserError: what one of them raised as such, or one died.
         RuntimeError: one raised something else; with its traceback.
     """
-    meeting = TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
+    meeting = Board(LOCAL, 0, keeps=True)
     ranks = Ranks(of, loggers)
     try:
         ranks.start(range(of), order, LOCAL, meeting.port)

@@ -7,7 +7,6 @@ configuration, run no sweep, and write nothing. Imports nothing heavy: every com
 import atexit
 import logging
 import os
-import pickle
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,8 @@ from ercsatz.reporting.terminal import show_log
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
-    from torch.distributed import TCPStore
 
+    from ercsatz.training.ranks.board import Board
     from ercsatz.training.ranks.messages import Message, Order
 
 _LOG = logging.getLogger(__name__)
@@ -85,24 +84,24 @@ def join() -> None:
 
 
 @cache
-def _lead(own: Step) -> "TCPStore":
+def _lead(own: Step) -> "Board":
     """The board where orders are put up; the others end when this process does."""
-    from torch.distributed import TCPStore
+    from ercsatz.training.ranks.board import Board
 
-    board = TCPStore(_address(own), own.port, is_master=True, wait_for_workers=False)
+    board = Board(_address(own), own.port, keeps=True)
     atexit.register(_dismiss, board, own)
     return board
 
 
-def _dismiss(board: "TCPStore", own: Step) -> None:
-    board.set("end", b"")
+def _dismiss(board: "Board", own: Step) -> None:
+    board.put("end")
     until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until and not board.check([f"gone/{task}" for task in range(1, own.tasks)]):
+    while time.monotonic() < until and board.count("gone", 0) < own.tasks - 1:
         time.sleep(0.05)
 
 
 def _address(own: Step) -> str:
-    from lightning_fabric.plugins.environments import SLURMEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     return SLURMEnvironment.resolve_root_node_address(own.nodes)
 
@@ -113,8 +112,7 @@ def together(own: Step, order: "Order", of: int, loggers: Sequence["Logger"]) ->
     Raises:
         UserError: as there, or the processes cannot be shared out among the tasks.
     """
-    from torch.distributed import TCPStore
-
+    from ercsatz.training.ranks.board import Board
     from ercsatz.training.ranks.messages import Died
     from ercsatz.training.ranks.processes import Ranks, outcome
 
@@ -124,61 +122,61 @@ def together(own: Step, order: "Order", of: int, loggers: Sequence["Logger"]) ->
             "them. Take srun --ntasks-per-node=1, or trainer.devices and trainer.nodes as srun has them."
         )
     board, address = _lead(own), _address(own)
-    meeting = TCPStore(address, 0, is_master=True, wait_for_workers=False)
-    ranks, number = Ranks(of, loggers), board.add("orders", 1)
+    meeting = Board(address, 0, keeps=True)
+    ranks, number = Ranks(of, loggers), board.count("orders", 1)
     others = range(len(own.numbers(of)), of)
     pulse = _Pulse(board, own.tasks)
 
     def look() -> "dict[int, Message]":
         ended = ranks.look()
         for rank in others:
-            if board.check([f"ended/{number}/{rank}"]):
-                ended[rank] = pickle.loads(board.get(f"ended/{number}/{rank}"))
+            if (end := board.find(f"ended/{number}/{rank}")) is not None:
+                ended[rank] = end
             elif rank // len(own.numbers(of)) in pulse.silent():
                 ended[rank] = Died(1)
         return ended
 
     try:
-        board.set(f"order/{number}", pickle.dumps((order, of, address, meeting.port)))
+        board.put(f"order/{number}", (order, of, address, meeting.port))
         ranks.start(own.numbers(of), order, address, meeting.port, own.local * len(own.numbers(of)))
         return outcome(look, of, order.title)
     finally:
-        board.set(f"over/{number}", b"")
+        board.put(f"over/{number}")
         ranks.end()
 
 
 class _Pulse:
     """Which tasks give no sign of life any more."""
 
-    def __init__(self, board: "TCPStore", tasks: int) -> None:
+    def __init__(self, board: "Board", tasks: int) -> None:
         self._board = board
         self._last = dict.fromkeys(range(1, tasks), (-1, time.monotonic()))
 
     def silent(self) -> set[int]:
         now = time.monotonic()
         for task, (beats, _) in self._last.items():
-            if (counted := self._board.add(f"beat/{task}", 0)) != beats:
+            if (counted := self._board.count(f"beat/{task}", 0)) != beats:
                 self._last[task] = counted, now
         return {task for task, (_, heard) in self._last.items() if now - heard > _SILENCE}
 
 
 def _serve(own: Step) -> NoReturn:
     """Start processes as the first task says, until it ends."""
-    from torch.distributed import DistStoreError, TCPStore
+    from ercsatz.training.ranks.board import Board
 
     signals.serve()
     show_log()
     try:
-        board = TCPStore(_address(own), own.port, is_master=False, wait_for_workers=False)
+        board = Board(_address(own), own.port, keeps=False)
         number = 1
-        while not board.check(["end"]):
-            board.add(f"beat/{own.task}", 1)
-            if board.check([f"order/{number}"]):
-                _obey(own, board, number)
+        while not board.find("end"):
+            board.count(f"beat/{own.task}", 1)
+            if (order := board.find(f"order/{number}")) is not None:
+                _obey(own, board, number, *order)
                 number += 1
             time.sleep(0.2)
-        board.set(f"gone/{own.task}", b"")
-    except (DistStoreError, RuntimeError) as error:  # torch's for a connection that is lost
+        board.count("gone", 1)
+    except RuntimeError as error:
         _LOG.error("Task %d of the step lost the first one, which runs the job (%s).", own.task, _first_line(error))
         sys.exit(1)
     sys.exit(0)
@@ -188,16 +186,15 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _obey(own: Step, board: "TCPStore", number: int) -> None:
+def _obey(own: Step, board: "Board", number: int, order: "Order", of: int, address: str, port: int) -> None:
     from ercsatz.training.ranks.processes import Ranks
 
-    order, of, address, port = pickle.loads(board.get(f"order/{number}"))
     ranks = Ranks(of)
     try:
         ranks.start(own.numbers(of), order, address, port, own.local * len(own.numbers(of)))
-        while not board.check([f"over/{number}"]):
-            board.add(f"beat/{own.task}", 1)
+        while not board.find(f"over/{number}"):
+            board.count(f"beat/{own.task}", 1)
             for rank, end in ranks.look().items():
-                board.set(f"ended/{number}/{rank}", pickle.dumps(end))
+                board.put(f"ended/{number}/{rank}", end)
     finally:
         ranks.end()
