@@ -36,6 +36,7 @@ from ercsatz.sweeps.callback import finish as finish_sweeps
 from ercsatz.sweeps.cell import cell_name, run_cell
 from ercsatz.sweeps.experiment import use_own_sweeper
 from ercsatz.sweeps.jobs import use_own_launchers
+from ercsatz.training.ranks import step
 
 CONF = str(resource("conf"))
 _LOG = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ _OPEN = tuple(
 
 def train() -> None:
     """Pretrain, fine-tune, test and rank: ``python train.py -m classifier=compm data=meld_bal,meld_nat``."""
+    step.join()
     _run("train", _train)
 
 

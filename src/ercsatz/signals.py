@@ -147,6 +147,14 @@ def serve() -> None:
     _State.stage, _State.said = _Stage.running, True
 
 
+def ended(code: int) -> str:
+    """How a process ended, by its exit status as ``subprocess`` gives it."""
+    if code >= 0:
+        return f"status {code}"
+    hint = "; the system may have lacked memory" if -code == signal.SIGKILL else ""
+    return f"{signal.Signals(-code).name}{hint}"
+
+
 @contextmanager
 def handled(*steps: Callable[[], object]) -> Iterator[None]:
     """While the context is open, the first signal calls the first step, the second the next; then one ends the process.

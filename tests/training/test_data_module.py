@@ -22,9 +22,10 @@ from ercsatz.classifiers.todkat.config import KnowledgeSources, TODKATConfig, To
 from ercsatz.classifiers.todkat.topic import TopicModel
 from ercsatz.config import BackboneConfig, Pooling, Schedule, TinySizeConfig, TrainerConfig
 from ercsatz.data.dialogue import Dialogue, Utterance
-from ercsatz.training.data_module import DialogueSplit, Size
+from ercsatz.training.data_module import DialogueSplit, OptimizerStep, Size
 from ercsatz.training.losses import ClassWeightsConfig, FocalConfig, LogitAdjustmentConfig
 from ercsatz.training.optimisation import Optimisation
+from ercsatz.training.ranks.share import ALONE, Place
 from ercsatz.training.trainer import Run, fit
 
 LABELS = ("neutral", "joy", "anger")
@@ -155,6 +156,65 @@ def test_a_weighted_step_in_parts_has_the_gradient_of_the_whole(name, loss, buil
     assert whole
     for key, gradient in whole.items():
         torch.testing.assert_close(parts[key], gradient, atol=1e-9, rtol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("of", [2, 4])
+@pytest.mark.parametrize("name", ["compm", "emoone-gray", "todkat"])
+@pytest.mark.usefixtures("doubled")
+def test_a_step_shared_out_among_processes_has_the_gradient_of_the_whole(name, of, built, long):
+    classifier, gray = built(name), grays(long) if name == "emoone-gray" else None
+    module = classifier.module
+
+    def steps(trainer: TrainerConfig, *places: Place) -> list[OptimizerStep]:
+        splits = [DialogueSplit(classifier, long, Size(AMPLE), trainer, CPU, None, gray, place=p) for p in places]
+        return [step for split in splits for step in split.loader(0)]
+
+    def gradient(steps: list[OptimizerStep]) -> dict[str, torch.Tensor]:
+        module.zero_grad()
+        counts = torch.stack([step.counts for step in steps]).sum(0)
+        for step in steps:
+            for batch in step.batches:
+                ((0 if step.idle else 1) * mean_loss(module.sums(module(batch), batch), counts)).backward()
+        return {key: weight.grad.clone() for key, weight in module.named_parameters() if weight.grad is not None}
+
+    (alone,) = steps(TRAINER, ALONE)
+    own = steps(replace(TRAINER, memory_tokens=700), *(Place(rank, of) for rank in range(of)))
+    assert sorted(place for step in own if not step.idle for batch in step.batches for place in batch.places) == sorted(
+        place for batch in alone.batches for place in batch.places
+    )
+    assert {step.size for step in own} == {alone.size}
+    whole, parts = gradient([alone]), gradient(own)
+    assert whole
+    for key, expected in whole.items():
+        torch.testing.assert_close(parts[key], expected, atol=1e-9, rtol=1e-6, msg=key)
+
+
+def test_processes_have_the_same_steps_and_about_as_many_tokens_in_each(built, make_dialogues):
+    dialogues, of = make_dialogues(60, seed=4), 4
+    splits = [
+        DialogueSplit(built("emoone", False), dialogues, Size(400), TRAINER, CPU, None, place=Place(rank, of))
+        for rank in range(of)
+    ]
+    steps = list(zip(*(split.loader(0) for split in splits), strict=True))
+    assert len(steps) > 5
+    tokens = [[sum(len(batch.contexts.ids) for batch in own.batches) for own in step] for step in steps]
+    assert not [own for step in steps for own in step if own.idle]
+    assert sum(map(max, tokens)) < 1.15 * sum(map(sum, tokens)) / of
+    every = [place for step in steps for own in step for batch in own.batches for place in batch.places]
+    assert len(every) == len(set(every)) == sum(len(dialogue.utterances) for dialogue in dialogues)
+
+
+def test_a_process_without_a_target_takes_part_with_what_counts_for_nothing(built, make_dialogues):
+    dialogues, of = make_dialogues(1, seed=4), 40
+    splits = [
+        DialogueSplit(built("todkat", False), dialogues, Size(AMPLE), TRAINER, CPU, None, place=Place(rank, of))
+        for rank in range(of)
+    ]
+    steps = [step for split in splits for step in split.loader(0)]
+    assert len(steps) == of
+    assert [step.idle for step in steps] == [False] + [True] * (of - 1)
+    assert [step.counts.sum() > 0 for step in steps] == [True] + [False] * (of - 1)
+    assert {step.size for step in steps} == {len(dialogues[0].utterances)}
 
 
 @pytest.mark.usefixtures("doubled")

@@ -109,15 +109,22 @@ class HardwareConfig:
 class TrainerConfig(HardwareConfig):
     """Where it is trained.
 
-    A step of more than ``memory_tokens`` is accumulated; dropout, and a topic layer's masks and topics, are then drawn
-    anew for each part. Beside that, no key here changes what is computed beyond rounding.
+    A step of more than ``memory_tokens`` is accumulated, and several processes share each step out; dropout, and a
+    topic layer's masks and topics, are then drawn anew for each part. Beside that, no key here changes what is computed
+    beyond rounding.
 
     Attributes:
+        devices: processes on each machine that train a stage together, each on a GPU of its own, or on a CPU.
+        nodes: machines; several are started by Slurm's srun.
+        strategy: how processes exchange gradients: auto or ddp, both DistributedDataParallel of Lightning and PyTorch.
         memory_tokens: encoder tokens that are run at once; gradients of a larger step are accumulated over its parts.
         workers: processes that make batches; 0: none.
         compile: torch.compile, for a GPU.
     """
 
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
     memory_tokens: int = 32768
     workers: int = 0
     compile: bool = False

@@ -28,6 +28,7 @@ from ercsatz.reporting.status import message, report_recorded
 from ercsatz.reporting.terminal import show_log
 from ercsatz.sweeps.result_file import NOT_A_SETTING
 from ercsatz.sweeps.sweep_file import id_of
+from ercsatz.training.ranks import step
 
 if TYPE_CHECKING:
     from ercsatz.config import TrainConfig
@@ -49,6 +50,7 @@ def run_cell(cfg: DictConfig) -> Any:
     """
     from ercsatz.tracking.agent import take_over
 
+    step.join()  # here too: submitit's jobs have not been through the command
     agent = take_over()
     reached = _run(cfg)
     if reached is None:

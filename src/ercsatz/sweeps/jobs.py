@@ -1,7 +1,6 @@
 """A job of a sweep in a process of its own, for Hydra's launchers; and what becomes of one whose process dies."""
 
 import logging
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -123,11 +122,3 @@ def returned(overrides: Sequence[str], outcome: Outcome) -> JobReturn:
     """
     Status.code = max(Status.code, outcome.status)
     return JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=outcome.value)
-
-
-def ended(code: int) -> str:
-    """How a process ended, by its exit status as ``subprocess`` gives it."""
-    if code >= 0:
-        return f"status {code}"
-    hint = "; the system may have lacked memory" if -code == signal.SIGKILL else ""
-    return f"{signal.Signals(-code).name}{hint}"

@@ -17,7 +17,7 @@ from typing import Any, cast
 from hydra.core.utils import JobReturn
 
 from ercsatz import signals
-from ercsatz.sweeps.jobs import Outcome, Sweep, ended, returned
+from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 
 _LOOK = 0.2  # seconds until a process is looked after that may have died without a word
 _OWN_SIGNAL = 0.5  # seconds in which a signal that ended a process would have come here as well
@@ -121,7 +121,7 @@ class _Pool:
         self._workers.remove(worker)
         _end([worker])
         time.sleep(_OWN_SIGNAL)
-        return ended(worker.process.returncode)
+        return signals.ended(worker.process.returncode)
 
     def dismiss(self) -> None:
         """There is nothing more to do."""

@@ -55,6 +55,8 @@ class BestEpoch(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove what no state refers to any more, from the folder and from the memory."""
         _give_back_memory()
+        if not trainer.is_global_zero:
+            return
         for file in self._folder.glob("best-*.safetensors"):
             if file != self.file:
                 file.unlink()
@@ -65,8 +67,9 @@ class BestEpoch(Callback):
         score = float(metrics["validation/w_f1"]) if self._scored else -float(metrics["validation/loss"])
         if score > self.score:
             self.epoch, self.score = epoch, score
-            save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
-            self._sha256 = _sha256(self.file)
+            if trainer.is_global_zero:
+                save_weights(pl_module.module, self.file)  # type: ignore[arg-type]
+                self._sha256 = _sha256(self.file)
         loss = float(metrics["train/loss"])
         figures = {"loss": loss, **({"w_f1": score} if self._scored else {"validation_loss": -score})}
         known = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # for JSON

@@ -19,6 +19,7 @@ from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp")  # others keep weights in parts, and the best epoch's are kept whole
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -39,6 +40,8 @@ def check(cfg: TrainConfig) -> None:
     rules.append(("classifier.max_tokens", tokens, tokens >= 2, "2 or more: one for the class token"))
     rules += [one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]
     rules += [one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
+    rules += [at_least_1(f"trainer.{key}", getattr(cfg.trainer, key)) for key in ("devices", "nodes")]
+    rules += [one_of("trainer.strategy", cfg.trainer.strategy, STRATEGIES)]
     rules.append(at_least_1("trainer.memory_tokens", cfg.trainer.memory_tokens))
     rules.append(("trainer.workers", cfg.trainer.workers, cfg.trainer.workers >= 0, "0 or more"))
     stands_in = [stage for stage in cfg.phase.stages.values() if not stage.scored]

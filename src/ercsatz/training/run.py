@@ -105,10 +105,10 @@ class StageRunner:
         title = self._title(stage)
 
         def train(partial: Path) -> dict[str, Any]:
-            from ercsatz.training.stage import train_stage
+            from ercsatz.training.stage import train_together
 
             before = self._before(stage)  # first: what was lost is trained, and tracked, before this
-            return train_stage(self.cfg, stage, before, partial, title, tracker.train())
+            return train_together(self.cfg, stage, before, partial, title, tracker.train())
 
         folder, record = self.cache.resolve(stage, train)
         _refuse_diverged(folder, record)

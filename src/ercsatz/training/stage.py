@@ -21,9 +21,15 @@ from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.registry import instantiate
 from ercsatz.data.dialogue import Dialogue, label_counts
 from ercsatz.errors import UserError
+from ercsatz.training.callbacks import BestEpoch
 from ercsatz.training.graph import Stage
 from ercsatz.training.optimisation import Optimisation
-from ercsatz.training.trainer import Run, fit
+from ercsatz.training.ranks.processes import order_of, together
+from ercsatz.training.ranks.share import ALONE, Place
+from ercsatz.training.ranks.step import Step, step
+from ercsatz.training.ranks.step import together as step_together
+from ercsatz.training.state import resumable
+from ercsatz.training.trainer import Run, fit, resolve_device
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,13 @@ class Before:
 
 
 def train_stage(
-    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+    cfg: TrainConfig,
+    stage: Stage,
+    before: Before,
+    folder: Path,
+    title: str,
+    more: Sequence[Logger] = (),
+    place: Place = ALONE,
 ) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
@@ -53,9 +65,10 @@ def train_stage(
         folder: the stage's own; what an interrupted run left there is gone on from.
         title: for progress lines.
         more: loggers beside the CSV file, which is kept with the stage.
+        place: which of the processes this is that train the stage together; the first one saves it.
 
     Returns:
-        What ``fit`` returns, and the number of threads.
+        What ``fit`` returns, the number of threads and, of several, of processes.
 
     Raises:
         UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, a soft
@@ -68,15 +81,49 @@ def train_stage(
     _check_soft(soft, train, title)
     callbacks = [_callback(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
-    csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
+    # A resumed stage gets a new version_N beside the old one.
+    csv = [CSVLogger(folder, name="logs")] if place.rank == 0 else []
     sampler = cfg.sampler if stage.classifier.predicts else None
     cache = Path(cfg.paths.cache)
-    run = Run(optimisation, cfg.trainer, cfg.seed, work, [csv, *more], title, cache, callbacks, sampler)
+    run = Run(optimisation, cfg.trainer, cfg.seed, work, [*csv, *more], title, cache, callbacks, sampler, place)
     record = fit(classifier, train, validation, run, soft)
+    if place.rank:
+        return {}
     checkpoint.save(classifier, folder)
     (work / "last.ckpt").unlink()  # first: with it and without the best weights, a later run could not go on
     shutil.rmtree(work)
-    return {**record, "threads": torch.get_num_threads()}
+    return {**record, "threads": torch.get_num_threads(), **({"processes": place.of} if place.of > 1 else {})}
+
+
+def train_together(
+    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+) -> dict[str, Any]:
+    """As ``train_stage``, in as many processes as ``trainer`` says.
+
+    Raises:
+        UserError: as there, or a process died.
+        RuntimeError: a process failed otherwise; with its traceback.
+    """
+    of, own = cfg.trainer.devices * cfg.trainer.nodes, step()
+    if of == 1 and own is None:
+        return train_stage(cfg, stage, before, folder, title, more)
+    _check_machine(cfg, own)
+    work = folder / "work"
+    resumable(work, BestEpoch(work, title, scored=True), title)  # what is damaged is removed once, before they look
+    order = order_of(cfg, stage, before, folder, title, len(more))
+    return together(order, of, more) if own is None else step_together(own, order, of, more)
+
+
+def _check_machine(cfg: TrainConfig, own: Step | None) -> None:
+    """Refuse more machines or GPUs than there are."""
+    if own is None and cfg.trainer.nodes > 1:
+        raise UserError(
+            f"trainer.nodes={cfg.trainer.nodes}: this is one machine. On a Slurm cluster: srun "
+            f"--nodes={cfg.trainer.nodes} --ntasks-per-node=1 python train.py ..."
+        )
+    there = torch.cuda.device_count() if resolve_device(cfg.trainer.accelerator).type == "cuda" else None
+    if own is None and there is not None and cfg.trainer.devices > there:
+        raise UserError(f"trainer.devices={cfg.trainer.devices}: this machine has {there} GPUs. Take {there} or fewer.")
 
 
 def _callback(node: Mapping[str, Any], key: str) -> Callback:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -27,18 +29,23 @@ from ercsatz.training.data_module import PREDICTED_TOKENS, DialogueDataModule, D
 from ercsatz.training.divergence import Divergence
 from ercsatz.training.lightning_module import LightningClassifier
 from ercsatz.training.optimisation import Lengths, Optimisation
+from ercsatz.training.ranks.share import ALONE, Place
 from ercsatz.training.state import WholeCheckpoints, resumable
 
 _LOG = logging.getLogger(__name__)
 
 # Lightning's advice and device list, a paragraph a stage; its warnings stay.
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for _library in ("pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning against torch 2.13
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # a batch is made in a millisecond
 warnings.filterwarnings("ignore", message="Found .* module.s. in eval mode")  # a frozen encoder; fit sets the others
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # so it is on resuming
 warnings.filterwarnings("ignore", message="The dirpath has changed")  # BestEpoch does not depend on it
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval")  # one value an epoch is logged
+warnings.filterwarnings("ignore", message="The `srun` command is available")  # processes are started otherwise
+warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")  # of Lightning against torch 2.13
+warnings.filterwarnings("ignore", message=".*sync_dist=True")  # scores are of all processes' predictions already
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class Run:
         cache: a folder for tokens and frozen vectors, shared with other runs.
         callbacks: Lightning's, beside the project's own.
         sampler: which training dialogues an epoch has; None: each once.
+        place: which of the processes this is that train the classifier together.
     """
 
     optimisation: Optimisation
@@ -66,6 +74,7 @@ class Run:
     cache: Path | None = None
     callbacks: Sequence[Callback] = ()
     sampler: SamplerConfig | None = None
+    place: Place = ALONE
 
 
 @contextmanager
@@ -92,6 +101,8 @@ def fit(
 ) -> dict[str, Any]:
     """Train a classifier in place and leave it with the weights of its best epoch on the validation split.
 
+    Of several processes the first does so; the others leave theirs as they are after the last epoch.
+
     After each epoch the whole state is kept in the run's folder; a run that finds one there goes on from it, and ends
     with the same weights as one that was never interrupted.
 
@@ -105,7 +116,8 @@ def fit(
     Returns:
         ``best_epoch`` (from 1), ``validation_w_f1`` in [0, 1] (or ``validation_loss``), ``curve`` (a mapping an epoch:
         ``epoch``, the training ``loss``, ``w_f1`` or ``validation_loss``; None where it is no number), ``steps`` and
-        ``epochs`` that were run, and the ``accelerator`` and ``precision`` that it ran with.
+        ``epochs`` that were run, and the ``accelerator`` and ``precision`` that it ran with. Nothing in processes
+        beside the first.
 
     Raises:
         UserError: the accelerator is not there, the loss, the weights or the predictions became NaN or infinite, or a
@@ -116,6 +128,8 @@ def fit(
     runner = _runner(run, device, best)
     data = _data(classifier, train, validation, run, device, soft)
     _train(runner, classifier, data, run, resumable(run.folder, best, run.title))
+    if not runner.is_global_zero:
+        return {}
     if (damage := best.damage()) is not None:
         raise UserError(f"{run.title}: {damage} since it was written. Run the same command again: it trains it anew.")
     classifier.module.load_state_dict(load_file(best.file))
@@ -137,7 +151,7 @@ def _data(
 ) -> DialogueDataModule:
     """The dialogues to train on and those to check on; says so where one of the former is too long for the memory."""
     size = Size(run.optimisation.batch_tokens, run.optimisation.batch_targets)
-    split = DialogueSplit(classifier, train, size, run.trainer, device, run.cache, soft)
+    split = DialogueSplit(classifier, train, size, run.trainer, device, run.cache, soft, place=run.place)
     largest = max((part for segment in split.segments for part in split.parts(segment)), key=lambda part: part.held)
     if largest.held > run.trainer.memory_tokens:
         _LOG.warning(
@@ -146,7 +160,7 @@ def _data(
             "small, or lower classifier.max_tokens."
         )
     checks = DialogueSplit(classifier, validation, Size(PREDICTED_TOKENS), run.trainer, device, run.cache)
-    return DialogueDataModule(split, checks, run.seed, run.sampler)
+    return DialogueDataModule(split, checks, run.seed, run.sampler, run.place)
 
 
 def _train(
@@ -154,7 +168,8 @@ def _train(
 ) -> None:
     """Train, or go on from a state."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    module = LightningClassifier(classifier, run.optimisation, Lengths(data.steps, data.train.targets), run.seed)
+    lengths = Lengths(data.steps, data.train.targets)
+    module = LightningClassifier(classifier, run.optimisation, lengths, run.seed, run.place)
     classifier.module.train()  # from_pretrained leaves encoders in eval mode, and Lightning keeps what it finds
     if run.trainer.compile:
         classifier.module.compile(dynamic=True)
@@ -163,11 +178,11 @@ def _train(
 
 def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
     last = ModelCheckpoint(run.folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr.isatty() and run.place.rank == 0
     bar = [TQDMProgressBar(refresh_rate=10, leave=False)] if terminal else []  # each refresh waits for the GPU
     return pl.Trainer(
         accelerator=device.type,
-        devices=1,
+        **_together(run.place, device),
         precision=resolve_precision(run.trainer.precision, device),  # type: ignore[arg-type]
         max_epochs=run.optimisation.epochs,
         callbacks=[Divergence(run.title, run.optimisation), best, last, *bar, *run.callbacks],
@@ -179,6 +194,19 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+
+
+def _together(place: Place, device: torch.device) -> dict[str, Any]:
+    """The devices of a trainer and how gradients are exchanged; to Lightning each process is a node of one device."""
+    if place.of == 1:
+        return {"devices": 1}
+    strategy = DDPStrategy(
+        cluster_environment=LightningEnvironment(),
+        find_unused_parameters=True,  # a batch without earlier turns or knowledge leaves parts of a classifier out
+        broadcast_buffers=False,  # none of them changes
+    )
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else 1
+    return {"devices": devices, "num_nodes": place.of, "strategy": strategy}
 
 
 @_dead_workers_told()
