@@ -39,19 +39,22 @@ class ProcessLauncher(ErcsatzLauncher):
 
 
 class SubmititLauncher(ErcsatzLauncher):
-    """All jobs at once, where submitit puts them."""
-
-    cluster = "local"
+    """All jobs at once, on this machine."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides."""
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.submitted import run
 
-        return run(Sweep(*self._given), job_overrides, initial_job_idx, self.cluster, self._settings)
+        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
 
 
-class SlurmLauncher(SubmititLauncher):
-    """The same on Slurm."""
+class SlurmLauncher(ErcsatzLauncher):
+    """All jobs on Slurm, as many at a time as it has room for."""
 
-    cluster = "slurm"
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submit a job for each list of overrides, and wait for them unless ``cluster.wait`` is false."""
+        from ercsatz.sweeps.jobs import Sweep
+        from ercsatz.sweeps.slurm import run
+
+        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)

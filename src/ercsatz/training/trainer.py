@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from lightning_fabric.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -172,7 +173,7 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
         max_epochs=run.optimisation.epochs,
         callbacks=[Divergence(run.title, run.optimisation), best, last, *bar, *run.callbacks],
         logger=list(run.loggers),
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), LightningEnvironment()],  # on Slurm it would look for more ranks, and requeue
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=terminal,
