@@ -3,7 +3,8 @@
 Hydra makes launchers only of classes in this namespace, and imports all of them before ``--help``; so these are thin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -46,7 +47,8 @@ class SubmititLauncher(ErcsatzLauncher):
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.submitted import run
 
-        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+        with _told():
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
 
 
 class SlurmLauncher(ErcsatzLauncher):
@@ -57,4 +59,18 @@ class SlurmLauncher(ErcsatzLauncher):
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.slurm import run
 
-        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+        with _told():
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what is wrong with the settings in a line; Hydra would print a traceback."""
+    from ercsatz.errors import UserError
+    from ercsatz.reporting.status import report
+
+    try:
+        yield
+    except UserError as error:
+        report(error)
+        raise SystemExit(1) from None

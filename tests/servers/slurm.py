@@ -7,6 +7,7 @@ loopback, without accounting, cgroups or systemd. Needs Debian's slurmctld, slur
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -123,7 +124,7 @@ class Slurm:
             )
         self._processes.append(process)
 
-    def _until(self, there) -> None:  # noqa: ANN001
+    def _until(self, there) -> None:
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             try:
@@ -151,6 +152,7 @@ def _ports(number: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Slurm(Path(sys.argv[1])) as slurm:
         done = subprocess.run(sys.argv[2:], env={**os.environ, **slurm.environment}, check=False)
     sys.exit(done.returncode)

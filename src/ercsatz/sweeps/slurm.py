@@ -4,8 +4,8 @@ Slurm itself sees to the end: beside the jobs one more is submitted that depends
 run once, however they ended. It ranks, unless a command still waits for the jobs, which then ranks itself. Who ranks
 holds the sweep's lock and takes away ``.submitit/submitted.json``, so there is one.
 
-A job that is out of time or preempted is queued again by submitit, in its place of the array; one whose process is killed
-by the last line of its shell script, since nothing else of it lives. What it had trained is there.
+A job that is out of time or preempted is queued again by submitit, in its place of the array; one whose process is
+killed by the last line of its shell script, since nothing else of it lives. What it had trained is there.
 """
 
 import json
@@ -23,6 +23,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, setup_globals
 from omegaconf import DictConfig
 from submitit import SlurmJob
+from submitit.core.utils import FailedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
 
 from ercsatz import signals
@@ -33,9 +34,12 @@ from ercsatz.sweeps import callback
 from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 from ercsatz.sweeps.search.plan import is_search
 from ercsatz.sweeps.submitted import Job, executor_of, outcome_of
+from ercsatz.sweeps.sweep_file import SUBMITTED
 
 _LOG = logging.getLogger(__name__)
-SUBMITTED = Path(".submitit", "submitted.json")
+_Job = SlurmJob[Outcome]
+_Made = tuple[_Job, Sequence[str], int]  # a job with its overrides and its number
+
 _ASK = 10.0  # seconds between two questions to Slurm's controller
 _ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT")
@@ -94,7 +98,7 @@ class _Ranking:
     """
 
     sweep: Sweep
-    jobs: Sequence[tuple[SlurmJob[Outcome], Sequence[str], int]]
+    jobs: Sequence[_Made]
 
     def __call__(self) -> None:
         show_log()
@@ -128,15 +132,22 @@ def run(
     Raises:
         UserError: submitit does not take them, jobs of the sweep are there already, or nobody can wait for their end.
     """
+    numbers = range(first, first + len(job_overrides))
+    if sweep.config.get("dry_run"):
+        return [
+            returned(overrides, sweep.run(overrides, n)) for overrides, n in zip(job_overrides, numbers, strict=True)
+        ]
     folder, waits = _folder(sweep.config), _waits(sweep.config)
     _refuse_twice(folder)
     folder.mkdir(parents=True, exist_ok=True)
     SlurmJob.watcher = Queue()
-    executor = executor_of("slurm", {**settings, "teardown": [_AGAIN % settings["max_num_timeout"]]})
-    numbers = range(first, first + len(job_overrides))
-    jobs: list[SlurmJob[Outcome]] = executor.map_array(Job(sweep, None), list(map(list, job_overrides)), numbers)
+    executor = executor_of("slurm", _with_retries(settings))
+    try:
+        jobs: list[_Job] = executor.map_array(Job(sweep, None), list(map(list, job_overrides)), numbers)
+    except FailedJobError as error:
+        raise UserError(f"Slurm does not take the jobs: {' '.join(str(error).split())}") from error
     made = list(zip(jobs, job_overrides, numbers, strict=True))
-    ranking = None if is_search(sweep.config) else _submit_ranking(sweep, made, settings)
+    ranking = _submit_ranking(sweep, made, settings) if _is_ranked(sweep.config) else None
     if ranking is not None:
         with atomic_write(folder / SUBMITTED) as file:
             json.dump({"jobs": _array(jobs), "ranking": ranking.job_id}, file)
@@ -150,9 +161,7 @@ def run(
     return [returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 
 
-def _waited(
-    sweep: Sweep, made: Sequence[tuple[SlurmJob[Outcome], Sequence[str], int]], ranking: SlurmJob[None] | None
-) -> list[Outcome]:
+def _waited(sweep: Sweep, made: Sequence[_Made], ranking: SlurmJob[None] | None) -> list[Outcome]:
     """What the jobs gave back; a closed terminal leaves them alone, any other end of the command cancels them."""
     try:
         outcomes = [outcome_of(sweep, *each) for each in made]
@@ -160,6 +169,7 @@ def _waited(
         if ranking is not None and signals.hung_up():
             callback.leave()
         else:
+            _taken(_folder(sweep.config))
             _cancel([job for job, *_ in made], ranking)
         raise
     if ranking is not None:
@@ -190,6 +200,11 @@ def _waits(config: DictConfig) -> bool:
     return False
 
 
+def _is_ranked(config: DictConfig) -> bool:
+    """Whether it is a sweep of ``train.py`` that compares: neither a search nor one of another command."""
+    return "ranking" in config and not is_search(config)
+
+
 def _refuse_twice(folder: Path) -> None:
     """Refuse to submit jobs that are still there.
 
@@ -209,9 +224,13 @@ def _refuse_twice(folder: Path) -> None:
         )
 
 
-def _submit_ranking(
-    sweep: Sweep, made: Sequence[tuple[SlurmJob[Outcome], Sequence[str], int]], settings: Mapping[str, Any]
-) -> SlurmJob[None]:
+def _with_retries(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with what has Slurm run a job again, as it does of itself where a node fails."""
+    more = {"requeue": True, **(settings["additional_parameters"] or {})}
+    return {**settings, "teardown": [_AGAIN % settings["max_num_timeout"]], "additional_parameters": more}
+
+
+def _submit_ranking(sweep: Sweep, made: Sequence[_Made], settings: Mapping[str, Any]) -> SlurmJob[None]:
     """Submit what ranks when all others have ended, well or not; it needs no GPU."""
     wanted = {"gpus_per_node", "gpus_per_task", "cpus_per_gpu", "mem_per_gpu", "gres", "array_parallelism"}
     plain = {key: value for key, value in settings.items() if key not in wanted}
@@ -230,13 +249,13 @@ def _taken(folder: Path) -> bool:
     return True
 
 
-def _cancel(jobs: Sequence[SlurmJob[Outcome]], ranking: SlurmJob[None] | None) -> None:
+def _cancel(jobs: Sequence[_Job], ranking: SlurmJob[None] | None) -> None:
     ids = [*({_array(jobs)} if jobs else ()), *([ranking.job_id] if ranking else [])]
     with suppress(OSError, subprocess.SubprocessError):  # the cluster is out of reach
         subprocess.run(["scancel", "--quiet", *ids], capture_output=True, check=False, timeout=60)
 
 
-def _array(jobs: Sequence[SlurmJob[Outcome]]) -> str:
+def _array(jobs: Sequence[_Job]) -> str:
     """The number of the array; of a single job it is its own."""
     return jobs[0].job_id.partition("_")[0]
 
@@ -245,5 +264,5 @@ def _counted(jobs: Sequence[Any]) -> str:
     return "the job" if len(jobs) == 1 else f"the {len(jobs)} jobs of the array"
 
 
-def _where(job: SlurmJob[Outcome]) -> str:
+def _where(job: _Job) -> str:
     return f"what it printed is in {job.paths.stderr}"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
-from lightning_fabric.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 from torch import Tensor
 
