@@ -230,7 +230,7 @@ class TrainConfig:
         wandb: Weights & Biases.
         ranking: of the sweep, at its end.
         experiment: a whole sweep under a name.
-        cluster: where the jobs of a sweep run, if not here.
+        cluster: slurm: the jobs of a sweep run there; null: here, or as hydra/launcher says.
         objective: what a job gives back for a search, or a list: validation/w_f1, validation/macro_f1,
             validation/accuracy or seconds.
         dry_run: true: show the stages as a tree, what is cached and what would be trained, and stop.
