@@ -1,6 +1,6 @@
 """A sweep on a real Slurm of two nodes, which is set up for it: jobs are killed, run out of time, are cancelled.
 
-``-s`` shows what happens when. The cells train so long that each fault finds the one that it is meant for at work.
+``-s`` shows what happens when. The first four cells train so long that each fault finds its cell at work.
 """
 
 import json
@@ -22,9 +22,9 @@ pytestmark = [
     pytest.mark.skipif(lacks() is not None, reason=f"no Slurm: {lacks()}"),
 ]
 
-CELLS = ("classifier=compm", "data=small_nat,small_bal", "seed=0,1,2,3,4,5")
+CELLS = ("classifier=compm", "training.pretrain.epochs=60,2,3", "data=small_nat,small_bal", "seed=0,1")
 SWEEP = ("--config-dir", "own", "-m", *CELLS, "sweep=cluster", "cluster=slurm", "cluster.partition=main")
-LIMITS = ("cluster.minutes=9", "cluster.parallel=2", "hydra.launcher.signal_delay_s=5")
+LIMITS = ("cluster.minutes=30", "cluster.parallel=2", "hydra.launcher.signal_delay_s=25")
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,8 @@ def test_a_sweep_of_twelve_cells_outlives_what_happens_to_its_jobs_and_its_termi
     new_world, slurm, start, command, micro
 ):
     sweep = Sweep(new_world, slurm)
-    settings = (*SWEEP, *LIMITS, *micro, "training.pretrain.epochs=100")
+    own = [setting for setting in micro if not setting.startswith("training.pretrain")]
+    settings = (*SWEEP, *LIMITS, *own)
     run = start(new_world, "train.py", *settings)
     run.until(r"Slurm has the 12 jobs of the array")
     array = sweep.submitted["jobs"]
@@ -130,11 +131,10 @@ def test_a_sweep_of_twelve_cells_outlives_what_happens_to_its_jobs_and_its_termi
     slurm.ask("scontrol", "update", f"JobId={late}", f"TimeLimit={minutes}")
     sweep.say(f"{late} has {minutes} minutes in all from now on")
     sweep.until(f"{late} ran out of time, and is queued again", lambda: sweep.state(late, "Restarts") == "1")
-    slurm.ask("scontrol", "update", f"JobId={late}", "TimeLimit=9")
-
+    slurm.ask("scontrol", "update", f"JobId={late}", "TimeLimit=30")
     victim = sweep.until(
         "a third job trains",
-        lambda: next((each for each in (f"{array}_{n}" for n in range(2, 12)) if at_work(sweep, each)()), None),
+        lambda: next((each for each in (f"{array}_{n}" for n in (2, 3)) if at_work(sweep, each)()), None),
     )
     slurm.ask("scancel", victim)
     sweep.say(f"{victim} is cancelled")
@@ -168,3 +168,22 @@ def test_a_sweep_of_twelve_cells_outlives_what_happens_to_its_jobs_and_its_termi
     assert "W-F1 (rank)" in sweep.printed(ranking)
     print(sweep.queue())
     print(sweep.printed(ranking))
+
+
+def test_a_command_that_waits_notices_a_cancelled_job_and_cancels_the_others_at_ctrl_c(
+    new_world, slurm, start, micro, check_stopped
+):
+    sweep = Sweep(new_world, slurm)
+    longer = [setting for setting in micro if not setting.startswith("training.pretrain")]
+    cells = ("classifier=compm", "data=small_nat,small_bal", "training.pretrain.epochs=4000", "sweep=cluster")
+    run = start(new_world, "train.py", "--config-dir", "own", "-m", *cells, "cluster=slurm", *longer)
+    run.until("Slurm has the 2 jobs")
+    first, second = (f"{sweep.submitted['jobs']}_{n}" for n in (0, 1))
+    sweep.until("both train", lambda: at_work(sweep, first)() and at_work(sweep, second)())
+    slurm.ask("scancel", first)
+    sweep.until("the command has noticed", lambda: run.seen("its process died"), 120)
+    run.send(signal.SIGINT)
+    _, errors = check_stopped(run, signal.SIGINT)
+    sweep.until("the other is cancelled", lambda: sweep.state(second, "JobState") == "CANCELLED")
+    assert sweep.submitted is None
+    assert "sacct" not in errors
