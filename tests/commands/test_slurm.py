@@ -18,7 +18,7 @@ from slurm import Slurm, lacks
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(lacks() is not None, reason=f"no Slurm: {lacks()}"),
 ]
 
