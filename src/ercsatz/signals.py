@@ -127,6 +127,11 @@ def asked() -> bool:
     return _State.received is not None
 
 
+def hung_up() -> bool:
+    """Whether the signal that came is that of a closed terminal."""
+    return _State.received == signal.SIGHUP
+
+
 def check() -> None:
     """End what runs if a signal has come: for where an error is caught that may be a consequence of it.
 

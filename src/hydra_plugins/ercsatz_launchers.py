@@ -3,7 +3,8 @@
 Hydra makes launchers only of classes in this namespace, and imports all of them before ``--help``; so these are thin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -39,19 +40,37 @@ class ProcessLauncher(ErcsatzLauncher):
 
 
 class SubmititLauncher(ErcsatzLauncher):
-    """All jobs at once, where submitit puts them."""
-
-    cluster = "local"
+    """All jobs at once, on this machine."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides."""
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.submitted import run
 
-        return run(Sweep(*self._given), job_overrides, initial_job_idx, self.cluster, self._settings)
+        with _told():
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
 
 
-class SlurmLauncher(SubmititLauncher):
-    """The same on Slurm."""
+class SlurmLauncher(ErcsatzLauncher):
+    """All jobs on Slurm, as many at a time as it has room for."""
 
-    cluster = "slurm"
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submit a job for each list of overrides, and wait for them unless ``cluster.wait`` is false."""
+        from ercsatz.sweeps.jobs import Sweep
+        from ercsatz.sweeps.slurm import run
+
+        with _told():
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what is wrong with the settings in a line; Hydra would print a traceback."""
+    from ercsatz.errors import UserError
+    from ercsatz.reporting.status import report
+
+    try:
+        yield
+    except UserError as error:
+        report(error)
+        raise SystemExit(1) from None

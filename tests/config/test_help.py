@@ -18,7 +18,7 @@ CONF = resource("conf")
 DATA = {"data", "benchmark", "mode"}
 GROUPS = {
     "train": {"classifier", "backbone", "phase", "loss", "callbacks", "logger", "ranking", "recipe", "paths", *DATA}
-    | {"sampler", "experiment", "wandb"},
+    | {"sampler", "experiment", "wandb", "cluster"},
     "generate": {"generator", "generator/sampling", "plan", "persona", "checks", "paths", "experiment", "wandb", *DATA},
     "assess": {"generator", "generator/sampling", "judge", "measure", "checks", "paths", "wandb", *DATA},
     "knowledge": {"generator", "generator/sampling", "paths", *DATA},

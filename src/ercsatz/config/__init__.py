@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from ercsatz.config.assess import AssessConfig, AssessmentConfig, JudgeConfig
 from ercsatz.config.backbone import BackboneConfig, Pooling, TinySizeConfig
 from ercsatz.config.classifier import ClassifierConfig, Gives, Prerequisite
+from ercsatz.config.cluster import ClusterConfig
 from ercsatz.config.corpus import BenchmarkConfig, CountsConfig, DataConfig, DownloadConfig, PathsConfig, PromptStyle
 from ercsatz.config.experiment import ExperimentConfig
 from ercsatz.config.generation import (
@@ -75,6 +76,7 @@ __all__ = [
     "BenchmarkConfig",
     "ChecksConfig",
     "ClassifierConfig",
+    "ClusterConfig",
     "CosmicConfig",
     "CosmicMatch",
     "CountsConfig",

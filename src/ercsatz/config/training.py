@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from ercsatz.config.backbone import BackboneConfig
 from ercsatz.config.classifier import ClassifierConfig
+from ercsatz.config.cluster import ClusterConfig
 from ercsatz.config.corpus import BenchmarkConfig, DataConfig, PathsConfig
 from ercsatz.config.experiment import ExperimentConfig
 from ercsatz.config.loss import LossConfig
@@ -236,6 +237,7 @@ class TrainConfig:
         wandb: Weights & Biases.
         ranking: of the sweep, at its end.
         experiment: a whole sweep under a name.
+        cluster: slurm: the jobs of a sweep run there; null: here, or as hydra/launcher says.
         objective: what a job gives back for a search, or a list: validation/w_f1, validation/macro_f1,
             validation/accuracy or seconds.
         dry_run: true: show the stages as a tree, what is cached and what would be trained, and stop.
@@ -261,6 +263,7 @@ class TrainConfig:
     ranking: RankingConfig = field(default_factory=RankingConfig)
     objective: Any = "validation/w_f1"
     experiment: ExperimentConfig | None = None
+    cluster: ClusterConfig | None = None
     dry_run: bool = False
 
     def __post_init__(self) -> None:

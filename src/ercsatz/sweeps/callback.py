@@ -127,6 +127,35 @@ def finish() -> None:
         sweep_file.release(sweep.lock)
 
 
+def take_up(config: DictConfig) -> bool:
+    """Have this process rank a sweep that another one started and left; False where one still has it.
+
+    Args:
+        config: of the sweep.
+
+    Raises:
+        UserError: its ``sweep.json`` cannot be read.
+    """
+    folder = Path(config.hydra.sweep.dir)
+    try:
+        lock = sweep_file.claim(folder)
+    except UserError:
+        return False
+    ranking, wandb = (OmegaConf.to_object(node) for node in (config.ranking, config.wandb))
+    id = sweep_file.id_of(folder) or ""
+    _Current.sweep = Sweep(
+        id, str(config.sweep), folder, cast(RankingConfig, ranking), cast(WandbConfig, wandb), lock, None
+    )
+    return True
+
+
+def leave() -> None:
+    """Let others rank the sweep that this process started: its jobs go on."""
+    sweep, _Current.sweep = _Current.sweep, None
+    if sweep is not None:
+        sweep_file.release(sweep.lock)
+
+
 def _conclude(sweep: Sweep) -> None:
     """Rank a sweep; of a search, which compares nothing, say what it found."""
     what = "ranking" if sweep.search is None else "search"

@@ -24,6 +24,7 @@ from ercsatz import signals
 from ercsatz.config import WandbConfig
 from ercsatz.config.compose import to_object
 from ercsatz.config.objective import goals_of
+from ercsatz.errors import UserError
 from ercsatz.reporting.status import message, report_recorded
 from ercsatz.reporting.terminal import show_log
 from ercsatz.sweeps.result_file import NOT_A_SETTING
@@ -117,6 +118,8 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
         from ercsatz.training.check_config import check
 
         check(settings)
+        if settings.cluster is not None and hydra.mode != RunMode.MULTIRUN:
+            raise UserError("cluster= is where the jobs of a sweep run: give -m too, also for a single job.")
         if settings.dry_run:
             _show_plan(settings, overrides)
             return None

@@ -1,6 +1,7 @@
-"""Jobs of a sweep where submitit puts them: on Slurm, or all at once on this machine; one that dies costs itself."""
+"""Jobs of a sweep through submitit, all at once on this machine; one that dies costs itself."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ _LOOK = 1.0  # seconds
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """What is pickled; submitit calls it, or ``checkpoint`` where the job is put off.
 
     Attributes:
@@ -33,6 +34,7 @@ class _Job:
     owner: int | None
 
     def __call__(self, overrides: Sequence[str], number: int) -> Outcome:
+        """Run the job of these overrides."""
         if self.owner is not None:
             signals.serve()
             threading.Thread(target=_die_with, args=(psutil.Process(self.owner), os.getppid()), daemon=True).start()
@@ -52,15 +54,14 @@ def _die_with(owner: psutil.Process, parent: int) -> None:
 
 
 def run(
-    sweep: Sweep, job_overrides: Sequence[Sequence[str]], first: int, cluster: str, settings: Mapping[str, Any]
+    sweep: Sweep, job_overrides: Sequence[Sequence[str]], first: int, settings: Mapping[str, Any]
 ) -> list[JobReturn]:
-    """Submit the jobs and wait for them.
+    """Start the jobs on this machine, all at once, and wait for them.
 
     Args:
         sweep: whose jobs they are.
         job_overrides: of each job.
         first: number of the first.
-        cluster: submitit's name of what runs them: ``slurm`` or ``local``.
         settings: of ``hydra.launcher``.
 
     Raises:
@@ -68,21 +69,29 @@ def run(
     """
     Path(str(sweep.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     numbers = range(first, first + len(job_overrides))
-    job = _Job(sweep, os.getpid() if cluster == "local" else None)
-    executor = _executor(cluster, settings)
+    executor = executor_of("local", settings)
     with signals.kept_from_children():
-        jobs = executor.map_array(job, [list(overrides) for overrides in job_overrides], numbers)
+        jobs = executor.map_array(Job(sweep, os.getpid()), [list(overrides) for overrides in job_overrides], numbers)
     try:
-        outcomes = [_outcome(sweep, *each) for each in zip(jobs, job_overrides, numbers, strict=True)]
+        outcomes = [outcome_of(sweep, *each) for each in zip(jobs, job_overrides, numbers, strict=True)]
     except BaseException:
-        for each in jobs:
-            _cancel(each, cluster)
+        for job in jobs:
+            with suppress(OSError):  # it is done
+                os.kill(int(job.job_id), signal.SIGTERM)  # at submitit's SIGINT its own process prints a traceback
         raise
     return [returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 
 
-def _executor(cluster: str, settings: Mapping[str, Any]) -> Any:
-    """The executor, its parameters named as submitit wants them: those of one cluster begin with its name."""
+def executor_of(cluster: str, settings: Mapping[str, Any]) -> Any:
+    """The executor, its parameters named as submitit wants them: those of one cluster begin with its name.
+
+    Args:
+        cluster: submitit's name of what runs the jobs: ``slurm`` or ``local``.
+        settings: of ``hydra.launcher``, and more of submitit's own.
+
+    Raises:
+        UserError: submitit does not take them.
+    """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 
@@ -100,7 +109,8 @@ def _executor(cluster: str, settings: Mapping[str, Any]) -> Any:
     return executor
 
 
-def _outcome(sweep: Sweep, job: Any, overrides: Sequence[str], number: int) -> Outcome:
+def outcome_of(sweep: Sweep, job: Any, overrides: Sequence[str], number: int) -> Outcome:
+    """What a job gave back, once it has ended; a dead one is told and recorded."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
@@ -109,11 +119,3 @@ def _outcome(sweep: Sweep, job: Any, overrides: Sequence[str], number: int) -> O
         return sweep.died(overrides, number, f"what it printed is in {job.paths.stderr}")
     assert isinstance(outcome, Outcome)
     return outcome
-
-
-def _cancel(job: Any, cluster: str) -> None:
-    with suppress(Exception):  # it may be done, or the cluster out of reach
-        if cluster == "local":
-            os.kill(int(job.job_id), 15)  # submitit would send SIGINT, at which its own process prints a traceback
-        else:
-            job.cancel()

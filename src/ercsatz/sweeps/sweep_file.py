@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 NAME, LOCK, SCHEMA = "sweep.json", "sweep.lock", 1
+SUBMITTED = Path(".submitit", "submitted.json")  # is there while its jobs are a cluster's, until they are ranked
 _LISTED = 5
 _PROBED = 0.5  # seconds; whoever only looks whether the owner lives holds the lock for a moment
 _OF_SEARCH = {"space": "the search space", "fixed": "what all trials have", "objective": "", "settings": "settings"}

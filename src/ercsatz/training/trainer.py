@@ -187,7 +187,7 @@ def _runner(run: Run, device: torch.device, best: BestEpoch) -> pl.Trainer:
         max_epochs=run.optimisation.epochs,
         callbacks=[Divergence(run.title, run.optimisation), best, last, *bar, *run.callbacks],
         logger=list(run.loggers),
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), LightningEnvironment()],  # on Slurm it would look for more ranks, and requeue
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_progress_bar=terminal,

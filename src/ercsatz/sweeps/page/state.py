@@ -140,9 +140,14 @@ def read_sweep(folder: Path, alive: bool | None = None) -> SweepState:
 
 
 def is_alive(folder: Path) -> bool | None:
-    """Whether a sweep's owner lives, by the lock that dies with it; None where the folder cannot be written."""
+    """Whether a sweep's owner lives, by the lock that dies with it; None where the folder cannot be written.
+
+    Jobs on a cluster need no owner: they are alive until they are ranked.
+    """
     from filelock import FileLock, Timeout
 
+    if (folder / sweep_file.SUBMITTED).exists():
+        return True
     if not (folder / sweep_file.LOCK).exists():
         return False
     lock = FileLock(folder / sweep_file.LOCK, thread_local=False)
