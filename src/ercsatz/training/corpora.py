@@ -9,7 +9,7 @@ from pathlib import Path
 from ercsatz import knowledge
 from ercsatz.config import ORG, StageConfig, TrainConfig, TrainOn, variants
 from ercsatz.config.advice import advised
-from ercsatz.data import benchmarks
+from ercsatz.data import benchmarks, shards
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance, fingerprint
 from ercsatz.data.files import read_jsonl, refuse_other_mode
 from ercsatz.errors import MissingFiles, UserError, read_all
@@ -100,6 +100,8 @@ def _files(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> dict[str, P
     folder = _folder(cfg, variant)
     if not folder.is_dir():
         raise MissingFiles(_no_data_set(cfg, variant))
+    if told := shards.instead_of(folder):
+        raise MissingFiles(told)
     files = {split: folder / f"{split}.jsonl" for split in splits}
     if absent := [str(file) for file in files.values() if not file.is_file()]:
         raise MissingFiles(
@@ -110,6 +112,8 @@ def _files(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> dict[str, P
 
 def _no_data_set(cfg: TrainConfig, variant: str) -> str:
     name = f"{cfg.benchmark.name}_{variant}"
+    if told := shards.instead_of(_folder(cfg, variant)):
+        return told
     return f"There is no data set {name} in {_folder(cfg, variant)}. Make it with: {_written(cfg, variant)}"
 
 
