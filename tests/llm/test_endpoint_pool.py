@@ -20,7 +20,8 @@ from ercsatz.generators.interface import (
     UnreachableError,
 )
 from ercsatz.llm import endpoint_pool as window_module
-from ercsatz.llm.endpoint_pool import Lane, StoppedError, UnansweredError, Window
+from ercsatz.llm.endpoint_pool import StoppedError, UnansweredError, Window
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.progress import ProgressState
 
 

@@ -6,8 +6,9 @@ import json
 from ercsatz.errors import UserError
 from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import GenerationJob
-from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
+from ercsatz.llm.endpoint_pool import UnansweredError, Window
 from ercsatz.llm.journal import Journal
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.probe import check_grammar, keeps_seed
 from ercsatz.llm.progress import ProgressState
 from ercsatz.llm.runner import Probe

@@ -51,8 +51,12 @@ class Engine(Generic[Unit, Outcome]):
         self._refusals: list[tuple[Request, str]] = []
         self._finished: asyncio.Queue[tuple[int, Outcome | BaseException]] = asyncio.Queue()
 
-    async def outcomes(self, units: Iterator[Unit]) -> AsyncGenerator[Outcome, None]:
+    async def outcomes(self, units: Iterator[Unit], n: int | None = None) -> AsyncGenerator[Outcome, None]:
         """What became of each unit, in order. Ends early where the window is stopped.
+
+        Args:
+            units: to be asked about.
+            n: how many they are, where that is known.
 
         Raises:
             UserError: an answer could not be written to the journal, or the servers are not what they should be.
@@ -68,6 +72,7 @@ class Engine(Generic[Unit, Outcome]):
                     if unit is not None:
                         tasks[begun] = asyncio.create_task(self._one(begun, unit))
                         self._state.asked = begun = begun + 1
+                self._window.left = None if n is None else n - begun
                 self._window.starved = exhausted or len(tasks) + len(done) >= self._most()
                 if not tasks:
                     self._record_refusals()
