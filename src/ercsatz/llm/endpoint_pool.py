@@ -181,7 +181,7 @@ class Window:
     def _react(self, error: ServerError, request: Request, lane: Lane, sent_at: float) -> None:
         now = time.monotonic()
         if isinstance(error, BusyError | TimedOutError):
-            lane.shrink(sent_at, now)
+            lane.shrink(sent_at, now, refused=isinstance(error, BusyError))
         if isinstance(error, BusyError):
             self._bear(error, lane, now)
         if isinstance(error, UnreachableError):

@@ -37,7 +37,7 @@ class Lane:
     _in_flight: int = 0
     _sent: dict[object, float] = field(default_factory=dict)  # the oldest first
     _shrunk_at: float = 0.0
-    _ceiling: float = 0.0  # what was too much the last time
+    _ceiling: float = 0.0  # what was refused the last time
     _heard_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -107,18 +107,27 @@ class Lane:
         """Give it nothing until it has answered what it has."""
         self._ceiling, self.bound = self.bound, 1.0
 
-    def shrink(self, sent_at: float, now: float) -> None:
-        """Once for all requests that were in flight together, as they tell the same."""
+    def shrink(self, sent_at: float, now: float, refused: bool) -> None:
+        """Once for all requests that were in flight together, as they tell the same.
+
+        Args:
+            sent_at: when the request was sent that failed.
+            now: by the same clock.
+            refused: whether the server would not take it; else it took too long.
+        """
         if sent_at >= self._shrunk_at:
-            self._ceiling = self.bound
+            self._ceiling = self.bound if refused else 0.0
             self.bound, self._shrunk_at = max(1.0, self.bound * SHRINK), now
 
     def _grow(self) -> None:
         """By one for every full bound of answers.
 
-        Faster while far from what was too much the last time, and slower close to it, as TCP's CUBIC (Ha, Rhee and Xu,
-        2008) does: so a server that takes so many and no more is kept full and seldom asked for more.
+        Faster up to what was refused the last time, and slower there, in the way of TCP's CUBIC (Ha, Rhee and Xu,
+        2008): so a server that takes so many and no more is kept full, and seldom asked to take more.
         """
-        share = self.bound / self._ceiling if self._ceiling else 2.0
-        pace = 4.0 if share < 0.9 else 0.25 if share < 1.02 else 1.0
-        self.bound = min(float(self.cap), self.bound + pace / self.bound)
+        near = self._ceiling - 1
+        if self.bound < near:
+            grown = min(near, self.bound + max(4.0, self.bound / 8) / self.bound)
+        else:
+            grown = self.bound + (1 / 16 if self.bound < self._ceiling else 1.0) / self.bound
+        self.bound = min(float(self.cap), grown)
