@@ -170,7 +170,7 @@ def test_shards_of_a_sweep_are_refused_by_train_until_they_are_merged(command, m
     assert done.returncode == 0, done.stderr
     told = "ercsatz merge data/mini_bal.shard-0-of-2 data/mini_bal.shard-1-of-2"
     assert told in done.stdout + done.stderr
-    trained = ["train.py", "data=mini_bal", "classifier=emoone", *micro, "dry_run=true"]
+    trained = ["train.py", "data=mini_bal", "classifier=compm", *micro, "dry_run=true"]
     for given in ([], ["data.path=data/mini_bal.shard-0-of-2"]):
         refused = command(tmp_path, *trained, *given)
         assert refused.returncode == 1, refused.stdout

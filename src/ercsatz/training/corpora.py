@@ -58,13 +58,13 @@ def load_data(cfg: TrainConfig) -> JobData:
 
 def missing_data_sets(cfg: TrainConfig) -> dict[str, str]:
     """A sentence, with the command that mends it, for every generated data set that is not there at all, by name."""
-    absent = [variant for variant in _wanted(cfg) if not _folder(cfg, variant).is_dir()]
+    absent = [variant for variant in _wanted(cfg) if _is_absent(_folder(cfg, variant))]
     return {f"{cfg.benchmark.name}_{variant}": _no_data_set(cfg, variant) for variant in absent}
 
 
 def missing_files(cfg: TrainConfig) -> list[str]:
     """A sentence for every other file of dialogues that a job would miss; reads none."""
-    there = {name: splits for name, splits in _wanted(cfg).items() if _folder(cfg, name).is_dir()}
+    there = {name: splits for name, splits in _wanted(cfg).items() if not _is_absent(_folder(cfg, name))}
     wanted = [partial(_files, cfg, name, splits) for name, splits in there.items()]
     try:
         read_all(partial(benchmarks.find_all, cfg.benchmark), *wanted)
@@ -108,6 +108,11 @@ def _files(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> dict[str, P
             f"There is no file {', nor '.join(absent)}. Make it again with: {_written(cfg, variant)} overwrite=true"
         )
     return files
+
+
+def _is_absent(folder: Path) -> bool:
+    """Whether nothing of a data set is there, parts neither."""
+    return not folder.is_dir() and not shards.beside(folder)
 
 
 def _no_data_set(cfg: TrainConfig, variant: str) -> str:
