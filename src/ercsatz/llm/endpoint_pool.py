@@ -232,7 +232,7 @@ class Window:
             delay = min(delay * 1.5, 10.0)
         del self._watches[lane]
         if not lane.up:
-            lane.bound = max(1.0, lane.bound / 2)
+            lane.come_back()
             self._set_up(lane, True)
         self._wake()
 

@@ -37,7 +37,7 @@ class Lane:
     _in_flight: int = 0
     _sent: dict[object, float] = field(default_factory=dict)  # the oldest first
     _shrunk_at: float = 0.0
-    _ceiling: float = 0.0  # what was refused the last time
+    _ceiling: float = 0.0  # what was refused the last time; up to here the bound grows fast
     _heard_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -105,7 +105,11 @@ class Lane:
 
     def leave_out(self) -> None:
         """Give it nothing until it has answered what it has."""
-        self._ceiling, self.bound = self.bound, 1.0
+        self._ceiling, self.bound = self.bound + 1, 1.0
+
+    def come_back(self) -> None:
+        """It was down: half of what it had, at first."""
+        self._ceiling, self.bound = self.bound + 1, max(1.0, self.bound / 2)
 
     def shrink(self, sent_at: float, now: float, refused: bool) -> None:
         """Once for all requests that were in flight together, as they tell the same.
