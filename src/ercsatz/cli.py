@@ -126,6 +126,7 @@ def main() -> None:
     commands: dict[str, Callable[[], None]] = {"train": train, "generate": generate, "rank": rank, "assess": assess}
     commands |= {"knowledge": knowledge, "predict": predict, "fetch": _fetch, "show": _show, "cache": _cache}
     commands |= {"export": _export, "status": _sweep_status, "figure": _figure}
+    commands |= {"merge": _merge}
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     show_log()
     unset_empty()
@@ -172,6 +173,12 @@ def _figure() -> None:
     from ercsatz.data import figure
 
     signals.run(lambda: figure.main(sys.argv[1:]))
+
+
+def _merge() -> None:
+    from ercsatz.generation import merge
+
+    signals.run(lambda: merge.main(sys.argv[1:]))
 
 
 def _sweep_status() -> None:

@@ -20,7 +20,9 @@ from ercsatz.generators.interface import (
     UnreachableError,
 )
 from ercsatz.llm import endpoint_pool as window_module
-from ercsatz.llm.endpoint_pool import Lane, StoppedError, UnansweredError, Window
+from ercsatz.llm import lane as lane_module
+from ercsatz.llm.endpoint_pool import StoppedError, UnansweredError, Window
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.progress import ProgressState
 
 
@@ -480,3 +482,72 @@ def test_an_error_of_a_kind_of_its_own_is_a_failure():
     window, state = make(Scripted(trouble=own))
     ask_all(window, 3)
     assert state.retries == {"failed": 2}
+
+
+def test_a_server_that_falls_silent_is_left_out_and_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(lane_module, "LEAST_SILENCE", 0.1)
+
+    class Stuck(Scripted):
+        stuck = False
+
+        async def answer(self, request):
+            while self.stuck:
+                await asyncio.sleep(0.01)
+            return await super().answer(request)
+
+    steady, stuck = Scripted("steady"), Stuck("stuck")
+    window, _ = make(steady, stuck, size=8)
+
+    async def main():
+        waiting = iter(range(3000))
+
+        async def work():
+            for index in waiting:
+                if index == 200:
+                    stuck.stuck = True
+                await window.ask(request(index))
+                if index == 2000:
+                    assert window.lanes[1].bound == 1
+                    assert window.lanes[1].in_flight == 8
+                    stuck.stuck = False
+
+        await asyncio.gather(*(work() for _ in range(32)))
+        await window.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert "stuck has fallen silent" in caplog.text
+    assert window.lanes[1].bound > 4
+    assert steady.answered.total() + stuck.answered.total() == 3000
+    assert max((steady.answered + stuck.answered).values()) == 1
+
+
+def test_where_there_is_room_the_quicker_server_gets_more():
+    quick, slow = Scripted("quick", seconds=0.002), Scripted("slow", seconds=0.2)
+    window, _ = make(quick, slow, size=16)
+    ask_all(window, 300, workers=16)
+    assert quick.answered.total() > 3 * slow.answered.total()
+
+
+def test_towards_the_end_a_slow_server_gets_nothing_that_it_would_be_late_with():
+    quick, slow = Scripted("quick", seconds=0.002), Scripted("slow", seconds=1.0)
+    window, _ = make(quick, slow, size=4)
+    for lane, seconds in zip(window.lanes, (0.002, 1.0), strict=True):
+        lane.seconds = seconds
+    window.left = 0
+    ask_all(window, 60, workers=60)
+    assert slow.answered.total() == 0
+    window.left = 10**6
+    ask_all(window, 60, workers=60)
+    assert slow.answered.total() >= 4
+
+
+def test_a_quick_server_that_falls_silent_at_the_end_does_not_hold_back_the_others(monkeypatch):
+    monkeypatch.setattr(lane_module, "LEAST_SILENCE", 0.1)
+    monkeypatch.setattr(window_module, "LEAST_SILENCE", 0.1)
+    quick, slow = Scripted("quick", seconds=3.0), Scripted("slow", seconds=0.05)
+    window, _ = make(quick, slow, size=2)
+    for lane, seconds in zip(window.lanes, (0.002, 0.05), strict=True):
+        lane.seconds = seconds
+    window.left = 0
+    ask_all(window, 10, workers=10)
+    assert slow.answered.total() == 8

@@ -6,7 +6,8 @@ from ercsatz.config import PromptStyle
 from ercsatz.errors import UserError
 from ercsatz.generation.guided import line_grammar
 from ercsatz.generators.interface import Answer, FinishReason, Identity, Request, UnreachableError
-from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.endpoint_pool import Window
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.probe import check_grammar, identify, keeps_seed
 from ercsatz.llm.progress import ProgressState
 

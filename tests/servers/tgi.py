@@ -406,6 +406,7 @@ def main() -> None:
     add("--faults", type=float, default=0.0)
     add("--kinds", default=",".join(RANDOM_FAULTS), help=f"of {', '.join([*ERRORS, *BREAKS])}")
     add("--retry-after")
+    add("--says", type=int, help="how many slots it says it has, if not as many as it has")
     add("--speakers", default="Maya,Tomas,Priya")
     add("--labels", type=int, default=7, help="how many")
     given = parser.parse_args()
@@ -413,6 +414,7 @@ def main() -> None:
 
     async def serve() -> None:
         server = TgiServer(answer, given.slots, given.latency, given.faults, kinds, given.retry_after, given.port)
+        server.info["max_concurrent_requests"] = given.says or given.slots
         async with server:
             print(server.url, flush=True)
             await asyncio.Event().wait()

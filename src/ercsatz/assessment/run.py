@@ -25,7 +25,7 @@ from ercsatz.assessment.wandb_report import log
 from ercsatz.config import ORG, AssessConfig, synthetic_data, variants
 from ercsatz.config.advice import advised
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
-from ercsatz.data import benchmarks
+from ercsatz.data import benchmarks, shards
 from ercsatz.data.checksums import refuse_changed
 from ercsatz.data.dialogue import SPLITS, Dialogue, check_dialogues, fingerprint
 from ercsatz.data.files import from_json, refuse_other_mode
@@ -149,6 +149,8 @@ def _rules(config: AssessConfig) -> Iterator[Rule]:
 def _synthetic(config: AssessConfig) -> Mapping[str, tuple[Dialogue, ...]]:
     """The data set; a split may be empty, but not all three."""
     folder, name = Path(config.data.path), config.data.name
+    if told := shards.instead_of(folder):
+        raise MissingFiles(told)
     if not folder.is_dir():
         option = _option(config)
         named = [] if name == option else [f"data.name={name}"]

@@ -42,6 +42,8 @@ class PlanConfig:
         min_turns: fewest turns of a dialogue.
         max_turns: most turns.
         attempts: how often a dialogue is asked for, each time with another seed, before it is given up.
+        shard: K/N, with K from 0 to N-1: ask for every N-th dialogue alone, beginning with the K-th; ``ercsatz merge``
+            makes the data set of all N. null: ask for all.
     """
 
     n_dialogues: int | None = None
@@ -50,6 +52,7 @@ class PlanConfig:
     min_turns: int = MISSING
     max_turns: int = MISSING
     attempts: int = MISSING
+    shard: str | None = None
 
 
 @dataclass

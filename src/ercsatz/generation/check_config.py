@@ -20,7 +20,7 @@ from ercsatz.config.rules import Rule, at_least_1, enforce
 from ercsatz.data.dialogue import Utterance
 from ercsatz.errors import UserError
 from ercsatz.generation.parse import MAX_NAME, parse
-from ercsatz.generation.plan import mode_of, targets_of
+from ercsatz.generation.plan import mode_of, shard_of, targets_of
 from ercsatz.generators.interface import Answer, FinishReason
 from ercsatz.reporting.text import printable
 
@@ -80,6 +80,11 @@ def _plan_rules(plan: PlanConfig) -> Iterator[Rule]:
         )
     for key, value in given.items():
         yield at_least_1(key, value)
+    if (shard := shard_of(plan)) is not None:
+        n = plan.n_dialogues
+        wanted = "null: how many units it takes is known to no shard alone, so that plan.n_dialogues has to be given"
+        yield "plan.shard", plan.shard, n is not None, wanted
+        yield "plan.shard", plan.shard, n is None or shard.of <= n, f"of {n} parts at most: plan.n_dialogues={n}"
     yield at_least_1("plan.attempts", plan.attempts)
     yield "plan.min_turns", plan.min_turns, plan.min_turns >= 2, "2 or more"
     at_least = f"plan.min_turns={plan.min_turns} or more"
@@ -162,6 +167,8 @@ def _place_rules(config: GenerateConfig) -> Iterator[Rule]:
     journal, folder = Path(config.journal).resolve(), Path(config.data.path).resolve()
     apart = not journal.is_relative_to(folder) and not folder.is_relative_to(journal)
     yield "journal", config.journal, apart, f"a file outside {config.data.path}, which holds the data set alone"
+    own = config.plan.shard is None or config.journal == f"{config.data.path}.journal.sqlite"
+    yield "journal", config.journal, own, "left out: a shard has its journal in its own folder"
     yield "journal", config.journal, _can_be_file(journal), "a file, in a folder that can be made and written"
     if config.push_to_hub is not None:
         possible = _is_repository(config.push_to_hub)

@@ -7,7 +7,7 @@ from rich.panel import Panel
 
 from ercsatz.config import GenerateConfig, PersonaStep
 from ercsatz.generation.job import GenerationJob
-from ercsatz.generation.plan import is_text, mode_of, plan
+from ercsatz.generation.plan import is_text, mode_of, n_planned, plan
 from ercsatz.generators.interface import Answer, FinishReason, Request, Step
 from ercsatz.reporting.console import SafeConsole
 
@@ -56,7 +56,7 @@ def _estimate(console: SafeConsole, config: GenerateConfig, requests: list[Reque
     answer = sum(TOKENS.get(request.step, TOKENS_A_TURN * request.n_turns) for request in requests) / units
     a_unit = len(requests) / units
     what = "text" if is_text(config) else "dialogue"
-    n = config.plan.n_dialogues
+    n = n_planned(config.plan)
     if n is None:
         goal = config.plan.n_kept
         goal_of = "are kept" if goal is not None else "utterances are kept"

@@ -23,6 +23,10 @@ plan, seeds, personas, parsing, checks, duplicates, leakage or splits. Prompts a
 class GenerationJob:
     """One data set to be made.
 
+    Args:
+        config: of the run.
+        generator: what answered, where nothing more is asked; the configuration's if left out.
+
     Attributes:
         example: a request like those for dialogues, for the start-up probe.
 
@@ -30,7 +34,7 @@ class GenerationJob:
         UserError: templates, inventories or generator do not fit the configuration.
     """
 
-    def __init__(self, config: GenerateConfig) -> None:
+    def __init__(self, config: GenerateConfig, generator: Generator | None = None) -> None:
         self.config = config
         mode, shape = mode_of(config), config.plan
         if config.prompts is None:
@@ -45,7 +49,7 @@ class GenerationJob:
         if config.generator.held_to_grammar:
             turns = (1, 1) if is_text(config) else (shape.min_turns, shape.max_turns)
             self.grammar = guided.grammar(len(config.benchmark.labels), *turns)
-        self.generator: Generator = config.generator.build(self.grammar)
+        self.generator: Generator = generator or config.generator.build(self.grammar)
         self.writer = DialogueWriter(config, self.templates, guided=self.grammar is not None)
         self.example = self._example()
 

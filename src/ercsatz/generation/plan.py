@@ -5,7 +5,16 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ercsatz.config import GenerateConfig, ModeConfig, PersonaStep, PersonaUnit, PromptStyle, synthetic_data
+from ercsatz.config import (
+    GenerateConfig,
+    ModeConfig,
+    PersonaStep,
+    PersonaUnit,
+    PlanConfig,
+    PromptStyle,
+    synthetic_data,
+)
+from ercsatz.data.shards import Shard
 from ercsatz.errors import UserError
 from ercsatz.generation.personas import Inventories, Persona, Situation
 from ercsatz.llm.seeds import derive
@@ -74,15 +83,31 @@ def is_text(config: GenerateConfig) -> bool:
     return mode_of(config).personas and config.persona.unit is PersonaUnit.text
 
 
+def shard_of(plan: PlanConfig) -> Shard | None:
+    """The part of the plan that is asked for here; ``None``: all of it.
+
+    Raises:
+        UserError: ``plan.shard`` is no part of anything.
+    """
+    return None if plan.shard is None else Shard.parse(plan.shard)
+
+
+def n_planned(plan: PlanConfig) -> int | None:
+    """How many units are asked for here; ``None``: as many as it takes."""
+    shard = shard_of(plan)
+    return plan.n_dialogues if shard is None or plan.n_dialogues is None else len(shard.indices(plan.n_dialogues))
+
+
 def plan(config: GenerateConfig, inventories: Inventories | None) -> Iterator[PlannedDialogue]:
     """The units of a run, in order; without an end unless ``plan.n_dialogues`` is given.
 
     A unit depends on the configuration, the seed and its own index, not on how many there are: a longer run has all
     units of a shorter one. The mode's targets take turns in their order. Inventories are for a mode with personas.
+    A shard's are those of its own indices.
     """
     targets = targets_of(config)
-    n = config.plan.n_dialogues
-    for index in itertools.count() if n is None else range(n):
+    n, shard = config.plan.n_dialogues, shard_of(config.plan) or Shard(0, 1)
+    for index in itertools.count() if n is None else shard.indices(n):
         rng = random.Random(derive(config.seed, config.data.name, index, "plan"))
         speakers = _speakers(rng, config)
         n_turns = 1

@@ -1,7 +1,5 @@
 """The whole of ``generate.py``: ask for what the journal does not have, keep what is good, write the data set."""
 
-import asyncio
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -17,15 +15,14 @@ from ercsatz.generation.dataset.files import write_files
 from ercsatz.generation.dataset.filter import Keeper
 from ercsatz.generation.dataset.store import SplitSummary
 from ercsatz.generation.dry_run import dry_run
-from ercsatz.generation.guided import line_grammar
 from ercsatz.generation.job import GenerationJob
 from ercsatz.generation.leakage import LeakageReport
-from ercsatz.generation.plan import PlannedDialogue, plan, targets_of
+from ercsatz.generation.plan import PlannedDialogue, plan, shard_of, targets_of
+from ercsatz.generation.probing import start_up_probe
+from ercsatz.generation.shard import run_shard
 from ercsatz.generation.wandb_data_set import log_data_set
 from ercsatz.generation.write import WrittenDialogue
-from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
 from ercsatz.llm.journal import Journal
-from ercsatz.llm.probe import check_grammar, keeps_seed
 from ercsatz.llm.progress import Progress, ProgressState
 from ercsatz.llm.runner import Runner
 from ercsatz.llm.scheduler import REACH
@@ -49,6 +46,9 @@ def run(config: GenerateConfig) -> None:
     if config.dry_run:
         dry_run(job, console)
         return
+    if (shard := shard_of(config.plan)) is not None:
+        run_shard(job, shard, console)
+        return
     folder, settings = Path(config.data.path), job.settings()
     if dataset.is_done(folder, settings, config.overwrite):
         _LOG.info("%s is there, made with these settings. Nothing to do.", folder)
@@ -58,6 +58,15 @@ def run(config: GenerateConfig) -> None:
             journal.begin(job.request_settings(), config.overwrite)
             Generation(job, journal, settings, console).make(folder)
         log_data_set(config, folder)
+    upload(config, folder)
+
+
+def upload(config: GenerateConfig, folder: Path) -> None:
+    """Upload a data set, where that is asked for.
+
+    Raises:
+        UserError: the hub does not take it.
+    """
     if config.push_to_hub is not None:
         from ercsatz.artifacts.hub import push
 
@@ -87,7 +96,7 @@ class Generation:
             KeyboardInterrupt: the user stopped it.
         """
         job, config, state = self._job, self._config, self._state
-        probe = self._probe if job.generator.profile.language_model else None
+        probe = start_up_probe(job, self._journal, state)
         progress = Progress(self._console, state)
         runner = Runner[PlannedDialogue, WrittenDialogue](
             job.generator, self._journal, config.overwrite, state, progress, probe
@@ -164,33 +173,6 @@ class Generation:
         console.print(self._state.summary())
         if keeper.unanswered:
             _LOG.warning("%d dialogues got no answer. The same command asks for them again.", keeper.unanswered)
-
-    async def _probe(self, window: Window) -> None:
-        """Try out seed and grammar on every server that is up, once for the same model and settings."""
-        made = json.loads(json.dumps([window.model, self._job.generator.settings]))
-        if self._journal.fact("probed") == made:
-            return
-        window.probing = True
-        try:
-            lanes = [lane for lane in window.lanes if lane.up]
-            kept = await asyncio.gather(*(self._probe_lane(window, lane) for lane in lanes))
-        finally:
-            window.probing = False
-        if not any(answer is not None for answer in kept):
-            raise UserError(f"No server answers the start-up probe. The last words: {self._state.last_words}")
-        self._journal.set_fact("seed_kept", all(answer is not False for answer in kept))
-        self._journal.set_fact("probed", made)
-
-    async def _probe_lane(self, window: Window, lane: Lane) -> bool | None:
-        """Whether a server keeps the seed; ``None`` if it does not answer."""
-        job = self._job
-        try:
-            kept = await keeps_seed(window, job.example, lane)
-            if job.grammar is not None:
-                await check_grammar(window, job.example, lane, line_grammar(len(self._config.benchmark.labels)))
-        except UnansweredError:
-            return None
-        return kept
 
 
 def _state(config: GenerateConfig) -> ProgressState:

@@ -11,8 +11,9 @@ from ercsatz.generators.interface import Answer, Request
 from ercsatz.judging.pairs import Pair
 from ercsatz.judging.read import JudgedComparison, JudgementReason, PersonaFit, read_comparison, read_persona_fit
 from ercsatz.judging.rubric import MODE, Rubric, Shown, personas_of, show
-from ercsatz.llm.endpoint_pool import Lane, UnansweredError, Window
+from ercsatz.llm.endpoint_pool import UnansweredError, Window
 from ercsatz.llm.inquiry import Outcome, persist
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.probe import check_grammar
 from ercsatz.llm.scheduler import Ask
 from ercsatz.llm.seeds import derive

@@ -20,9 +20,10 @@ from ercsatz.judging.read import CRITERIA, FIT, JudgementReason, grammar
 from ercsatz.judging.result import Judgement, JudgementFunnel, Record
 from ercsatz.judging.rubric import VERSION, Rubric
 from ercsatz.judging.scores import Scores, agreements, means
-from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.endpoint_pool import Window
 from ercsatz.llm.inquiry import HopelessError, Outcome, Tally, inquire
 from ercsatz.llm.journal import Journal
+from ercsatz.llm.lane import Lane
 from ercsatz.quality.agreement import FAMILY, PREFERENCE, position_bias, preference
 from ercsatz.quality.measure import Better, Measure, undefined
 from ercsatz.reporting.console import SafeConsole

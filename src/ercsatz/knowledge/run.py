@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from ercsatz.config import ORG, KnowledgeConfig, KnowledgeOrigin, variants
 from ercsatz.config.advice import advised
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
-from ercsatz.data import benchmarks
+from ercsatz.data import benchmarks, shards
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue
 from ercsatz.data.files import read_jsonl
 from ercsatz.disk import let_go, told
@@ -53,6 +53,8 @@ def load_splits(config: KnowledgeConfig) -> Splits:
     if config.data.variant == ORG:
         return benchmarks.load(config.benchmark).splits
     folder, name = Path(config.data.path), config.data.name
+    if told := shards.instead_of(folder):
+        raise UserError(told)
     if not folder.is_dir():
         command = advised("generate", f"data={name}", keep=("data.path",))
         raise UserError(f"There is no data set {name} in {folder}. Make it with: {command}")

@@ -1,32 +1,33 @@
 """A bounded number of requests in flight on each server, with no batches and no barriers.
 
 The bound shrinks on 429 and time-outs and grows back with answers (AIMD). A request that failed joins the same queue
-again after a jittered pause. A server that is down is set aside and asked after until it is back.
+again after a jittered pause. A server that is down is set aside and asked after until it is back; one that falls silent
+is given nothing until it has answered. Where there is a choice, and towards the end, the quicker servers get more.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import (
     Answer,
     BusyError,
     FailedError,
-    Identity,
     RefusedError,
     Request,
-    Server,
     ServerError,
     TimedOutError,
     UnreachableError,
 )
+from ercsatz.llm.lane import LEAST_SILENCE, Lane
 from ercsatz.llm.progress import ProgressState
 
-SHRINK = 0.75  # the bound's factor on 429 and time-outs
+_LOG = logging.getLogger(__name__)
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a failed request is sent again; doubles with every failure
 LONGEST_HOLD = 900.0  # seconds; whatever Retry-After says
 REFUSED_TRIES = 4  # of one request; proxies refuse now and then what they take a second later
@@ -53,41 +54,6 @@ class UnansweredError(Exception):
         self.refused = refused
 
 
-@dataclass(eq=False)
-class Lane:
-    """A server and what is in flight on it."""
-
-    server: Server
-    wanted: int
-    cap: int = 0
-    bound: float = 0.0
-    in_flight: int = 0
-    up: bool = True
-    not_before: float = 0.0
-    shrunk_at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.cap, self.bound = self.wanted, float(self.wanted)
-
-    def apply(self, identity: Identity) -> None:
-        """Keep to what the server takes at a time."""
-        self.cap = min(self.wanted, identity.limit or self.wanted)
-        self.bound = min(self.bound, float(self.cap))
-
-    def free(self, now: float) -> bool:
-        """Whether it may be given another request."""
-        return self.up and self.in_flight < int(self.bound) and now >= self.not_before
-
-    def shrink(self, sent_at: float, now: float) -> None:
-        """Once for all requests that were in flight together, as they tell the same."""
-        if sent_at >= self.shrunk_at:
-            self.bound, self.shrunk_at = max(1.0, self.bound * SHRINK), now
-
-    def grow(self) -> None:
-        """By one for every full bound of answers."""
-        self.bound = min(float(self.cap), self.bound + 1 / self.bound)
-
-
 class Window:
     """Sends requests to servers and stays with each until it is answered or given up.
 
@@ -104,6 +70,7 @@ class Window:
         error: why the window was stopped, where the user did not do it.
         probing: set while only the start-up probe is sent.
         starved: set while there is nothing more to be asked.
+        left: how many units have not been begun; ``None``: nobody knows.
         pausing: how many requests wait to be sent again.
     """
 
@@ -127,6 +94,7 @@ class Window:
         self._busy_since: float | None = None  # without an answer in between
         self._watches: dict[Lane, asyncio.Task[None]] = {}
         self.starved = self.probing = False
+        self.left: int | None = None
 
     @property
     def in_flight(self) -> int:
@@ -192,7 +160,8 @@ class Window:
     async def _send(self, lane: Lane, request: Request) -> tuple[Answer, float, str] | ServerError:
         sent_at = time.monotonic()
         try:
-            answer = await lane.server.answer(request)
+            with lane.sending(sent_at):
+                answer = await lane.server.answer(request)
         except ServerError as error:
             kind = next((kind for each, kind in KINDS.items() if isinstance(error, each)), "failed")
             self._state.retries[kind] += 1
@@ -200,16 +169,19 @@ class Window:
             self._state.last_words = f"{lane.server.name}: {error}"
             self._react(error, request, lane, sent_at)
             return error
-        lane.grow()
+        now = time.monotonic()
+        lane.hear(now, now - sent_at)
+        self._state.servers[lane.server.name] = (lane.answered, int(lane.bound))
+        self._leave_out_silent(lane, now)
         self._refused.clear()
         if self._busy_since is not None and not self.stopping:
             self._busy_since, self._state.note = None, ""
-        return answer, time.monotonic() - sent_at, lane.server.name
+        return answer, now - sent_at, lane.server.name
 
     def _react(self, error: ServerError, request: Request, lane: Lane, sent_at: float) -> None:
         now = time.monotonic()
         if isinstance(error, BusyError | TimedOutError):
-            lane.shrink(sent_at, now)
+            lane.shrink(sent_at, now, refused=isinstance(error, BusyError))
         if isinstance(error, BusyError):
             self._bear(error, lane, now)
         if isinstance(error, UnreachableError):
@@ -237,6 +209,14 @@ class Window:
             pause = f" in {hold:.0f} s" if hold > 0 else ""
             self._state.note = f"{lane.server.name} is busy and is asked again{pause}; it says: {error}"
 
+    def _leave_out_silent(self, answering: Lane, now: float) -> None:
+        """Give nothing to servers that say nothing while another one answers."""
+        for lane in self.lanes:
+            if lane is not answering and lane.is_silent(now, answering.seconds):
+                _LOG.warning("%s has fallen silent; it is given nothing until it answers.", lane.server.name)
+                lane.leave_out()
+                self.watch(lane)
+
     def watch(self, lane: Lane) -> None:
         """Ask after a server that failed; while it is not well it gets nothing."""
         if lane not in self._watches:
@@ -252,7 +232,7 @@ class Window:
             delay = min(delay * 1.5, 10.0)
         del self._watches[lane]
         if not lane.up:
-            lane.bound = max(1.0, lane.bound / 2)
+            lane.come_back()
             self._set_up(lane, True)
         self._wake()
 
@@ -285,7 +265,7 @@ class Window:
         self._mark()
 
     async def _free_lane(self, lanes: Sequence[Lane], failed: Lane | None) -> Lane:
-        """The server with the most room; another one than that where the request has just failed, if there is one."""
+        """The server with most room for its speed; another one than where the request failed, if there is one."""
         while True:
             if self.stopping:
                 raise StoppedError
@@ -293,17 +273,32 @@ class Window:
             if len(lanes) < len(self.lanes) and not lanes[0].up:
                 raise UnansweredError(refused=False)
             free = [lane for lane in lanes if lane.free(now)]
-            if free:
-                lane = min(free, key=lambda lane: (lane is failed, lane.in_flight / lane.bound))
-                lane.in_flight += 1
+            in_time = [lane for lane in free if len(lanes) == 1 or not self._too_late(lane, now)]
+            if in_time:
+                lane = min(in_time, key=lambda lane: (lane is failed, lane.cost(), lane.in_flight / lane.bound))
+                lane.take()
                 self._mark()
                 return lane
-            turn = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            if free:
+                loop.call_later(LEAST_SILENCE, self._wake)  # a quicker server may have fallen silent
+            turn = loop.create_future()
             self._queue.append(turn)
             await turn
 
+    def _too_late(self, lane: Lane, now: float) -> bool:
+        """Whether the quicker servers will have answered all that is left before this one has answered one."""
+        if self.left is None:
+            return False
+        quicker = sum(
+            other.rate
+            for other in self.lanes
+            if other.up and other.seconds < lane.seconds and not other.is_silent(now, lane.seconds)
+        )
+        return quicker > 0 and (self.left + len(self._queue) + 1) / quicker < lane.seconds
+
     def _release(self, lane: Lane) -> None:
-        lane.in_flight -= 1
+        lane.give_back()
         self._mark()
         self._wake()
 

@@ -126,7 +126,7 @@ class Journal:
 
     def set_fact(self, name: str, value: Any) -> None:
         """Write a JSON value under a name."""
-        self._insert("facts", (name, json.dumps(value)), or_replace=True)
+        self._insert("facts", (name, json.dumps(value)), "INSERT OR REPLACE")
 
     def find(self, request: Request) -> Answer | None:
         """The answer to a request, if it was given before."""
@@ -153,6 +153,36 @@ class Journal:
         said = (answer.text, answer.finish_reason.value, answer.prompt_tokens, answer.new_tokens)
         self._insert("answers", (*row, *said, round(float(seconds), 3), server, self._parameters, time.time()))
 
+    def take_in(self, other: "Journal") -> None:
+        """Copy the answers and refusals of another journal of the same settings; what is there already stays.
+
+        Args:
+            other: of answers to other requests of the same plan.
+
+        Raises:
+            UserError: its answers come from another model.
+        """
+        model, theirs = self.fact("model"), other.fact("model")
+        if None not in (model, theirs) and model != theirs:
+            raise UserError(
+                f"{other.path}: its answers come from {theirs}, those of {self.path} from {model}. They are not one "
+                "data set."
+            )
+        kept = {self.fact("seed_kept"), other.fact("seed_kept")} - {None}
+        told = {"model": theirs, "probed": other.fact("probed"), "seed_kept": all(kept) if kept else None}
+        told["servers"] = {**(self.fact("servers") or {}), **(other.fact("servers") or {})}
+        for name, value in told.items():
+            if value is not None:
+                self.set_fact(name, value)
+        with self._told():
+            self._db.execute("BEGIN")
+            try:
+                self._copy(other)
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+
     def is_refused(self, request: Request) -> bool:
         """Whether the request was given up before because the servers would not take it."""
         with self._told():
@@ -170,12 +200,27 @@ class Journal:
         with self._told():
             self._db.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _insert(self, table: str, row: Sequence[object], or_replace: bool = False) -> None:
+    def _copy(self, other: "Journal") -> None:
+        """Rows as they are, but for where their parameters stand."""
+        places = {}
+        for number, *row in other._db.execute("SELECT id, sent, dropped FROM parameters"):
+            self._db.execute("INSERT OR IGNORE INTO parameters (sent, dropped) VALUES (?, ?)", row)
+            query = "SELECT id FROM parameters WHERE sent = ? AND dropped = ?"
+            (places[number],) = self._db.execute(query, row).fetchone()
+        other._db.text_factory = lambda content: content.decode(errors="surrogatepass")
+        for table in ("answers", "refusals"):
+            names = [column[1] for column in other._db.execute(f"PRAGMA table_info({table})")][:-1]
+            for row in other._db.execute(f"SELECT {', '.join(names)} FROM {table}"):
+                values = dict(zip(names, row, strict=True))
+                if "parameters" in values:
+                    values["parameters"] = places[values["parameters"]]
+                self._insert(table, tuple(values.values()), "INSERT OR IGNORE")
+
+    def _insert(self, table: str, row: Sequence[object], verb: str = "INSERT") -> None:
         """Write a row with its checksum."""
         # Half a surrogate pair is no TEXT of SQLite's, but bytes that are called one are
         values = [each.encode(errors="surrogatepass") if isinstance(each, str) else each for each in row]
         places = ", ".join("CAST(? AS TEXT)" if isinstance(each, str) else "?" for each in row)
-        verb = "INSERT OR REPLACE" if or_replace else "INSERT"
         with self._told():
             self._db.execute(f"{verb} INTO {table} VALUES ({places}, ?)", (*values, checksum(values)))
 

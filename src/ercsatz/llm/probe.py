@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import FinishReason, Identity, Request, ServerError
-from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.endpoint_pool import Window
+from ercsatz.llm.lane import Lane
 
 TOKENS = 64  # of each answer to the probe for the seed
 SEEDS = 4

@@ -94,6 +94,7 @@ class ProgressState:
         down: names of servers that are set aside.
         note: a line for the user.
         last_words: of the last request that failed, by its server.
+        servers: answers of each, and how many requests it may have at the moment.
         waits: what time is spent on.
     """
 
@@ -121,6 +122,7 @@ class ProgressState:
     down: tuple[str, ...] = ()
     note: str = ""
     last_words: str = ""
+    servers: dict[str, tuple[int, int]] = field(default_factory=dict)
     waits: Waits = field(default_factory=Waits)
 
     def finish(self) -> None:
@@ -139,6 +141,10 @@ class ProgressState:
         table.add_row("tokens", f"{self.prompt_tokens:,} in prompts, {self.new_tokens:,} new")
         table.add_row("new tokens/s", f"{self.new_tokens / wall:,.1f}" if self.new_tokens else UNKNOWN)
         table.add_row("retries", _ranked(self.retries) or "none")
+        if len(self.servers) > 1:
+            table.add_section()
+            for name, (answers, bound) in sorted(self.servers.items()):
+                table.add_row(name, f"{answers:,} answers, {answers / wall:,.1f}/s, window {bound:,}")
         table.add_section()
         for kind, words in WAITS.items():
             if waits[kind] or kind == "full":

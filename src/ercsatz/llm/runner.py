@@ -11,8 +11,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ercsatz.errors import UserError
 from ercsatz.generators.interface import Generator
-from ercsatz.llm.endpoint_pool import Lane, Window
+from ercsatz.llm.endpoint_pool import Window
 from ercsatz.llm.journal import Journal
+from ercsatz.llm.lane import Lane
 from ercsatz.llm.probe import identify
 from ercsatz.llm.progress import ProgressState
 from ercsatz.llm.scheduler import REACH, Ask, Engine, Indexed
@@ -121,7 +122,7 @@ class Runner(Generic[Unit, Outcome]):
         """Whether all was taken, or enough."""
         beat, taken = asyncio.create_task(self._display.beat()), 0
         try:
-            async with aclosing(engine.outcomes(units)) as outcomes:
+            async with aclosing(engine.outcomes(units, n)) as outcomes:
                 async for outcome in outcomes:
                     taken += 1
                     if take(outcome):

@@ -51,35 +51,40 @@ class Engine(Generic[Unit, Outcome]):
         self._refusals: list[tuple[Request, str]] = []
         self._finished: asyncio.Queue[tuple[int, Outcome | BaseException]] = asyncio.Queue()
 
-    async def outcomes(self, units: Iterator[Unit]) -> AsyncGenerator[Outcome, None]:
+    async def outcomes(self, units: Iterator[Unit], n: int | None = None) -> AsyncGenerator[Outcome, None]:
         """What became of each unit, in order. Ends early where the window is stopped.
+
+        Args:
+            units: to be asked about.
+            n: how many they are, where that is known.
 
         Raises:
             UserError: an answer could not be written to the journal, or the servers are not what they should be.
         """
         tasks: dict[int, asyncio.Task[None]] = {}
         done: dict[int, Outcome] = {}
-        reached, cut, exhausted = 0, False, False
+        begun, reached, cut, exhausted = 0, 0, False, False
         try:
             while True:
                 while not exhausted and self._may_start(tasks, done):
                     unit = next(units, None)
                     exhausted = unit is None
                     if unit is not None:
-                        self._state.asked += 1
-                        tasks[unit.index] = asyncio.create_task(self._one(unit))
+                        tasks[begun] = asyncio.create_task(self._one(begun, unit))
+                        self._state.asked = begun = begun + 1
+                self._window.left = None if n is None else n - begun
                 self._window.starved = exhausted or len(tasks) + len(done) >= self._most()
                 if not tasks:
                     self._record_refusals()
                     return
-                index, result = await self._finished.get()
-                del tasks[index]
+                place, result = await self._finished.get()
+                del tasks[place]
                 if isinstance(result, StoppedError):
                     cut = True
                 elif isinstance(result, BaseException):
                     raise result
                 else:
-                    done[index] = result
+                    done[place] = result
                     self._state.finish()
                 while not cut and reached in done:
                     yield done.pop(reached)
@@ -98,12 +103,12 @@ class Engine(Generic[Unit, Outcome]):
         """Units that may be begun before the first of them is done with."""
         return min(REACH, self._worth())
 
-    async def _one(self, unit: Unit) -> None:
+    async def _one(self, place: int, unit: Unit) -> None:
         try:
             result: Outcome | BaseException = await self._write(unit, self._ask)
         except Exception as error:
             result = error
-        self._finished.put_nowait((unit.index, result))
+        self._finished.put_nowait((place, result))
 
     async def _ask(self, request: Request) -> Answer:
         answer = self._journal.find(request)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ercsatz import knowledge
 from ercsatz.config import ORG, StageConfig, TrainConfig, TrainOn, variants
 from ercsatz.config.advice import advised
-from ercsatz.data import benchmarks
+from ercsatz.data import benchmarks, shards
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance, fingerprint
 from ercsatz.data.files import read_jsonl, refuse_other_mode
 from ercsatz.errors import MissingFiles, UserError, read_all
@@ -58,13 +58,13 @@ def load_data(cfg: TrainConfig) -> JobData:
 
 def missing_data_sets(cfg: TrainConfig) -> dict[str, str]:
     """A sentence, with the command that mends it, for every generated data set that is not there at all, by name."""
-    absent = [variant for variant in _wanted(cfg) if not _folder(cfg, variant).is_dir()]
+    absent = [variant for variant in _wanted(cfg) if _is_absent(_folder(cfg, variant))]
     return {f"{cfg.benchmark.name}_{variant}": _no_data_set(cfg, variant) for variant in absent}
 
 
 def missing_files(cfg: TrainConfig) -> list[str]:
     """A sentence for every other file of dialogues that a job would miss; reads none."""
-    there = {name: splits for name, splits in _wanted(cfg).items() if _folder(cfg, name).is_dir()}
+    there = {name: splits for name, splits in _wanted(cfg).items() if not _is_absent(_folder(cfg, name))}
     wanted = [partial(_files, cfg, name, splits) for name, splits in there.items()]
     try:
         read_all(partial(benchmarks.find_all, cfg.benchmark), *wanted)
@@ -100,6 +100,8 @@ def _files(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> dict[str, P
     folder = _folder(cfg, variant)
     if not folder.is_dir():
         raise MissingFiles(_no_data_set(cfg, variant))
+    if told := shards.instead_of(folder):
+        raise MissingFiles(told)
     files = {split: folder / f"{split}.jsonl" for split in splits}
     if absent := [str(file) for file in files.values() if not file.is_file()]:
         raise MissingFiles(
@@ -108,8 +110,15 @@ def _files(cfg: TrainConfig, variant: str, splits: Sequence[str]) -> dict[str, P
     return files
 
 
+def _is_absent(folder: Path) -> bool:
+    """Whether nothing of a data set is there, parts neither."""
+    return not folder.is_dir() and not shards.beside(folder)
+
+
 def _no_data_set(cfg: TrainConfig, variant: str) -> str:
     name = f"{cfg.benchmark.name}_{variant}"
+    if told := shards.instead_of(_folder(cfg, variant)):
+        return told
     return f"There is no data set {name} in {_folder(cfg, variant)}. Make it with: {_written(cfg, variant)}"
 
 

@@ -24,8 +24,14 @@ LEAKAGE_FILE = "leakage.jsonl"  # only where there was something to compare with
 UPLOADED = (*FILES, CONFIG_FILE, LEAKAGE_FILE, checksums.NAME)
 
 
-def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
+def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool, option: str = "overwrite=true") -> bool:
     """Whether the folder already is the data set that these settings make.
+
+    Args:
+        folder: the place.
+        settings: all that the data set depends on.
+        overwrite: whether what is there is to be replaced.
+        option: how the user says so.
 
     Returns:
         True: it is. False: there is none, or it still lacks answers (``complete`` in its ``config.json`` is false), or
@@ -47,7 +53,7 @@ def is_done(folder: Path, settings: Mapping[str, Any], overwrite: bool) -> bool:
     what = "was made with other settings" if different else "is not whole"
     listed = "\n  ".join(different + missing + changed)
     accept = f" If what was edited is wanted, delete {folder / checksums.NAME}." if changed else ""
-    raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with overwrite=true.{accept}")
+    raise UserError(f"{folder} {what}:\n  {listed}\nReplace it with {option}.{accept}")
 
 
 def check_writable(folder: Path) -> None:
