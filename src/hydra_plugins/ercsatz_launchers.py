@@ -62,7 +62,13 @@ class RayLauncher(ErcsatzLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a job for each list of overrides."""
+        from ercsatz.errors import UserError
+        from ercsatz.reporting.status import report
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.on_ray import run
 
-        return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+        try:
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+        except UserError as error:  # Hydra would print a traceback
+            report(error)
+            raise SystemExit(1) from None

@@ -4,8 +4,10 @@ import logging
 import os
 import pickle
 import platform
+import re
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +25,8 @@ from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 8.0  # seconds that cancelled jobs have to end in order
+_REACH = 10.0  # seconds in which a cluster answers
+_ADDRESS = re.compile(r"\[?([^/]+?)\]?:(\d{1,5})")
 _STORE = 100_000_000  # bytes of shared memory for a cluster of our own: only outcomes pass through it
 _CARRIED = ("ERCSATZ_", "WANDB_", "HF_", "HYDRA_FULL_ERROR", "OMP_", "MKL_", "TOKENIZERS_", "CUBLAS_")
 
@@ -41,6 +45,7 @@ def run(
     Raises:
         UserError: Ray is not installed, does not start, cannot be reached, or does not take the settings.
     """
+    _check(settings)
     logs = Path(settings["logs"]).absolute()
     with _connected(settings["address"]) as ray:
         jobs = _Jobs(ray, sweep, logs)
@@ -51,6 +56,23 @@ def run(
             jobs.cancel()
             raise
     return [returned(overrides, outcomes[number]) for number, overrides in enumerate(job_overrides, first)]
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Refuse what Ray would refuse later, and in its own words.
+
+    Raises:
+        UserError: names the setting.
+    """
+    gpus = settings["num_gpus"] or 0
+    wrong = {
+        "num_cpus": ("be more than 0", settings["num_cpus"] <= 0),
+        "num_gpus": ("be a share of one, as 0.25, or a whole number", gpus < 0 or (gpus > 1 and gpus % 1 != 0)),
+        "max_retries": ("be a number from 0, or -1: always", settings["max_retries"] < -1),
+    }
+    for key, (must, is_wrong) in wrong.items():
+        if is_wrong:
+            raise UserError(f"hydra.launcher.{key}={settings[key]}: must {must}.")
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,8 @@ def _init(ray: Any, address: str) -> None:
     ray._private.worker._worker_logs_enabled = False
     before, taken = signal.getsignal(signal.SIGTERM), False
     try:
+        if (at := _ADDRESS.fullmatch(address)) is not None:  # Ray would try for minutes
+            socket.create_connection((at[1], int(at[2])), _REACH).close()
         with signals.kept_from_children():
             ray.init(
                 address=address,
