@@ -2,12 +2,13 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ercs
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SWEEP = ("--config-dir", "own", "-m", "classifier=compm", "data=small_nat,small_bal", "sweep=rays")
-LONGER = "training.pretrain.epochs=60"
+LONGER = "training.pretrain.epochs=30"
 TASK = "ray::_run"  # what Ray calls a process that runs a job
 TREATMENTS = ["compm_org", "compm_nat", "compm_bal"]
 
@@ -25,7 +26,8 @@ TREATMENTS = ["compm_org", "compm_nat", "compm_bal"]
 class Cluster:
     """A Ray that runs already: two cores, and a GPU that it believes in."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -34,7 +36,12 @@ class Cluster:
         line += ["--include-dashboard=false", "--disable-usage-stats", f"--object-store-memory={100_000_000}"]
         with (folder / "head.log").open("wb") as log:
             self.head = subprocess.Popen(
-                [sys.executable, *line], env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *line],
+                env={**environment, **self.token},
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def answers(self) -> bool:
@@ -48,12 +55,9 @@ class Cluster:
 
     def stop(self) -> None:
         processes = psutil.Process(self.head.pid).children(recursive=True)
-        os.killpg(self.head.pid, signal.SIGTERM)
-        try:
-            self.head.wait(30)
-        except subprocess.TimeoutExpired:
-            self.head.kill()
-        for process in psutil.wait_procs(processes, 5)[1]:
+        os.killpg(self.head.pid, signal.SIGKILL)  # at SIGTERM it would wait for half a minute
+        self.head.wait()
+        for process in psutil.wait_procs(processes, 10)[1]:
             process.kill()
 
 
@@ -76,7 +80,7 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, environment):
-    running = Cluster(tmp_path_factory.mktemp("head"), {**environment, "RAY_AUTH_MODE": "disabled"})
+    running = Cluster(tmp_path_factory.mktemp("head"), environment)
     wait_for(running.answers, 120)
     yield running
     running.stop()
@@ -107,7 +111,7 @@ def in_epoch(world: Path, epoch: int) -> dict[str, int]:
 
 
 def test_a_killed_worker_is_tried_again_goes_on_and_the_ranking_is_whole(cluster, new_world, start, micro):
-    run = start(new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER)
+    run = start(new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER, **cluster.token)
     run.until(lambda: in_epoch(new_world, 3))
     number, pid = next(iter(in_epoch(new_world, 3).items()))
     assert len(cluster.tasks()) == 2  # half a GPU each
@@ -125,7 +129,9 @@ def test_a_killed_worker_is_tried_again_goes_on_and_the_ranking_is_whole(cluster
 
 
 def test_a_job_that_dies_for_good_costs_its_own_cell(cluster, new_world, start, micro, result):
-    run = start(new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER, "hydra.launcher.max_retries=0")
+    run = start(
+        new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER, "hydra.launcher.max_retries=0", **cluster.token
+    )
     run.until(lambda: in_epoch(new_world, 1))
     os.kill(next(iter(in_epoch(new_world, 1).values())), signal.SIGKILL)
     status, output, errors = run.end()
@@ -141,7 +147,7 @@ def test_a_job_that_dies_for_good_costs_its_own_cell(cluster, new_world, start, 
 def test_a_signal_leaves_nothing_on_a_cluster_that_goes_on_running(
     number, cluster, new_world, start, micro, check_stopped
 ):
-    run = start(new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER)
+    run = start(new_world, "train.py", *SWEEP, *micro, *on(cluster), LONGER, **cluster.token)
     run.until(lambda: in_epoch(new_world, 1))
     run.send(number, group=True)
     check_stopped(run, number)
