@@ -189,8 +189,8 @@ def _connected(address: str) -> Iterator[Any]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
-    _init(ray, address)
     try:
+        _init(ray, address)
         yield ray
     finally:
         ray.shutdown()
@@ -214,6 +214,8 @@ def _init(ray: Any, address: str) -> None:
                 logging_level=logging.ERROR,
                 **(own if address == "local" else {}),
             )
+    except signals.Stopped:
+        raise
     except SystemExit:  # by Ray's own handler of SIGTERM
         taken = True
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
