@@ -142,13 +142,17 @@ def check() -> None:
         raise Stopped(_code())
 
 
-def serve() -> None:
+def serve(*, interruptible: bool = False) -> None:
     """Take the signals in a process that works for a command: SIGTERM ends it in order, and without a word.
 
     A terminal sends SIGINT to all processes; whoever started this one sends SIGTERM then.
+
+    Args:
+        interruptible: whether SIGINT does the same; else it is ignored.
     """
     install()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     _State.stage, _State.said = _Stage.running, True
 
 

@@ -1,4 +1,4 @@
-"""What ``hydra/launcher=joblib`` and ``submitit_...`` run: launchers for which a cell that dies is that cell alone.
+"""What ``hydra/launcher=joblib``, ``submitit_...`` and ``ray`` run: a cell that dies is that cell alone.
 
 Hydra makes launchers only of classes in this namespace, and imports all of them before ``--help``; so these are thin.
 """
@@ -58,6 +58,18 @@ class SlurmLauncher(ErcsatzLauncher):
         """Submit a job for each list of overrides, and wait for them unless ``cluster.wait`` is false."""
         from ercsatz.sweeps.jobs import Sweep
         from ercsatz.sweeps.slurm import run
+
+        with _told():
+            return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)
+
+
+class RayLauncher(ErcsatzLauncher):
+    """All jobs at once, as many as find room on Ray's machines."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a job for each list of overrides."""
+        from ercsatz.sweeps.jobs import Sweep
+        from ercsatz.sweeps.on_ray import run
 
         with _told():
             return run(Sweep(*self._given), job_overrides, initial_job_idx, self._settings)

@@ -177,10 +177,10 @@ def start(environment, script):
     """Start a command; ``imports=True`` has every import on standard error, to hit one."""
     running: list[Run] = []
 
-    def begin(folder: Path, name: str, *arguments: object, imports: bool = False) -> Run:
-        variables = {"PYTHONPROFILEIMPORTTIME": "1"} if imports else {}
+    def begin(folder: Path, name: str, *arguments: object, imports: bool = False, **variables: str) -> Run:
+        profile = {"PYTHONPROFILEIMPORTTIME": "1"} if imports else {}
         line = [sys.executable, str(script(name)), *map(str, arguments)]
-        running.append(Run(line, folder, {**environment, **variables}))
+        running.append(Run(line, folder, {**environment, **variables, **profile}))
         return running[-1]
 
     yield begin

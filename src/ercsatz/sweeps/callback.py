@@ -67,7 +67,7 @@ class RankingCallback(Callback):
         except (UserError, OSError) as error:
             report(error)
             raise SystemExit(1) from None
-        if logs := config.hydra.launcher.get("submitit_folder"):
+        if logs := config.hydra.launcher.get("submitit_folder") or config.hydra.launcher.get("logs"):
             _LOG.info("What the jobs print is in %s", logs.partition("/%j")[0])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:

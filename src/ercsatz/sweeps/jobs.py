@@ -14,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ercsatz.config.ray_launcher import RayConfig
 from ercsatz.errors import UserError
 from ercsatz.reporting.status import Status, report
 from ercsatz.reporting.terminal import show_log
@@ -25,7 +26,7 @@ _OWN = {"joblib": "ProcessLauncher", "submitit_local": "SubmititLauncher", "subm
 
 
 def use_own_launchers() -> None:
-    """Have the launchers that are installed run as ours, with the settings that they have.
+    """Have the launchers that are installed run as ours, with the settings that they have; and Ray by ours alone.
 
     A pool of joblib breaks whole when one of its processes dies, and submitit's launcher gives up all jobs for one.
     """
@@ -36,6 +37,7 @@ def use_own_launchers() -> None:
             settings = store.load(f"hydra/launcher/{name}.yaml").node
             settings._target_ = f"hydra_plugins.ercsatz_launchers.{own}"
             store.store(group="hydra/launcher", name=name, node=settings, provider="ercsatz")
+    store.store(group="hydra/launcher", name="ray", node=RayConfig, provider="ercsatz")
 
 
 @dataclass(frozen=True)
