@@ -22,6 +22,7 @@ from ercsatz.errors import UserError
 
 _MEND = "Make room, or give another cache: paths.cache=FOLDER"
 PATIENCE = 0.5  # seconds after which a process says that it waits for another one
+_MOMENT = 0.1  # seconds for which others hold a lock who only look, or take what is there
 _LOG = logging.getLogger(__name__)
 
 
@@ -199,7 +200,7 @@ def locked(place: Path, wait: bool = True) -> Iterator[Lock]:
     lock = _lock(place)
     with told(place.parent, _MEND):
         try:
-            lock.acquire(PATIENCE if wait else 0)
+            lock.acquire(PATIENCE if wait else _MOMENT)
         except HeldError:
             if not wait:
                 raise

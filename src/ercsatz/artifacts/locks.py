@@ -161,8 +161,7 @@ class Lock:
 
     def _content(self) -> bytes:
         """Always of the same length, since it is written over the one before."""
-        known = {"token": self._token, "host": platform.node(), "machine": machine(), "pid": os.getpid()}
-        return json.dumps({**known, "born": _birth(os.getpid()), "beat": f"{self._beats:012d}"}).encode()
+        return json.dumps({"token": self._token, **_self(os.getpid()), "beat": f"{self._beats:012d}"}).encode()
 
     def _let_go(self) -> None:
         if self._handle is not None:
@@ -226,10 +225,16 @@ def _silent(lease: Path, content: bytes) -> bool:
 def machine() -> str:
     """What processes have in common that see each other: this start of the machine, and a container's own processes."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return platform.node()
+
+
+@cache
+def _self(pid: int) -> Mapping[str, Any]:
+    """This process, for others."""
+    return {"host": platform.node(), "machine": machine(), "pid": pid, "born": _birth(pid)}
 
 
 def _birth(pid: int) -> str | None:

@@ -1,0 +1,92 @@
+"""Which stage a worker does next: pure functions of the graph and of what is there. Imports nothing heavy."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from ercsatz.artifacts.cache import State
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage, of one job or of several.
+
+    Attributes:
+        needs: keys of the stages that must be done before it.
+        jobs: how many jobs score it.
+    """
+
+    needs: tuple[str, ...]
+    jobs: int = 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by their keys, in the order in which they were planned; one that is needed is among them."""
+
+    nodes: Mapping[str, Node]
+
+    @cached_property
+    def order(self) -> Sequence[str]:
+        """Keys, that for which most stages and jobs wait first: what is shared, and then what depends on it."""
+        return sorted(self.nodes, key=lambda key: -self._waiting[key])
+
+    @cached_property
+    def _waiting(self) -> Mapping[str, int]:
+        """How many stages and jobs cannot be done before a stage is."""
+        dependents: dict[str, set[str]] = {key: {key} for key in self.nodes}
+
+        def spread(key: str, dependent: str) -> None:
+            for needed in self.nodes[key].needs:
+                if dependent not in dependents[needed]:
+                    dependents[needed].add(dependent)
+                    spread(needed, dependent)
+
+        for key in self.nodes:
+            spread(key, key)
+        return {key: sum(1 + self.nodes[each].jobs for each in found) for key, found in dependents.items()}
+
+    def wanted(self, state: Callable[[str], State]) -> set[str]:
+        """Stages that are still to be done: those that jobs score, and what is needed before one of them."""
+        found: set[str] = set()
+
+        def want(key: str) -> None:
+            if key not in found and state(key) is not State.cached:
+                found.add(key)
+                for needed in self.nodes[key].needs:
+                    want(needed)
+
+        for key, node in self.nodes.items():
+            if node.jobs:
+                want(key)
+        return found
+
+
+class Others(Protocol):
+    """The other jobs of a sweep, as the worker of one sees them."""
+
+    def graph(self) -> Graph:
+        """The stages of all jobs, this one's among them, but for those that failed here."""
+
+    def make(self, key: str) -> None:
+        """Train a stage of another job, unless somebody else was faster; one that fails is left to its own job."""
+
+
+def own_next(own: Sequence[str], needs: Mapping[str, Iterable[str]], state: Callable[[str], State]) -> str | None:
+    """The next stage of the worker's own job: the first that waits for none of the others and is not made elsewhere.
+
+    Args:
+        own: keys of what the job has to train, load or score, in its order.
+        needs: what each needs before.
+        state: of a stage.
+    """
+    ready = (key for key in own if not set(needs[key]) & set(own))
+    return next((key for key in ready if state(key) is not State.running), None)
+
+
+def next_elsewhere(graph: Graph, state: Callable[[str], State]) -> str | None:
+    """The next stage of any job: of those that are wanted and can be trained now, that for which most others wait."""
+    wanted = graph.wanted(state)
+    free = (key for key in graph.order if key in wanted and not wanted.intersection(graph.nodes[key].needs))
+    return next((key for key in free if state(key) is State.missing), None)
