@@ -1,11 +1,15 @@
 """Which stage a worker does next: pure functions of the graph and of what is there. Imports nothing heavy."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 from ercsatz.artifacts.cache import State
+
+
+POLL, SLOW = 0.05, 1.0
+"""Seconds between two looks for a stage that is free: at first, and at last."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,13 @@ def own_next(own: Sequence[str], needs: Mapping[str, Iterable[str]], state: Call
     return next((key for key in ready if state(key) is not State.running), None)
 
 
-def next_elsewhere(graph: Graph, state: Callable[[str], State]) -> str | None:
-    """The next stage of any job: of those that are wanted and can be trained now, that for which most others wait."""
+def free(graph: Graph, state: Callable[[str], State]) -> Iterator[str]:
+    """The stages of any job that are wanted and can be trained now, that for which most others wait first."""
     wanted = graph.wanted(state)
-    free = (key for key in graph.order if key in wanted and not wanted.intersection(graph.nodes[key].needs))
-    return next((key for key in free if state(key) is State.missing), None)
+    ready = (key for key in graph.order if key in wanted and not wanted.intersection(graph.nodes[key].needs))
+    return (key for key in ready if state(key) is State.missing)
+
+
+def next_elsewhere(graph: Graph, state: Callable[[str], State]) -> str | None:
+    """The first of the stages that are free."""
+    return next(free(graph, state), None)

@@ -20,7 +20,7 @@ from ercsatz.errors import UserError
 from ercsatz.tracking.figures import Scored
 from ercsatz.tracking.stage import StageTracker, track
 from ercsatz.tracking.table import METRICS, MetricRow, metric_rows, write_metrics
-from ercsatz.training.choice import Others, next_elsewhere, own_next
+from ercsatz.training.choice import POLL, SLOW, Others, next_elsewhere, own_next
 from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.progress import Progress, Tell, tell_nobody
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for impo
     from ercsatz.classifiers.checkpoint import ErcClassifier
 
 _LOG = logging.getLogger(__name__)
-_POLL, _SLOW = 0.05, 1.0  # seconds between two looks for a stage that is free: at first, and at last
 
 
 def note_nothing(event: str, key: str | None = None) -> None:
@@ -105,19 +104,19 @@ class StageRunner:
     def _next(self, waiting: Mapping[str, Stage]) -> Stage:
         """The next stage of this job, once one is free; until then others' stages are made."""
         needs = {key: [needed.key for needed in stage.needs] for key, stage in waiting.items()}
-        pause, waited = _POLL, 0.0
+        pause, waited = POLL, 0.0
         while (key := own_next(list(waiting), needs, self.cache.state_of)) is None:
             if self.others and (free := next_elsewhere(self.others.graph(), self.cache.state_of)):
                 self._goes_on(waited)
                 self.others.make(free)
-                pause, waited = _POLL, 0.0
+                pause, waited = POLL, 0.0
                 continue
             if not waited:
                 self.note("waits")
             if waited < PATIENCE <= waited + pause:
                 _LOG.warning("  waiting for stages that other processes are at")
             time.sleep(pause)
-            pause, waited = min(1.5 * pause, _SLOW), waited + pause
+            pause, waited = min(1.5 * pause, SLOW), waited + pause
         self._goes_on(waited)
         return waiting[key]
 
