@@ -17,15 +17,15 @@ from filelock import FileLock, Timeout
 from ercsatz.artifacts import locks
 from ercsatz.artifacts.locks import HeldError, Lock, is_held, lease_of
 
-# Takes a lock, says so, and holds it until its input ends. In turn: the lock, the machine's name ("" for this one, where
-# flock reaches), seconds of silence, and what else is done.
+# Takes a lock, says so, and holds it until its input ends. In turn: the lock, the machine's name ("" for this one,
+# where flock reaches), seconds of silence, and what else is done.
 PROCESS = """
 import os, sys, time
 from pathlib import Path
 from ercsatz.artifacts import locks
 
 path, host, silent, *more = sys.argv[1:]
-locks.BEAT, locks.SILENT, locks.SETTLE = 0.1, float(silent), 0.3
+locks.BEAT, locks.SILENT, locks.SETTLE, locks._SLOW = 0.1, float(silent), 0.3, 0.1
 if host:
     locks.machine = lambda: host
     locks._flocked = lambda path: None

@@ -93,9 +93,9 @@ class Artifacts:
     def get(self, artifact: Artifact, make: Callable[[Path], object], wait: bool = True) -> Entry:
         """An artifact that is whole: as it was made before, or made now.
 
-        Another process that is at the same one is waited for, unless ``wait`` is false. One that was damaged is named, thrown away and made
-        again. What is missing from a cache that cannot be written is made in a temporary folder, but not a stage. Of a
-        full disk what is there is read.
+        Another process that is at the same one is waited for, unless ``wait`` is false. One that was damaged is named,
+        thrown away and made again. What is missing from a cache that cannot be written is made in a temporary folder,
+        but not a stage. Of a full disk what is there is read.
 
         Args:
             artifact: which one.

@@ -226,7 +226,7 @@ def machine() -> str:
     """What processes have in common that see each other: this start of the machine, and a container's own processes."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return platform.node()
 
@@ -271,7 +271,7 @@ def _flocked(path: Path) -> int | None:
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        named = os.fstat(handle).st_nlink > 0 and os.stat(path).st_ino == os.fstat(handle).st_ino
+        named = os.fstat(handle).st_nlink > 0 and path.stat().st_ino == os.fstat(handle).st_ino
     except BlockingIOError:
         os.close(handle)
         raise

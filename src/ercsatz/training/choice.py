@@ -7,7 +7,6 @@ from typing import Protocol
 
 from ercsatz.artifacts.cache import State
 
-
 POLL, SLOW = 0.05, 1.0
 """Seconds between two looks for a stage that is free: at first, and at last."""
 

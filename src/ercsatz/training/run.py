@@ -91,7 +91,7 @@ class StageRunner:
         return [records[stage.name] for stage in stages if stage.scored]
 
     def make(self, stage: Stage) -> None:
-        """Train one stage, whose needs are done, and predict what it is scored on; the scores are its own job's to keep.
+        """Train one stage, whose needs are done, and predict what it is scored on: its own job keeps the scores.
 
         Raises:
             HeldError: another process is at it.
