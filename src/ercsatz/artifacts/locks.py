@@ -204,7 +204,7 @@ def is_dead(lease: Path) -> bool:
         return False
     owner = _parsed(content)
     if owner is not None and owner.get("machine") == machine():
-        return _birth(int(owner["pid"])) != owner["born"]
+        return bool(_birth(int(owner["pid"])) != owner["born"])
     return _silent(lease, content)
 
 

@@ -26,28 +26,31 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Stages by their keys, in the order in which they were planned; one that is needed is among them."""
+    """Stages by their keys, each after those that it needs."""
 
     nodes: Mapping[str, Node]
 
     @cached_property
     def order(self) -> Sequence[str]:
-        """Keys, that for which most stages and jobs wait first: what is shared, and then what depends on it."""
-        return sorted(self.nodes, key=lambda key: -self._waiting[key])
+        """Keys: what has the longest chain of stages after it first, and of those what most stages and jobs wait for."""
+        return sorted(self.nodes, key=lambda key: (-self._chain[key], -self._waiting[key]))
+
+    @cached_property
+    def _chain(self) -> Mapping[str, int]:
+        """How many stages must be done one after the other, from each on."""
+        length = dict.fromkeys(self.nodes, 1)
+        for key in reversed(list(self.nodes)):  # each before what it needs
+            for needed in self.nodes[key].needs:
+                length[needed] = max(length[needed], length[key] + 1)
+        return length
 
     @cached_property
     def _waiting(self) -> Mapping[str, int]:
         """How many stages and jobs cannot be done before a stage is."""
         dependents: dict[str, set[str]] = {key: {key} for key in self.nodes}
-
-        def spread(key: str, dependent: str) -> None:
+        for key in reversed(list(self.nodes)):
             for needed in self.nodes[key].needs:
-                if dependent not in dependents[needed]:
-                    dependents[needed].add(dependent)
-                    spread(needed, dependent)
-
-        for key in self.nodes:
-            spread(key, key)
+                dependents[needed] |= dependents[key]
         return {key: sum(1 + self.nodes[each].jobs for each in found) for key, found in dependents.items()}
 
     def wanted(self, state: Callable[[str], State]) -> set[str]:
