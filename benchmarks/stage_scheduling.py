@@ -4,11 +4,12 @@
     python benchmarks/stage_scheduling.py --measured multirun/NAME... [--output FILE.json]
 
 Simulated is Table IV times five seeds (90 jobs of three classifiers, three benchmarks, natural and balanced data): the
-stages are those that the jobs' configurations give, the choice is that of the programs (``ercsatz.training.choice``), and
-a stage takes its utterances times its epochs, divided by the rate of its classifier in a result file of
+stages are those that the jobs' configurations give, the choice is that of the programs (``ercsatz.training.choice``),
+and a stage takes its utterances times its epochs, divided by the rate of its classifier in a result file of
 ``train_speed.py``. Only ratios of these times matter. ``before`` is a worker that does its own jobs only.
 
-Measured are the lines that the workers of a sweep write, ``workers/*.jsonl``: how long one waited while a stage was free.
+Measured are the lines that the workers of a sweep write, ``workers/*.jsonl``: how long one waited while a stage was
+free.
 """
 
 import argparse
@@ -67,6 +68,7 @@ class Sweep:
 
     @property
     def work(self) -> float:
+        """Of one worker that does it all."""
         return sum(self.seconds.values())
 
     def shortest(self, workers: int) -> float:
@@ -79,6 +81,8 @@ class Sweep:
 
 @dataclass
 class Worker:
+    """What is left of its job, and whether it is at something."""
+
     own: list[str] = field(default_factory=list)
     busy: bool = False
 
@@ -190,9 +194,7 @@ def of_a_sweep(folder: Path) -> dict[str, Any]:
     assert began.keys() == ended.keys() == planned.keys(), "not every stage was trained in this sweep"
     waits = [interval for own in lines.values() for interval in waiting(own, max(ended.values()))]
     ready = {key: max((ended[n] for n in node["needs"]), default=min(began.values())) for key, node in planned.items()}
-    overlaps = [
-        max(0.0, min(until, began[key]) - max(since, ready[key])) for since, until in waits for key in planned
-    ]
+    overlaps = [max(0.0, min(until, began[key]) - max(since, ready[key])) for since, until in waits for key in planned]
     return {
         "workers": len(lines),
         "stages": len(planned),

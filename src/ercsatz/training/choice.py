@@ -32,7 +32,7 @@ class Graph:
 
     @cached_property
     def order(self) -> Sequence[str]:
-        """Keys: what has the longest chain of stages after it first, and of those what most stages and jobs wait for."""
+        """Keys: what has the longest chain of stages after it first, of those what most stages and jobs wait for."""
         return sorted(self.nodes, key=lambda key: (-self._chain[key], -self._waiting[key]))
 
     @cached_property
