@@ -141,10 +141,10 @@ class Run:
         """To the command alone, or to all its processes as a terminal does."""
         (os.killpg if group else os.kill)(self.process.pid, number)
 
-    def end(self) -> tuple[int, str, str]:
+    def end(self, seconds: float = 60) -> tuple[int, str, str]:
         """Wait for its end; status, standard output, standard error. Nothing of it may be left."""
         try:
-            status = self.process.wait(60)
+            status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             pytest.fail("it did not end")

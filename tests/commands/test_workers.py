@@ -75,3 +75,21 @@ def test_a_process_that_makes_batches_and_is_killed_costs_its_cell_alone(new_wor
     assert "A process that makes batches died" in errors
     assert "trainer.workers=0" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_processes_without_a_job_make_stages_of_the_jobs_that_run_and_none_is_trained_twice(new_world, start, micro):
+    longer = ("training.pretrain.epochs=400", "training.original.epochs=400")
+    run = start(new_world, "train.py", *SWEEP, *micro, *longer, "hydra/launcher=joblib", "hydra.launcher.n_jobs=4")
+    status, output, errors = run.end(300)
+    assert status == 0, output + errors
+    sweep = new_world / "multirun" / "killed"
+    planned = json.loads((sweep / "stages.json").read_text(encoding="utf-8"))["stages"]
+    lines = {file: file.read_text(encoding="utf-8").splitlines() for file in (sweep / "workers").iterdir()}
+    begun = [
+        (file, each["stage"]) for file in lines for each in map(json.loads, lines[file]) if each["event"] == "begins"
+    ]
+    assert sorted(stage for _, stage in begun) == sorted(planned)
+    assert len(planned) == 5
+    assert len({file for file, _ in begun}) >= 3, "two jobs, and a third process that helps"
+    assert (sweep / "ranking.csv").is_file()

@@ -13,16 +13,16 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ercsatz.artifacts import manifest, marks
 from ercsatz.artifacts.keys import content_key
+from ercsatz.artifacts.locks import HeldError, Lock, is_held
 from ercsatz.artifacts.manifest import DamagedError, Manifest
-from ercsatz.disk import let_go, settle, sync, told
+from ercsatz.disk import settle, sync, told
 from ercsatz.errors import UserError
 
 _MEND = "Make room, or give another cache: paths.cache=FOLDER"
 PATIENCE = 0.5  # seconds after which a process says that it waits for another one
+_MOMENT = 0.1  # seconds for which others hold a lock who only look, or take what is there
 _LOG = logging.getLogger(__name__)
 
 
@@ -85,23 +85,25 @@ class Artifacts:
     """Artifacts below one folder (``paths.cache``).
 
     An artifact is made in ``<key>.partial``, which is renamed when it is whole; whoever holds ``<key>.lock`` may write.
-    The operating system frees the lock of a killed process.
+    The lock of a process that is dead is free, on whatever machine that was (``locks``).
     """
 
     folder: Path
 
-    def get(self, artifact: Artifact, make: Callable[[Path], object]) -> Entry:
+    def get(self, artifact: Artifact, make: Callable[[Path], object], wait: bool = True) -> Entry:
         """An artifact that is whole: as it was made before, or made now.
 
-        Another process that is at the same one is waited for. One that was damaged is named, thrown away and made
-        again. What is missing from a cache that cannot be written is made in a temporary folder, but not a stage. Of a
-        full disk what is there is read.
+        Another process that is at the same one is waited for, unless ``wait`` is false. One that was damaged is named,
+        thrown away and made again. What is missing from a cache that cannot be written is made in a temporary folder,
+        but not a stage. Of a full disk what is there is read.
 
         Args:
             artifact: which one.
             make: writes it into the folder that it is given, in which a killed process may have left its part.
+            wait: for another process.
 
         Raises:
+            HeldError: another process is at it, and ``wait`` is false.
             UserError: the cache cannot be written, or the disk is full.
         """
         place = self.place(artifact)
@@ -115,25 +117,29 @@ class Artifacts:
                 if damage(place) is not None:
                     raise
                 return Entry(place, cached=True)  # a full disk takes no mark, but what is whole can be read
-        with locked(place):  # whoever prunes and did not see the mark is done then
+        with locked(place, wait) as lock:  # whoever prunes and did not see the mark is done then
             if not place.exists():
-                return _made(artifact, place, make)
+                return _made(artifact, place, make, lock)
         if damage(place) is None:  # without the lock: it may take seconds, and others may read as well
             return _used(place)
-        with locked(place):
+        with locked(place, wait) as lock:
             if (found := damage(place)) is None:  # another process was faster
                 return _used(place)
             if place.exists():
                 _LOG.warning("%s is damaged (%s): made again", place, found)
                 discard(place)
-            return _made(artifact, place, make)
+            return _made(artifact, place, make, lock)
 
     def state(self, artifact: Artifact) -> State:
         """Whether an artifact is there, whole or not, or made elsewhere at the moment; touches nothing."""
-        place = self.place(artifact)
+        return self.state_of(artifact.kind, artifact.key)
+
+    def state_of(self, kind: Kind, key: str) -> State:
+        """The same of an artifact of which only the key is known."""
+        place = self.folder / kind / key
         if (place / manifest.NAME).is_file():
             return State.cached
-        running = place.with_name(f"{place.name}.partial").is_dir() and _is_locked(place)
+        running = place.with_name(f"{place.name}.partial").is_dir() and is_held(_lock(place).path)
         return State.running if running else State.missing
 
     def place(self, artifact: Artifact) -> Path:
@@ -153,7 +159,7 @@ class Artifacts:
         return Artifacts(Path(_scratch().name)).get(artifact, make)
 
 
-def _made(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> Entry:
+def _made(artifact: Artifact, place: Path, make: Callable[[Path], object], lock: Lock) -> Entry:
     partial = place.with_name(f"{place.name}.partial")
     facts = (artifact.kind.value, artifact.key, artifact.owner, datetime.now(UTC).isoformat(), artifact.description)
     with told(place.parent, _MEND, every=False):
@@ -162,6 +168,7 @@ def _made(artifact: Artifact, place: Path, make: Callable[[Path], object]) -> En
             make(partial)
             manifest.write(partial, Manifest(*facts, manifest.checksums(partial, artifact.logs)))
         settle(partial)
+        lock.check()
         partial.rename(place)
         sync(place.parent)
     return Entry(place, cached=False)
@@ -183,30 +190,30 @@ def damage(folder: Path, place: Path | None = None) -> str | None:
 
 
 @contextmanager
-def locked(place: Path, wait: bool = True) -> Iterator[None]:
+def locked(place: Path, wait: bool = True) -> Iterator[Lock]:
     """Alone at one artifact; says so if another process has to be waited for.
 
     Raises:
-        Timeout: another process is at it, and ``wait`` is false.
+        HeldError: another process is at it, and ``wait`` is false.
         UserError: the lock cannot be written.
     """
     lock = _lock(place)
     with told(place.parent, _MEND):
         try:
-            lock.acquire(timeout=PATIENCE if wait else 0)
-        except Timeout:
+            lock.acquire(PATIENCE if wait else _MOMENT)
+        except HeldError:
             if not wait:
                 raise
             _LOG.warning("waiting for another process that is at %s", place)
             lock.acquire()
     try:
-        yield
+        yield lock
     finally:
-        let_go(lock)
+        lock.release()
 
 
-def _lock(place: Path) -> FileLock:
-    return FileLock(place.with_name(f"{place.name}.lock"))
+def _lock(place: Path) -> Lock:
+    return Lock(place.with_name(f"{place.name}.lock"))
 
 
 def discard(place: Path) -> None:
@@ -223,17 +230,6 @@ def delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _is_locked(place: Path) -> bool:
-    lock = _lock(place)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock.acquire(blocking=False):
-            return False
-    except (Timeout, OSError):  # in a folder that cannot be written: whoever holds it has not removed it
-        return True
 
 
 def _used(place: Path) -> Entry:

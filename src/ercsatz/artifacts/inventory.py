@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from filelock import Timeout
-
 from ercsatz.artifacts import manifest, marks
 from ercsatz.artifacts.cache import Kind, discard, locked
+from ercsatz.artifacts.locks import HeldError
 from ercsatz.artifacts.manifest import DamagedError
 
 UNFINISHED = "unfinished"
@@ -112,5 +111,5 @@ def _remove(cache: Path, item: Item) -> bool | None:
                 return None
             discard(item.path)
             return True
-    except Timeout:
+    except HeldError:
         return False

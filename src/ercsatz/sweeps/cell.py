@@ -34,6 +34,7 @@ from ercsatz.training.ranks import step
 if TYPE_CHECKING:
     from ercsatz.config import TrainConfig
     from ercsatz.data.dialogue import Corpus
+    from ercsatz.sweeps.others import SweepStages
     from ercsatz.tracking.agent import Agent
     from ercsatz.training.graph import Stage
     from ercsatz.training.progress import Tell
@@ -125,7 +126,7 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
             return None
         record |= identity(settings, overrides)
         keeper.keep("running", **record)
-        result = run_job(settings, overrides, keeper.folder, keeper.tell)
+        result = run_job(settings, overrides, keeper.folder, keeper.tell, _others(sweep, settings.sweep))
         keeper.keep("completed", **owner, **result)
         return dict(result["objective"])
     except Exception as error:
@@ -136,7 +137,21 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
         return {}
 
 
-def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "Tell | None" = None) -> dict[str, Any]:
+def _others(sweep: Path, name: str) -> "SweepStages | None":
+    """The stages of the other jobs of a sweep; None for a job of its own."""
+    from ercsatz.sweeps.others import stages_of
+
+    config = HydraConfig.instance().cfg
+    return stages_of(sweep, config, name) if HydraConfig.get().mode == RunMode.MULTIRUN and config else None
+
+
+def run_job(
+    cfg: "TrainConfig",
+    overrides: Sequence[str],
+    folder: Path,
+    tell: "Tell | None" = None,
+    others: "SweepStages | None" = None,
+) -> dict[str, Any]:
     """Run a job, write its predictions, and return its result (see ``sweeps.result_file``), without the status.
 
     Args:
@@ -144,6 +159,7 @@ def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "T
         overrides: what the user changed on the command line, for the record.
         folder: the job's own folder.
         tell: is told how far the stages are.
+        others: jobs of its sweep, for which it works while its own stages are made elsewhere.
 
     Raises:
         UserError: data are missing or wrong, or the phase does not fit the data.
@@ -151,11 +167,12 @@ def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "T
     from ercsatz.sweeps.result_file import versions
     from ercsatz.training.job import load_job
     from ercsatz.training.progress import tell_nobody
-    from ercsatz.training.run import StageRunner
+    from ercsatz.training.run import StageRunner, note_nothing
 
     started = time.time()
     job = load_job(cfg)
-    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody)
+    note = others.note if others else note_nothing
+    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody, others, note)
     stages = runner.run(job.stages)
     return {
         **identity(cfg, overrides),

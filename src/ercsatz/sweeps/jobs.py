@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +20,9 @@ from ercsatz.reporting.status import Status, report
 from ercsatz.reporting.terminal import show_log
 from ercsatz.sweeps import result_file
 from ercsatz.sweeps.result_file import read_result, write_result
+
+if TYPE_CHECKING:
+    from ercsatz.sweeps.others import SweepStages
 
 _LOG = logging.getLogger(__name__)
 _OWN = {"joblib": "ProcessLauncher", "submitit_local": "SubmititLauncher", "submitit_slurm": "SlurmLauncher"}
@@ -89,6 +92,25 @@ class Sweep:
         if returned.status == JobStatus.COMPLETED:
             return Outcome(Status.code, returned.return_value)
         return Outcome(1)  # the command has said why
+
+    def help(self) -> Outcome:
+        """Make stages of the sweep's jobs in a process that has no job; nothing is raised but what ends a process."""
+        from ercsatz.sweeps.others import assist
+        from ercsatz.training.stage_cache import StageCache
+
+        show_log()
+        Singleton.set_state(self.state)
+        setup_globals()
+        if others := self.stages():
+            assist(others, StageCache(Path(str(self.config.paths.cache))))
+        return Outcome(0)
+
+    def stages(self) -> "SweepStages | None":
+        """Those of its jobs, where it trains and they are known beforehand."""
+        from ercsatz.sweeps.others import stages_of
+
+        HydraConfig.instance().set_config(self.config)
+        return stages_of(Path(str(self.config.hydra.sweep.dir)), self.config, str(self.config.get("sweep")))
 
     def composed(self, overrides: Sequence[str], number: int) -> DictConfig:
         """A job's configuration; it is Hydra's from now on."""

@@ -1,6 +1,7 @@
 """A job before it runs: its data, with what is known about them, and its stages."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ercsatz.config import TrainConfig
@@ -28,7 +29,26 @@ class TrainingJob:
 
 
 def load_job(cfg: TrainConfig) -> TrainingJob:
-    """Read what a job needs, and plan its stages.
+    """Read what a job needs, and plan its stages; says what it does without.
+
+    Raises:
+        MissingFiles: data are missing; the message names what else is, too.
+        UserError: data are wrong, or the phase does not fit the data.
+    """
+    job, told = planned_job(cfg)
+    for sentence in told:
+        _LOG.warning(f"  {sentence}")
+    return job
+
+
+def planned_job(
+    cfg: TrainConfig, read: Callable[[TrainConfig], JobData] = load_data
+) -> tuple[TrainingJob, Sequence[str]]:
+    """A job, and a sentence for every data set that lacks what its classifier could read.
+
+    Args:
+        cfg: its configuration.
+        read: what reads its dialogues.
 
     Raises:
         MissingFiles: data are missing; the message names what else is, too.
@@ -36,11 +56,9 @@ def load_job(cfg: TrainConfig) -> TrainingJob:
     """
     chosen = stages_of(cfg)
     try:
-        data = load_data(cfg)
+        data = read(cfg)
     except MissingFiles as error:
         lines = dict.fromkeys([*str(error).splitlines(), *missing(cfg).sentences])
         raise MissingFiles("\n".join(lines)) from None
     cfg, data, told = with_knowledge(cfg, data, [stage.train for stage in chosen.values()])
-    for sentence in told:
-        _LOG.warning(f"  {sentence}")
-    return TrainingJob(cfg, data, plan(cfg, data))
+    return TrainingJob(cfg, data, plan(cfg, data)), told

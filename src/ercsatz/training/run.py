@@ -1,14 +1,16 @@
 """A job's stages, run: each is trained or loaded once, and scored on every test set."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ercsatz.artifacts.cache import State
+from ercsatz.artifacts.cache import PATIENCE, State
+from ercsatz.artifacts.locks import HeldError
 from ercsatz.config import TrainConfig
 from ercsatz.config.classifier import Gives
 from ercsatz.data.dialogue import Dialogue
@@ -18,6 +20,7 @@ from ercsatz.errors import UserError
 from ercsatz.tracking.figures import Scored
 from ercsatz.tracking.stage import StageTracker, track
 from ercsatz.tracking.table import METRICS, MetricRow, metric_rows, write_metrics
+from ercsatz.training.choice import POLL, SLOW, Others, next_elsewhere, own_next
 from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.progress import Progress, Tell, tell_nobody
@@ -30,6 +33,10 @@ if TYPE_CHECKING:  # a job whose stages are all in the cache never pays for impo
 _LOG = logging.getLogger(__name__)
 
 
+def note_nothing(event: str, key: str | None = None) -> None:
+    """Where nobody wants to know what a worker does."""
+
+
 @dataclass(frozen=True)
 class StageRunner:
     """Runs a job's stages; what is done is kept here for what starts from it.
@@ -39,6 +46,8 @@ class StageRunner:
         data: its dialogues.
         folder: the job's own, for predictions.
         tell: is told how far the stages are.
+        others: jobs whose stages are made while this one's are made elsewhere; None: there are none.
+        note: is told when a stage ``begins`` and ``ends``, with its key, and when the worker ``waits`` and ``goes on``.
         done: folder and record of the stages that are trained or loaded, by key.
     """
 
@@ -46,6 +55,8 @@ class StageRunner:
     data: JobData
     folder: Path
     tell: Tell = tell_nobody
+    others: Others | None = None
+    note: Callable[..., None] = note_nothing
     done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -56,29 +67,62 @@ class StageRunner:
     def run(self, stages: Sequence[Stage]) -> list[dict[str, Any]]:
         """Train, or load, and score the stages; the records of those that are scored, in their order.
 
-        What is trained elsewhere is left for last, and waited for only when nothing else is free.
+        What is trained elsewhere is left for last. While nothing else of this job is free, stages of others are made;
+        it waits only while none of theirs is free, either.
         """
         records: dict[str, dict[str, Any]] = {}
         logged: list[MetricRow] = []
-        waiting = self._needed(stages)
-        progress = Progress(waiting, self.tell)
+        waiting = {stage.key: stage for stage in self._needed(stages)}
+        progress = Progress(waiting.values(), self.tell)
         while waiting:
-            ready = [stage for stage in waiting if all(needed not in waiting for needed in stage.needs)]
-            free = (stage for stage in ready if self.cache.state(stage) is not State.running)
-            stage = next(free, ready[0])
+            stage = self._next(waiting)
             progress.begin(stage)
-            with self._tracker(stage) as tracker:
-                self._resolve(stage, tracker)
+            with suppress(HeldError), self._tracker(stage) as tracker:  # else another process was faster
+                self._resolve(stage, tracker, wait=False)
                 tests = self._tests(stage) if stage.scored else {}
                 folder, record = self.done[stage.key]
                 tracker.scored(record, folder, tests)
-            if stage.scored:
-                records[stage.name] = self._scored(stage, tests)
-            progress.end(stage, record["cached"], records.get(stage.name))
-            logged += metric_rows(stage.name, record, tests)
-            waiting.remove(stage)
+                if stage.scored:
+                    records[stage.name] = self._scored(stage, tests)
+                progress.end(stage, record["cached"], records.get(stage.name))
+                logged += metric_rows(stage.name, record, tests)
+                del waiting[stage.key]
         write_metrics(self.folder / METRICS, logged)
         return [records[stage.name] for stage in stages if stage.scored]
+
+    def make(self, stage: Stage) -> None:
+        """Train one stage, whose needs are done, and predict what it is scored on: its own job keeps the scores.
+
+        Raises:
+            HeldError: another process is at it.
+        """
+        with self._tracker(stage) as tracker:
+            self._resolve(stage, tracker, wait=False)
+            folder, record = self.done[stage.key]
+            tracker.scored(record, folder, self._tests(stage) if stage.scored else {})
+
+    def _next(self, waiting: Mapping[str, Stage]) -> Stage:
+        """The next stage of this job, once one is free; until then others' stages are made."""
+        needs = {key: [needed.key for needed in stage.needs] for key, stage in waiting.items()}
+        pause, waited = POLL, 0.0
+        while (key := own_next(list(waiting), needs, self.cache.state_of)) is None:
+            if self.others and (free := next_elsewhere(self.others.graph(), self.cache.state_of)):
+                self._goes_on(waited)
+                self.others.make(free)
+                pause, waited = POLL, 0.0
+                continue
+            if not waited:
+                self.note("waits")
+            if waited < PATIENCE <= waited + pause:
+                _LOG.warning("  waiting for stages that other processes are at")
+            time.sleep(pause)
+            pause, waited = min(1.5 * pause, SLOW), waited + pause
+        self._goes_on(waited)
+        return waiting[key]
+
+    def _goes_on(self, waited: float) -> None:
+        if waited:
+            self.note("goes on")
 
     def _needed(self, stages: Sequence[Stage]) -> list[Stage]:
         """The stages that are scored, and those that one of them which is not in the cache needs before."""
@@ -100,17 +144,20 @@ class StageRunner:
         """The stage's loggers."""
         return track(tracked(self.cfg, stage, self.data, self.folder))
 
-    def _resolve(self, stage: Stage, tracker: StageTracker) -> None:
-        """Train a stage, unless it is in the cache."""
+    def _resolve(self, stage: Stage, tracker: StageTracker, wait: bool = True) -> None:
+        """Train a stage, unless it is in the cache; ``wait`` says whether for another process that is at it."""
         title = self._title(stage)
 
         def train(partial: Path) -> dict[str, Any]:
             from ercsatz.training.stage import train_together
 
             before = self._before(stage)  # first: what was lost is trained, and tracked, before this
-            return train_together(self.cfg, stage, before, partial, title, tracker.train())
+            self.note("begins", stage.key)
+            record = train_together(self.cfg, stage, before, partial, title, tracker.train())
+            self.note("ends", stage.key)
+            return record
 
-        folder, record = self.cache.resolve(stage, train)
+        folder, record = self.cache.resolve(stage, train, wait)
         _refuse_diverged(folder, record)
         if record["cached"]:
             tracker.replay(record)

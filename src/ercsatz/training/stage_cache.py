@@ -23,13 +23,22 @@ class StageCache:
 
     def state(self, stage: Stage) -> State:
         """Whether a stage is there, or trained elsewhere at the moment."""
-        return Artifacts(self.folder).state(stage.artifact)
+        return self.state_of(stage.key)
 
-    def resolve(self, stage: Stage, train: Callable[[Path], Mapping[str, Any]]) -> tuple[Path, dict[str, Any]]:
+    def state_of(self, key: str) -> State:
+        """The same of a stage of which only the key is known."""
+        return Artifacts(self.folder).state_of(Kind.stages, key)
+
+    def resolve(
+        self, stage: Stage, train: Callable[[Path], Mapping[str, Any]], wait: bool = True
+    ) -> tuple[Path, dict[str, Any]]:
         """The folder and record of a stage; ``train`` is called with a folder to write into if it is not there yet.
 
-        ``record["cached"]`` says whether it was. Another process that is at the same stage is waited for; what a killed
-        one left is in the folder.
+        ``record["cached"]`` says whether it was. Another process that is at the same stage is waited for, if it may be;
+        what a killed one left is in the folder.
+
+        Raises:
+            HeldError: another process is at it, and ``wait`` is false.
         """
 
         def make(folder: Path) -> None:
@@ -38,7 +47,7 @@ class StageCache:
             with atomic_write(folder / _RECORD) as file:
                 json.dump({"key": stage.key, **record, "description": stage.description}, file, indent=2)
 
-        entry = Artifacts(self.folder).get(stage.artifact, make)
+        entry = Artifacts(self.folder).get(stage.artifact, make, wait)
         return entry.path, {**parse_json(read_text(entry.path / _RECORD)), "cached": entry.cached}
 
     def predictions(
