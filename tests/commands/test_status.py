@@ -78,7 +78,7 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
     done = status(folder, "multirun/watched")
     assert done.returncode == 1
     assert "The sweep was stopped before its end: 0 of 2 cells are done; 2 have no result." in done.stdout
-    assert re.search(r"data=small_nat +stopped +original done, pretrain stopped, finetune planned", done.stdout)
+    assert re.search(r"data=small_nat +stopped +original done, pretrain stopped, finetune queued", done.stdout)
     again = command(folder, "train.py", *SWEEP, *micro)
     assert again.returncode == 0, again.stdout + again.stderr
     text = text_of(file)

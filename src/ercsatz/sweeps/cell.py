@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ercsatz.tracking.agent import Agent
     from ercsatz.training.graph import Stage
     from ercsatz.training.progress import Tell
+    from ercsatz.training.pulse import Pulse
     from ercsatz.training.run import StageRunner
 
 _LOG = logging.getLogger(__name__)
@@ -86,10 +87,15 @@ class _Keeper:
 
     def keep(self, status: str, **result: Any) -> None:
         """Write the result."""
-        from ercsatz.sweeps.page.write import refresh
         from ercsatz.sweeps.result_file import write_result
 
         write_result(self.folder, {"status": status, **result})
+        self.show()
+
+    def show(self) -> None:
+        """Have the page show it."""
+        from ercsatz.sweeps.page.write import refresh
+
         if self.record.get("sweep_id"):
             refresh(self.sweep)
 
@@ -119,9 +125,12 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
             _show_plan(settings, overrides)
             return None
         record |= identity(settings, overrides)
-        keeper.keep("running", **record)
-        result = run_job(settings, overrides, keeper.folder, keeper.tell)
-        keeper.keep("completed", **owner, **result)
+        from ercsatz.training.pulse import beating
+
+        with beating(keeper.folder, keeper.show) as pulse:
+            keeper.keep("running", **record)
+            result = run_job(settings, overrides, keeper.folder, keeper.tell, pulse)
+            keeper.keep("completed", **owner, **result)
         return dict(result["objective"])
     except Exception as error:
         signals.check()
@@ -131,7 +140,13 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
         return {}
 
 
-def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "Tell | None" = None) -> dict[str, Any]:
+def run_job(
+    cfg: "TrainConfig",
+    overrides: Sequence[str],
+    folder: Path,
+    tell: "Tell | None" = None,
+    pulse: "Pulse | None" = None,
+) -> dict[str, Any]:
     """Run a job, write its predictions, and return its result (see ``sweeps.result_file``), without the status.
 
     Args:
@@ -139,6 +154,7 @@ def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "T
         overrides: what the user changed on the command line, for the record.
         folder: the job's own folder.
         tell: is told how far the stages are.
+        pulse: is told how far the one is that is trained.
 
     Raises:
         UserError: data are missing or wrong, or the phase does not fit the data.
@@ -146,11 +162,12 @@ def run_job(cfg: "TrainConfig", overrides: Sequence[str], folder: Path, tell: "T
     from ercsatz.sweeps.result_file import versions
     from ercsatz.training.job import load_job
     from ercsatz.training.progress import tell_nobody
+    from ercsatz.training.pulse import Pulse
     from ercsatz.training.run import StageRunner
 
     started = time.time()
     job = load_job(cfg)
-    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody)
+    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody, pulse or Pulse())
     stages = runner.run(job.stages)
     return {
         **identity(cfg, overrides),

@@ -21,6 +21,7 @@ from ercsatz.tracking.table import METRICS, MetricRow, metric_rows, write_metric
 from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.progress import Progress, Tell, tell_nobody
+from ercsatz.training.pulse import Pulse
 from ercsatz.training.stage_cache import StageCache
 from ercsatz.training.tracked import tracked
 
@@ -39,6 +40,7 @@ class StageRunner:
         data: its dialogues.
         folder: the job's own, for predictions.
         tell: is told how far the stages are.
+        pulse: is told how far the one is that is trained.
         done: folder and record of the stages that are trained or loaded, by key.
     """
 
@@ -46,6 +48,7 @@ class StageRunner:
     data: JobData
     folder: Path
     tell: Tell = tell_nobody
+    pulse: Pulse = field(default_factory=Pulse)
     done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -67,6 +70,7 @@ class StageRunner:
             free = (stage for stage in ready if self.cache.state(stage) is not State.running)
             stage = next(free, ready[0])
             progress.begin(stage)
+            self.pulse.tell(key=stage.key)
             with self._tracker(stage) as tracker:
                 self._resolve(stage, tracker)
                 tests = self._tests(stage) if stage.scored else {}
@@ -108,7 +112,7 @@ class StageRunner:
             from ercsatz.training.stage import train_stage
 
             before = self._before(stage)  # first: what was lost is trained, and tracked, before this
-            return train_stage(self.cfg, stage, before, partial, title, tracker.train())
+            return train_stage(self.cfg, stage, before, partial, title, tracker.train(), self.pulse)
 
         folder, record = self.cache.resolve(stage, train)
         _refuse_diverged(folder, record)

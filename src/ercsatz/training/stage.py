@@ -21,8 +21,10 @@ from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.registry import instantiate
 from ercsatz.data.dialogue import Dialogue, label_counts
 from ercsatz.errors import UserError
+from ercsatz.training.callbacks import Pace
 from ercsatz.training.graph import Stage
 from ercsatz.training.optimisation import Optimisation
+from ercsatz.training.pulse import Pulse
 from ercsatz.training.trainer import Run, fit
 
 
@@ -42,7 +44,13 @@ class Before:
 
 
 def train_stage(
-    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+    cfg: TrainConfig,
+    stage: Stage,
+    before: Before,
+    folder: Path,
+    title: str,
+    more: Sequence[Logger] = (),
+    pulse: Pulse | None = None,
 ) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
@@ -53,6 +61,7 @@ def train_stage(
         folder: the stage's own; what an interrupted run left there is gone on from.
         title: for progress lines.
         more: loggers beside the CSV file, which is kept with the stage.
+        pulse: is told how far it is.
 
     Returns:
         What ``fit`` returns, and the number of threads.
@@ -67,6 +76,7 @@ def train_stage(
     soft = classifier.module.soft_labels(cfg.benchmark, train, before.taught)
     _check_soft(soft, train, title)
     callbacks = [_callback(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
+    callbacks += [Pace(pulse, stage.key)] if pulse else []
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
     csv = CSVLogger(folder, name="logs")  # a resumed stage gets a new version_N beside the old one
     sampler = cfg.sampler if stage.classifier.predicts else None

@@ -15,7 +15,7 @@ def test_status_shows_each_cell_and_stage_and_writes_the_page(fake_sweep, capsys
     out = capsys.readouterr().out
     assert "classifier=compm data=mini_nat" in out
     assert "original done, finetune running" in out
-    assert "The sweep is running: 1 of 4 cells are done. (2 planned, 1 running, 1 done)" in out
+    assert "The sweep is running: 1 of 4 cells are done. (2 queued, 1 running, 1 done)" in out
     assert "\x1b" not in out
     assert (sweep.folder / "index.html").is_file()
     sweep_file.release(lock)

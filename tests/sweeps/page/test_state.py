@@ -17,27 +17,27 @@ def test_cells_are_what_their_files_say(fake_sweep, alive):
     sweep.complete(0)
     sweep.run(1)
     sweep.write(2, "failed", error="no memory", traceback="...", begun="9999")
-    now, never = (State.running, State.planned) if alive else (State.stopped, State.missing)
+    now, never = (State.running, State.queued) if alive else (State.stopped, State.missing)
     assert states(sweep, alive) == [State.done, now, State.failed, never]
     done, runs, failed, planned = read_sweep(sweep.folder, alive).cells
     assert [(stage.name, stage.state) for stage in done.stages] == [("original", "done"), ("finetune", "done")]
     assert [(stage.name, stage.state) for stage in runs.stages] == [("original", "done"), ("finetune", now)]
-    assert [stage.state for stage in planned.stages] == ["planned", "planned"]
+    assert [stage.state for stage in planned.stages] == ["queued", "queued"]
     assert failed.error == "no memory"
     assert done.result["seconds"] == 3661.0
 
 
 def test_owner_lives_as_long_as_its_lock_is_held_and_looking_takes_nothing(fake_sweep):
     sweep = fake_sweep()
-    assert is_alive(sweep.folder) is False
+    assert is_alive(sweep.folder, sweep.file.owner) is False
     lock = sweep_file.claim(sweep.folder)
-    assert is_alive(sweep.folder) is True
-    assert states(sweep) == [State.planned] * 4
+    assert is_alive(sweep.folder, sweep.file.owner) is True
+    assert states(sweep) == [State.queued] * 4
     sweep_file.release(lock)
-    assert is_alive(sweep.folder) is False
+    assert is_alive(sweep.folder, sweep.file.owner) is False
     assert states(sweep) == [State.missing] * 4
     (sweep.folder / sweep_file.LOCK).touch()  # of an owner that was killed
-    assert is_alive(sweep.folder) is False
+    assert is_alive(sweep.folder, sweep.file.owner) is False
     assert (sweep.folder / sweep_file.LOCK).exists()
     sweep_file.release(sweep_file.claim(sweep.folder))
 
@@ -46,7 +46,7 @@ def test_what_an_earlier_run_of_the_sweep_did_not_complete_is_still_to_come(fake
     sweep = fake_sweep(2)
     sweep.complete(0)
     sweep.write(1, "failed", error="no disk", traceback="", begun="2000-01-01T00:00:00+00:00")
-    assert states(sweep, True) == [State.done, State.planned]
+    assert states(sweep, True) == [State.done, State.queued]
     assert states(sweep, False) == [State.done, State.failed]
 
 
