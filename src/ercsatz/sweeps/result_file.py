@@ -36,6 +36,7 @@ NOT_A_SETTING = (
 )
 # What names a treatment or tells its runs apart already.
 _NAMED = ("classifier", "data", "seed")
+_DEFAULT = "default"  # that of ranking.scores, whose import takes a second
 
 
 def settings_of(overrides: Iterable[str]) -> dict[str, str]:
@@ -58,12 +59,10 @@ def swept_keys(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         >>> swept_keys([{"overrides": ["data=a", "training.lr=0.1"]}, {"overrides": ["data=a", "training.lr=0.2"]}])
         {'training.lr': ['0.1', '0.2']}
     """
-    from ercsatz.ranking.scores import DEFAULT
-
     known = values_of(cell["overrides"] for cell in cells)
     for key, values in known.items():
         if any(key not in settings_of(cell["overrides"]) for cell in cells):
-            known[key] = {DEFAULT: None, **values}
+            known[key] = {_DEFAULT: None, **values}
     free = (key for key in known if key not in _NAMED and not f"{key}=".startswith(NOT_A_SETTING))
     return {key: list(known[key]) for key in free if len(known[key]) > 1}
 

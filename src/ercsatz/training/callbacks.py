@@ -138,7 +138,12 @@ class Pace(Callback):
         self._recent.append((now, trainer.current_epoch * steps + batch_idx + 1))
         while now - self._recent[0][0] > _RECENT and len(self._recent) > 2:
             self._recent.popleft()
-        told = {"epoch": trainer.current_epoch + 1, "epochs": epochs, "step": batch_idx + 1, "steps": steps}
+        told: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "epochs": epochs,
+            "step": batch_idx + 1,
+            "steps": steps,
+        }
         if now > self._recent[0][0]:
             (first, before), (began, at_first) = self._recent[0], self._began
             told |= {"rate": (self._recent[-1][1] - before) / (now - first)}
@@ -154,7 +159,7 @@ class Pace(Callback):
 def _device(trainer: pl.Trainer) -> str:
     device, number = trainer.strategy.root_device, trainer.world_size
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return name if number == 1 else f"{number} × {name}"
+    return name if number == 1 else f"{number} of {name}"
 
 
 def _sha256(file: Path) -> str:

@@ -1,7 +1,8 @@
 """``progress.json`` in a job's folder: who runs the job, that it lives, and how far the stage is that it trains.
 
 It has ``pid``, ``host``, ``machine`` and ``born`` of the process, and of the stage ``key`` and, while it is trained,
-``epoch`` of ``epochs``, ``step`` of ``steps`` in it, ``rate`` (steps a second), ``left`` (seconds) and ``device``. A
+``epoch`` of ``epochs``, ``step`` of ``steps`` in it, ``rate`` (steps a second), ``left`` (seconds) and ``device``; and
+``log``, the file that the process prints errors to, if that is one. A
 thread renews its time every few seconds. It is gone when the job is done; of a job that failed it has ``ended``. No
 result depends on it, and what cannot be written of it is left out. Imports nothing heavy.
 """
@@ -32,7 +33,7 @@ def machine() -> str:
     with suppress(OSError):
         found += [
             Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
-            os.readlink("/proc/self/ns/pid"),
+            str(Path("/proc/self/ns/pid").readlink()),
         ]
     return " ".join(found)
 
@@ -50,6 +51,13 @@ def identity() -> dict[str, Any]:
     """Of this process: ``pid``, ``host``, ``machine`` and ``born``."""
     pid = os.getpid()
     return {"pid": pid, "host": platform.node(), "machine": machine(), "born": born(pid)}
+
+
+def _log() -> dict[str, str]:
+    with suppress(OSError):
+        target = Path("/proc/self/fd/2").readlink()
+        return {"log": str(target)} if target.is_file() else {}
+    return {}
 
 
 def here(who: Mapping[str, Any]) -> bool:
@@ -103,7 +111,7 @@ class Pulse:
     """
 
     file: Path | None = None
-    who: Mapping[str, Any] = field(default_factory=identity)
+    who: Mapping[str, Any] = field(default_factory=lambda: {**identity(), **_log()})
 
     def tell(self, **known: Any) -> None:
         """Replace what was known of the stage. Not waited for on the disk: it is worth nothing after a crash."""

@@ -118,7 +118,7 @@ class SweepState:
     @property
     def running(self) -> bool:
         """Whether something is done, or will be: who runs it lives, or a job of it."""
-        return bool(self.alive) and self.count(State.queued, State.running) > 0 or self.count(State.running) > 0
+        return self.count(State.running) > 0 or (self.alive is True and self.count(State.queued) > 0)
 
     def count(self, *states: State) -> int:
         """How many cells are in one of some states."""
@@ -244,7 +244,8 @@ def _cell(plan: Mapping[str, Any], found: _Found | None, alive: bool | None, sin
     told = pulse.read(folder / pulse.NAME) if folder and result["status"] != "completed" else None
     state = {"completed": State.done, "failed": State.failed}.get(result["status"]) or _life(folder, told, alive)
     given, error = result.get("overrides", []), str(result.get("error", ""))
-    words = _last_words(folder) if folder and state is State.stopped else ""
+    ended = told is not None and (state is State.stopped or (state is State.failed and not result.get("traceback")))
+    words = _last_words(str(told.get("log", "")), folder and folder.parent) if told and ended else ""
     return CellState(given, state, folder, _stages(result, state), error, result, settings, told, words)
 
 
@@ -260,14 +261,14 @@ def _life(folder: Path | None, told: Mapping[str, Any] | None, alive: bool | Non
     return State.queued if alive and not told.get("ended") else State.stopped
 
 
-def _last_words(folder: Path) -> str:
-    """The last line of a job's log."""
-    for file in sorted(folder.glob("*.log")):
-        with suppress(OSError), file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - _TAIL))
-            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            if lines:
-                return lines[-1].strip()
+def _last_words(log: str, sweep: Path | None) -> str:
+    """The last line that a process printed, where it had a file of its own in its sweep's folder, as submitit's do."""
+    file = Path(log)
+    if log and sweep is not None and file.is_relative_to(sweep.absolute()):
+        with suppress(OSError), file.open("rb") as printed:
+            printed.seek(max(0, file.stat().st_size - _TAIL))
+            lines = printed.read().decode("utf-8", "replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
     return ""
 
 

@@ -111,6 +111,9 @@ def _table(sweep: SweepState, cells: Sequence[CellState]) -> Table:
     table.add_column("cell", overflow="fold", ratio=2)
     table.add_column("state", no_wrap=True)
     table.add_column("stages", overflow="fold", ratio=3)
+    somewhere = any(view.where(cell) for cell in cells)
+    if somewhere:
+        table.add_column("where", overflow="fold", ratio=1)
     for title in ("W-F1", "time"):
         table.add_column(title, no_wrap=True, justify="right")
     names = dict(zip(map(id, sweep.cells), view.short_names(sweep.cells), strict=True))
@@ -118,11 +121,12 @@ def _table(sweep: SweepState, cells: Sequence[CellState]) -> Table:
         stages = Text(", ").join(_stage(stage) for stage in cell.stages)
         taken = view.seconds_text(cell.result.get("seconds"))
         state = Text(cell.state.value, _STYLES[cell.state])
-        table.add_row(Text(plain(names[id(cell)])), state, stages, view.last_score(cell.stages), taken)
+        place = [Text(plain(view.where(cell)))] if somewhere else []
+        table.add_row(Text(plain(names[id(cell)])), state, stages, *place, view.last_score(cell.stages), taken)
     return table
 
 
 def _stage(stage: StageState) -> Text:
-    more = ", ".join(filter(None, (view.pace_text(stage), view.where_text(stage))))
+    pace = view.pace_text(stage)
     said = Text.assemble(plain(stage.name), " ", (stage.state.value, _STYLES[stage.state]))
-    return said.append(plain(f" ({more})")) if more else said
+    return said.append(f" ({plain(pace)})") if pace else said

@@ -37,7 +37,6 @@ class StageItem(NamedTuple):
     state: str
     seconds: str
     pace: str
-    where: str
 
 
 class CellRow(NamedTuple):
@@ -51,6 +50,7 @@ class CellRow(NamedTuple):
     seconds: str
     links: list[Link]
     id: str
+    where: str
     last_words: str
 
 
@@ -124,14 +124,12 @@ def cell_rows(sweep: SweepState) -> list[CellRow]:
             number,
             names[number - 1],
             cell.state.value,
-            [
-                StageItem(s.name, s.state.value, seconds_text(s.seconds), pace_text(s), where_text(s))
-                for s in cell.stages
-            ],
+            [StageItem(s.name, s.state.value, seconds_text(s.seconds), pace_text(s)) for s in cell.stages],
             last_score(cell.stages),
             seconds_text(cell.result.get("seconds")),
             _links(sweep.folder, cell.folder, _OF_CELL) if cell.folder else [],
             f"cell-{number}",
+            where(cell),
             shortened(cell.last_words),
         )
         for number, cell in enumerate(sweep.cells, 1)
@@ -167,9 +165,9 @@ def pace_text(stage: StageState) -> str:
     return ", ".join(said)
 
 
-def where_text(stage: StageState) -> str:
-    """Where a stage is trained: ``node3, NVIDIA H200``."""
-    told = stage.pulse or {}
+def where(cell: CellState) -> str:
+    """Where a stage of it is trained, or was when it ended: ``node3, NVIDIA H200``."""
+    told = next((stage.pulse for stage in cell.stages if stage.pulse), {})
     device = str(told.get("device", ""))
     return ", ".join(filter(None, (str(told.get("host", "")), device.upper() if device == "cpu" else device)))
 
