@@ -1,10 +1,21 @@
 import json
+import os
+import time
 
 import pytest
 
 from ercsatz.errors import UserError
 from ercsatz.sweeps import sweep_file
 from ercsatz.sweeps.page.state import State, is_alive, read_sweep
+from ercsatz.training import pulse
+
+ELSEWHERE = {"pid": 1, "host": "node3", "machine": "node3 x", "born": 1}
+
+
+def tell(sweep, number, silent=0.0, **known):
+    file = sweep.place(number) / pulse.NAME
+    pulse.Pulse(file, ELSEWHERE).tell(key="l", epoch=2, epochs=5, step=3, steps=9, device="H200", **known)
+    os.utime(file, (time.time() - silent, time.time() - silent))
 
 
 def states(sweep, alive=None):
@@ -90,3 +101,53 @@ def test_folder_that_is_no_sweep_is_refused(tmp_path):
         read_sweep(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"neither a sweep\.json nor a result\.json"):
         read_sweep(tmp_path)
+
+
+@pytest.mark.parametrize("alive", [True, False, None])
+def test_job_elsewhere_runs_as_long_as_its_file_is_renewed_whoever_submitted_it(fake_sweep, alive):
+    sweep = fake_sweep(2)
+    sweep.run(0)
+    tell(sweep, 0, pulse.SILENT - 60)
+    found = read_sweep(sweep.folder, alive)
+    assert [cell.state for cell in found.cells] == [State.running, State.queued]
+    assert found.running
+    stage = found.cells[0].stages[1]
+    assert (stage.state, stage.pulse["epoch"], stage.pulse["host"]) == (State.running, 2, "node3")
+    tell(sweep, 0, pulse.SILENT + 60)
+    found = read_sweep(sweep.folder, alive)
+    gone = State.queued if alive else State.stopped  # one who lives will say what becomes of it
+    assert found.cells[0].state is gone
+    assert found.running is (alive is True)
+
+
+def test_stage_that_another_job_trains_runs_and_is_told_by_that_job(fake_sweep):
+    sweep = fake_sweep(2)
+    sweep.run(0)
+    sweep.run(1)
+    tell(sweep, 1)
+    waits, trains = read_sweep(sweep.folder, True).cells
+    assert waits.pulse is None
+    assert waits.stages[1].pulse == trains.stages[1].pulse == trains.pulse
+
+
+def test_job_that_was_ended_is_stopped_and_its_own_log_has_its_last_words(fake_sweep, tmp_path):
+    sweep = fake_sweep(2)
+    for number, log in enumerate((sweep.folder / ".submitit" / "1.err", tmp_path / "another's.log")):
+        sweep.run(number)
+        log.parent.mkdir(exist_ok=True)
+        log.write_text("first\nslurmstepd: CANCELLED DUE TO TIME LIMIT\n\n")
+        tell(sweep, number, ended=True, log=str(log))
+    found = read_sweep(sweep.folder, False).cells
+    assert [cell.state for cell in found] == [State.stopped] * 2
+    assert [cell.last_words for cell in found] == ["slurmstepd: CANCELLED DUE TO TIME LIMIT", ""]
+    assert found[0].stages[1].pulse["epoch"] == 2
+
+
+def test_owner_of_another_machine_lives_as_long_as_the_lock_is_renewed(fake_sweep):
+    sweep = fake_sweep(2)
+    lock = sweep.folder / sweep_file.LOCK
+    lock.touch()
+    assert is_alive(sweep.folder, ELSEWHERE) is True
+    os.utime(lock, (time.time() - pulse.SILENT - 60,) * 2)
+    assert is_alive(sweep.folder, ELSEWHERE) is False
+    assert is_alive(sweep.folder, ELSEWHERE) is False  # and asking has not renewed it

@@ -1,7 +1,7 @@
 """How far a sweep is, on the terminal: once, or until its end."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -42,7 +42,7 @@ def watch(folder: Path, console: SafeConsole) -> SweepState:
     """
     sweep = read_sweep(folder)
     written = 0.0
-    seen: dict[str, str] = {}
+    seen: list[str] = []
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while sweep.running:
             if console.is_terminal:
@@ -59,18 +59,16 @@ def watch(folder: Path, console: SafeConsole) -> SweepState:
     return sweep
 
 
-def _changes(sweep: SweepState, seen: Mapping[str, str], console: SafeConsole) -> dict[str, str]:
-    """Print a line for each cell of which something else is true now; gives what is true."""
-    now = {
-        name: f"{cell.state.value}: {', '.join(f'{stage.name} {stage.state.value}' for stage in cell.stages)}"
+def _changes(sweep: SweepState, seen: Sequence[str], console: SafeConsole) -> list[str]:
+    """Print a line for each cell of which something else is true than was seen; gives what is true."""
+    told = [
+        f"{name} {cell.state.value}: {', '.join(f'{stage.name} {stage.state.value}' for stage in cell.stages)}"
         for cell, name in zip(sweep.cells, view.short_names(sweep.cells), strict=True)
-    }
-    new = [name for name, told in now.items() if seen.get(name, told if seen else "") != told or not seen]
-    for name in new:
-        console.print(Text(plain(f"{time.strftime('%H:%M:%S')} {name} {now[name]}")))
-    if new:
-        console.print(Text(plain(f"{time.strftime('%H:%M:%S')} {view.headline(sweep)}")))
-    return now
+    ]
+    if new := [line for line in told if line not in seen]:
+        now = time.strftime("%H:%M:%S")
+        console.print(*(Text(plain(f"{now} {line}")) for line in (*new, view.headline(sweep))), sep="\n")
+    return told
 
 
 def _fitting(sweep: SweepState, console: SafeConsole) -> Group:

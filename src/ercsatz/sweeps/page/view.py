@@ -56,7 +56,7 @@ class CellRow(NamedTuple):
 
 def page(sweep: SweepState, now: float) -> str:
     """The page as it stands at a time, in seconds since 1970."""
-    found = scores.treatments(sweep.cells)
+    found, rows = scores.treatments(sweep.cells), cell_rows(sweep)
     shown = found[:MOST_ROWS]
     matrices, more_matrices = scores.matrices(shown, MOST_MATRICES)
     return render(
@@ -70,7 +70,8 @@ def page(sweep: SweepState, now: float) -> str:
         who=owner(sweep),
         counts=[(state.value, n) for state in State if (n := sweep.count(state))],
         total=len(sweep.cells),
-        cells=cell_rows(sweep),
+        cells=rows,
+        now=[row for row in rows if row.state == State.running],
         failures=[(cell_name(c), c.state.value, shortened(c.error)) for c in sweep.cells if c.error],
         reasons=together(f"{cell_name(c)} failed: {shortened(c.error)}" for c in sweep.cells if c.error),
         ranking=_links(sweep.folder, sweep.folder, _OF_RANKING),
