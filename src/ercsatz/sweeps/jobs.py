@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ercsatz import threads
 from ercsatz.errors import UserError
 from ercsatz.reporting.status import Status, report
 from ercsatz.reporting.terminal import show_log
@@ -71,6 +72,7 @@ class Sweep:
             number: its place in the sweep.
         """
         show_log()
+        threads.wait_politely()
         Status.code = 0
         try:
             Singleton.set_state(self.state)

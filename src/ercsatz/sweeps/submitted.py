@@ -13,7 +13,7 @@ import psutil
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
-from ercsatz import signals
+from ercsatz import signals, threads
 from ercsatz.errors import UserError
 from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 
@@ -27,12 +27,15 @@ class _Job:
     Attributes:
         sweep: whose job it is.
         owner: the process without which a job on this machine is for nothing; None on a cluster.
+        environment: that it adds to its own.
     """
 
     sweep: Sweep
     owner: int | None
+    environment: Mapping[str, str]
 
     def __call__(self, overrides: Sequence[str], number: int) -> Outcome:
+        os.environ.update(self.environment)
         if self.owner is not None:
             signals.serve()
             threading.Thread(target=_die_with, args=(psutil.Process(self.owner), os.getppid()), daemon=True).start()
@@ -68,7 +71,8 @@ def run(
     """
     Path(str(sweep.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     numbers = range(first, first + len(job_overrides))
-    job = _Job(sweep, os.getpid() if cluster == "local" else None)
+    local = cluster == "local"  # where all run at once
+    job = _Job(sweep, os.getpid() if local else None, threads.share(len(job_overrides)) if local else {})
     executor = _executor(cluster, settings)
     with signals.kept_from_children():
         jobs = executor.map_array(job, [list(overrides) for overrides in job_overrides], numbers)

@@ -17,6 +17,7 @@ from ercsatz.config.objective import goals_of
 from ercsatz.config.registry import call_of
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
+from ercsatz.threads import AUTO
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -39,6 +40,7 @@ def check(cfg: TrainConfig) -> None:
     rules.append(("classifier.max_tokens", tokens, tokens >= 2, "2 or more: one for the class token"))
     rules += [one_of("trainer.accelerator", cfg.trainer.accelerator, ACCELERATORS)]
     rules += [one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
+    rules.append(threads_rule(cfg.trainer.threads))
     rules.append(at_least_1("trainer.memory_tokens", cfg.trainer.memory_tokens))
     rules.append(("trainer.workers", cfg.trainer.workers, cfg.trainer.workers >= 0, "0 or more"))
     stands_in = [stage for stage in cfg.phase.stages.values() if not stage.scored]
@@ -59,6 +61,12 @@ def check(cfg: TrainConfig) -> None:
         raise UserError(
             f"ranking.stages: phase={cfg.phase.name} has no stage {unknown[0]}. It has: {', '.join(cfg.phase.stages)}."
         )
+
+
+def threads_rule(threads: Any) -> Rule:
+    """The rule of ``trainer.threads``."""
+    number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1
+    return "trainer.threads", threads, number or threads == AUTO, "auto, or 1 or more"
 
 
 def _phase_rules(phase: PhaseConfig) -> Iterator[Rule]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ercsatz import threads
 from ercsatz.artifacts.cache import State
 from ercsatz.config import TrainConfig
 from ercsatz.config.classifier import Gives
@@ -69,8 +70,8 @@ class StageRunner:
             ready = [stage for stage in waiting if all(needed not in waiting for needed in stage.needs)]
             free = (stage for stage in ready if self.cache.state(stage) is not State.running)
             stage = next(free, ready[0])
-            progress.begin(stage)
             self.pulse.tell(key=stage.key)
+            progress.begin(stage)
             with self._tracker(stage) as tracker:
                 self._resolve(stage, tracker)
                 tests = self._tests(stage) if stage.scored else {}
@@ -180,6 +181,7 @@ class StageRunner:
         from ercsatz.classifiers.checkpoint import load
         from ercsatz.training.trainer import predict
 
+        threads.use(self.cfg.trainer.threads)
         labels = self.data.real.labels
         if not loaded:
             loaded.append(load(folder, labels))

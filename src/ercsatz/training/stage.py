@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from ercsatz import threads
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder.pretrained import open_backbone
@@ -70,6 +71,7 @@ def train_stage(
         UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, a soft
             label is no number, a callback cannot be made, or the training diverged.
     """
+    threads.use(cfg.trainer.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     train, validation = (stage.corpus.split(split) for split in ("train", "validation"))
     classifier = _classifier(cfg, stage, before)
