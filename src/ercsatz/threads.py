@@ -1,7 +1,7 @@
 """How many threads compute on the processor, and how they wait. Imports nothing heavy.
 
-PyTorch shares each operation out to threads, which then wait for the next one. By default GNU's OpenMP has them spin for
-milliseconds while they wait. Alone that saves waking them; beside other busy processes it burns the time that the
+PyTorch shares each operation out to threads, which then wait for the next one. By default GNU's OpenMP has them spin
+for milliseconds while they wait. Alone that saves waking them; beside other busy processes it burns the time that the
 thread they wait for would need, and a job takes several times as long. A short spin covers the moments between two
 operations and costs little where it is in vain: see docs/train.md for what was measured.
 """
@@ -24,8 +24,8 @@ def cores() -> int:
     """What this process may use: by its affinity, its container's quota, and what Slurm has given the task."""
     from joblib import cpu_count
 
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(cpu_count(), int(given)) if given.isdecimal() and int(given) else cpu_count()
+    there, given = int(cpu_count()), os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(there, int(given)) if given.isdecimal() and int(given) else there
 
 
 def share(workers: int) -> dict[str, str]:

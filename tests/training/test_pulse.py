@@ -33,9 +33,13 @@ def test_job_tells_how_far_it_is_and_leaves_nothing(tmp_path):
 
 
 def test_job_that_fails_leaves_how_far_it_came(tmp_path):
-    with pytest.raises(ValueError, match="no"), pulse.beating(tmp_path) as told:
-        told.tell(key="k", epoch=2)
-        raise ValueError("no")
+    def fail():
+        with pulse.beating(tmp_path) as told:
+            told.tell(key="k", epoch=2)
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
     left = pulse.read(tmp_path / pulse.NAME)
     assert (left["key"], left["epoch"], left["ended"]) == ("k", 2, True)
 
