@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ercsatz import config, signals
+from ercsatz import config, signals, threads
 from ercsatz.assessment.callback import finish as finish_assessments
 from ercsatz.config import experiment, help, registry
 from ercsatz.config.command_line import readable, refuse_blocked, unset_empty
@@ -190,6 +190,7 @@ def _sweep_status() -> None:
 def _run(command: str, task: Callable[[], None]) -> None:
     """Run a Hydra application and exit with the status that its jobs and its ranking deserve."""
     show_log()
+    threads.wait_politely()
     signals.run(lambda: _status(command, task), _finish)
 
 

@@ -142,6 +142,11 @@ def check() -> None:
         raise Stopped(_code())
 
 
+def say_nothing() -> None:
+    """Have a signal end this process without a word: it only shows something, and is meant to be ended so."""
+    _State.said = True
+
+
 def serve(*, interruptible: bool = False) -> None:
     """Take the signals in a process that works for a command: SIGTERM ends it in order, and without a word.
 

@@ -1,6 +1,7 @@
 """The page of a sweep while it runs, and ``ercsatz status``, as users type it."""
 
 import os
+import platform
 import re
 import shutil
 import signal
@@ -28,9 +29,11 @@ class Held(Callback):
     def on_train_start(self, trainer, pl_module):
         global stages
         stages += 1
-        while stages == 2 and Path("hold").exists():
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        while stages == 2 and trainer.global_step and Path("hold").exists():
             time.sleep(0.05)
-"""  # the second stage of a process waits while the file is there
+"""  # the second stage of a process waits after a step while the file is there
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
     )
     file, seen = folder / "multirun" / "watched" / "index.html", {""}
     try:
-        while running.poll() is None and not any("pretrain running" in text for text in seen):
+        while running.poll() is None and not any("pretrain running epoch 1 of" in text for text in seen):
             if file.exists():
                 seen.add(text_of(file))
             time.sleep(0.02)
@@ -68,6 +71,7 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
         done = status(folder, "multirun/watched")
         assert done.returncode == 3, done.stdout + done.stderr
         assert f"Process {running.pid} of " in done.stdout
+        assert re.search(rf"pretrain running \(epoch 1 of \d+\), finetune queued +{platform.node()}, CPU", done.stdout)
         assert "\x1b" not in done.stdout
     finally:
         os.killpg(running.pid, signal.SIGKILL)
@@ -78,7 +82,10 @@ def test_sweep_is_watched_from_its_start_to_its_end(world, tmp_path, environment
     done = status(folder, "multirun/watched")
     assert done.returncode == 1
     assert "The sweep was stopped before its end: 0 of 2 cells are done; 2 have no result." in done.stdout
-    assert re.search(r"data=small_nat +stopped +original done, pretrain stopped, finetune planned", done.stdout)
+    assert re.search(
+        r"data=small_nat +stopped +original done, pretrain stopped \(epoch 1 of \d+, step 1 of \d+\), finetune queued",
+        done.stdout,
+    )
     again = command(folder, "train.py", *SWEEP, *micro)
     assert again.returncode == 0, again.stdout + again.stderr
     text = text_of(file)

@@ -5,6 +5,8 @@ from importlib import metadata
 import pytest
 
 from ercsatz.errors import UserError
+from ercsatz.ranking import scores
+from ercsatz.sweeps import result_file
 from ercsatz.sweeps.result_file import SCHEMA, read_result, versions, write_result
 
 RESULT = {"status": "completed", "labels": ["Freude", "Überraschung"], "seconds": 1.5, "stages": [{"w_f1": 1 / 3}]}
@@ -64,3 +66,7 @@ def test_versions_are_of_python_and_of_what_is_installed():
     assert found["python"] == platform.python_version()
     assert found["torch"] == metadata.version("torch")
     assert {"ercsatz", "transformers", "scikit-learn"} < found.keys()
+
+
+def test_default_is_that_of_the_ranking():
+    assert result_file._DEFAULT == scores.DEFAULT

@@ -100,10 +100,13 @@ class HardwareConfig:
     Attributes:
         accelerator: auto, cpu, gpu, cuda or mps.
         precision: auto (bf16-mixed on a GPU that has it, else 32-true), 32-true, bf16-mixed or 16-mixed.
+        threads: of the CPU; auto: as OMP_NUM_THREADS says, else one for each core that the process may use; jobs of a
+            sweep that share a machine share its cores.
     """
 
     accelerator: str = MISSING
     precision: str = MISSING
+    threads: Any = "auto"
 
 
 @dataclass

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ercsatz import threads
 from ercsatz.config import PredictConfig
+from ercsatz.config.rules import enforce
 from ercsatz.data.benchmarks import find
 from ercsatz.data.dialogue import SPLITS, Dialogue
 from ercsatz.errors import UserError
@@ -20,6 +22,7 @@ from ercsatz.prediction.saved_classifier import SavedClassifier, load_classifier
 from ercsatz.prediction.wandb_predictions import log_predictions
 from ercsatz.prediction.write import SUFFIXES, to_console, to_file
 from ercsatz.reporting.console import SafeConsole, unfolded
+from ercsatz.training.check_config import threads_rule
 
 _KEYS = Keys("checkpoint=", "stage=NAME", "paths.cache=FOLDER")
 
@@ -37,6 +40,7 @@ def run(config: PredictConfig) -> None:
         )
     if config.split not in SPLITS:
         raise UserError(f"split={config.split}: must be one of {', '.join(SPLITS)}.")
+    enforce([threads_rule(config.trainer.threads)])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     file = _dialogues(config)
@@ -45,6 +49,7 @@ def run(config: PredictConfig) -> None:
     dialogues: Sequence[Dialogue] = read_dialogues(file, config.benchmark, config.split)
     cache = Path(config.paths.cache).expanduser()
     source = find_classifier(Path(config.checkpoint).expanduser(), cache, _KEYS, config.stage)
+    threads.use(config.trainer.threads)
     classifier = load_classifier(source.folder, config.trainer.accelerator, config.trainer.precision)
     given = given_labels(dialogues, classifier.labels, str(file), config.benchmark)
     dialogues, about_knowledge = _with_knowledge(classifier, dialogues, config.knowledge, config.split)

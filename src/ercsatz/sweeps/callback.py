@@ -8,7 +8,8 @@ files only; and the exit status is kept where the entry point looks for it.
 
 import logging
 import traceback
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ from ercsatz.sweeps.page.write import write_page
 from ercsatz.sweeps.plan import foretell, planned_cells
 from ercsatz.sweeps.search import plan
 from ercsatz.sweeps.search.plan import SearchPlan
+from ercsatz.training.pulse import renewed
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -36,7 +38,7 @@ _SUFFIXES = ("html", "md", "csv", "tex", "png", "svg")
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that this process runs, and what is done at its end."""
+    """A sweep that this process runs, and what is done at its end; ``alive`` is closed when it ends."""
 
     id: str
     name: str
@@ -45,6 +47,7 @@ class Sweep:
     wandb: WandbConfig
     lock: "BaseFileLock"
     search: SearchPlan | None = None
+    alive: ExitStack = field(default_factory=ExitStack)
 
 
 class _Current:
@@ -108,7 +111,9 @@ def _begun(config: DictConfig) -> Sweep | None:
         sweep_file.release(lock)
         raise
     write_page(folder, alive=True)
-    return Sweep(started.id, started.name, folder, ranking, cast(WandbConfig, wandb), lock, search)
+    begun = Sweep(started.id, started.name, folder, ranking, cast(WandbConfig, wandb), lock, search)
+    begun.alive.enter_context(renewed(folder / sweep_file.LOCK))
+    return begun
 
 
 def finish() -> None:
@@ -124,6 +129,7 @@ def finish() -> None:
         _conclude(sweep)
     finally:
         write_page(sweep.folder, alive=False)
+        sweep.alive.close()
         sweep_file.release(sweep.lock)
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ercsatz.tracking.agent import Agent
     from ercsatz.training.graph import Stage
     from ercsatz.training.progress import Tell
+    from ercsatz.training.pulse import Pulse
     from ercsatz.training.run import StageRunner
 
 _LOG = logging.getLogger(__name__)
@@ -90,10 +91,15 @@ class _Keeper:
 
     def keep(self, status: str, **result: Any) -> None:
         """Write the result."""
-        from ercsatz.sweeps.page.write import refresh
         from ercsatz.sweeps.result_file import write_result
 
         write_result(self.folder, {"status": status, **result})
+        self.show()
+
+    def show(self) -> None:
+        """Have the page show it."""
+        from ercsatz.sweeps.page.write import refresh
+
         if self.record.get("sweep_id"):
             refresh(self.sweep)
 
@@ -125,9 +131,12 @@ def _run(cfg: DictConfig) -> dict[str, float] | None:
             _show_plan(settings, overrides)
             return None
         record |= identity(settings, overrides)
-        keeper.keep("running", **record)
-        result = run_job(settings, overrides, keeper.folder, keeper.tell, _others(sweep, settings.sweep))
-        keeper.keep("completed", **owner, **result)
+        from ercsatz.training.pulse import beating
+
+        with beating(keeper.folder, keeper.show) as pulse:
+            keeper.keep("running", **record)
+            result = run_job(settings, overrides, keeper.folder, keeper.tell, _others(sweep, settings.sweep), pulse)
+            keeper.keep("completed", **owner, **result)
         return dict(result["objective"])
     except Exception as error:
         signals.check()
@@ -151,6 +160,7 @@ def run_job(
     folder: Path,
     tell: "Tell | None" = None,
     others: "SweepStages | None" = None,
+    pulse: "Pulse | None" = None,
 ) -> dict[str, Any]:
     """Run a job, write its predictions, and return its result (see ``sweeps.result_file``), without the status.
 
@@ -160,6 +170,7 @@ def run_job(
         folder: the job's own folder.
         tell: is told how far the stages are.
         others: jobs of its sweep, for which it works while its own stages are made elsewhere.
+        pulse: is told how far the one is that is trained.
 
     Raises:
         UserError: data are missing or wrong, or the phase does not fit the data.
@@ -167,12 +178,14 @@ def run_job(
     from ercsatz.sweeps.result_file import versions
     from ercsatz.training.job import load_job
     from ercsatz.training.progress import tell_nobody
+    from ercsatz.training.pulse import Pulse
     from ercsatz.training.run import StageRunner, note_nothing
 
     started = time.time()
     job = load_job(cfg)
     note = others.note if others else note_nothing
-    data, runner = job.data, StageRunner(job.cfg, job.data, folder, tell or tell_nobody, others, note)
+    data, tell, pulse = job.data, tell or tell_nobody, pulse or Pulse()
+    runner = StageRunner(job.cfg, data, folder, tell, others, note, pulse)
     stages = runner.run(job.stages)
     return {
         **identity(cfg, overrides),

@@ -14,6 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from ercsatz import threads
 from ercsatz.config.ray_launcher import RayConfig
 from ercsatz.errors import UserError
 from ercsatz.reporting.status import Status, report
@@ -75,6 +76,7 @@ class Sweep:
             number: its place in the sweep.
         """
         show_log()
+        threads.wait_politely()
         Status.code = 0
         try:
             Singleton.set_state(self.state)

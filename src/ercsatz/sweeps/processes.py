@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.utils import JobReturn
 
-from ercsatz import signals
+from ercsatz import signals, threads
 from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _OWN_SIGNAL = 0.5  # seconds in which a signal that ended a process would have c
 _EACH, _STARTING = 1.0, 20.0  # seconds between two looks for a free stage; until who was given work is surely at it
 _HELPS = -1  # the number of what is no job
 _PATIENCE = 10.0  # seconds that a process has to end in order
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from ercsatz.sweeps.processes import main; main()"
 
 
@@ -72,13 +71,12 @@ def run(sweep: Sweep, job_overrides: Sequence[Sequence[str]], first: int, n_jobs
 class _Worker:
     """A process that runs one job after the other."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.connection, theirs = Pipe()
-        given = {name: os.environ.get(name) or str(threads) for name in _THREADS}
         line = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
         with signals.kept_from_children():
             self.process = subprocess.Popen(
-                line, env={**os.environ, **given}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                line, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
         theirs.close()
         self.busy = False
@@ -104,9 +102,7 @@ class _Worker:
 
 class _Pool:
     def __init__(self, size: int) -> None:
-        from joblib import cpu_count
-
-        self._size, self._threads = size, max(cpu_count() // size, 1)
+        self._size, self._environment = size, threads.share(size)
         self._workers: list[_Worker] = []
 
     def has_room(self) -> bool:
@@ -117,7 +113,7 @@ class _Pool:
         """One that has nothing to do, if there may be one."""
         idle = next((worker for worker in self._workers if not worker.busy), None)
         if idle is None and len(self._workers) < self._size:
-            idle = _Worker(self._threads)
+            idle = _Worker(self._environment)
             self._workers.append(idle)
         return idle
 

@@ -32,10 +32,11 @@ _PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizer
 # Overrides of these keys leave what is computed as it is.
 NOT_A_SETTING = (
     *("sweep=", "hydra.", "paths.", "wandb.", "ranking", "logger", "dry_run=", "experiment", "objective=", "cluster"),
-    *(f"trainer.{key}=" for key in ("accelerator", "workers", "memory_tokens", "compile")),
+    *(f"trainer.{key}=" for key in ("accelerator", "threads", "workers", "memory_tokens", "compile")),
 )
 # What names a treatment or tells its runs apart already.
 _NAMED = ("classifier", "data", "seed")
+_DEFAULT = "default"  # that of ranking.scores, whose import takes a second
 
 
 def settings_of(overrides: Iterable[str]) -> dict[str, str]:
@@ -58,12 +59,10 @@ def swept_keys(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         >>> swept_keys([{"overrides": ["data=a", "training.lr=0.1"]}, {"overrides": ["data=a", "training.lr=0.2"]}])
         {'training.lr': ['0.1', '0.2']}
     """
-    from ercsatz.ranking.scores import DEFAULT
-
     known = values_of(cell["overrides"] for cell in cells)
     for key, values in known.items():
         if any(key not in settings_of(cell["overrides"]) for cell in cells):
-            known[key] = {DEFAULT: None, **values}
+            known[key] = {_DEFAULT: None, **values}
     free = (key for key in known if key not in _NAMED and not f"{key}=".startswith(NOT_A_SETTING))
     return {key: list(known[key]) for key in free if len(known[key]) > 1}
 

@@ -14,7 +14,7 @@ import psutil
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
-from ercsatz import signals
+from ercsatz import signals, threads
 from ercsatz.errors import UserError
 from ercsatz.sweeps.jobs import Outcome, Sweep, returned
 
@@ -28,13 +28,16 @@ class Job:
     Attributes:
         sweep: whose job it is.
         owner: the process without which a job on this machine is for nothing; None on a cluster.
+        environment: that it adds to its own.
     """
 
     sweep: Sweep
     owner: int | None
+    environment: Mapping[str, str]
 
     def __call__(self, overrides: Sequence[str], number: int) -> Outcome:
         """Run the job of these overrides."""
+        os.environ.update(self.environment)
         if self.owner is not None:
             signals.serve()
             threading.Thread(target=_die_with, args=(psutil.Process(self.owner), os.getppid()), daemon=True).start()
@@ -70,14 +73,15 @@ def run(
     Path(str(sweep.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     numbers = range(first, first + len(job_overrides))
     executor = executor_of("local", settings)
+    job = Job(sweep, os.getpid(), threads.share(len(job_overrides)))
     with signals.kept_from_children():
-        jobs = executor.map_array(Job(sweep, os.getpid()), [list(overrides) for overrides in job_overrides], numbers)
+        jobs = executor.map_array(job, [list(overrides) for overrides in job_overrides], numbers)
     try:
         outcomes = [outcome_of(sweep, *each) for each in zip(jobs, job_overrides, numbers, strict=True)]
     except BaseException:
-        for job in jobs:
+        for each in jobs:
             with suppress(OSError):  # it is done
-                os.kill(int(job.job_id), signal.SIGTERM)  # at submitit's SIGINT its own process prints a traceback
+                os.kill(int(each.job_id), signal.SIGTERM)  # at submitit's SIGINT its own process prints a traceback
         raise
     return [returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 

@@ -12,7 +12,6 @@ Imported by Hydra before any job, so it imports nothing heavy.
 import getpass
 import json
 import os
-import platform
 import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ercsatz.data.text_files import atomic_write, parse_json, read_text
 from ercsatz.errors import UserError
 from ercsatz.sweeps.result_file import settings_of
+from ercsatz.training.pulse import identity
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -184,7 +184,7 @@ def _owner() -> dict[str, Any]:
     except (KeyError, OSError):  # a container's user that has no name
         user = str(os.getuid())
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": platform.node(), "user": user, "started": started}
+    return {**identity(), "user": user, "started": started}
 
 
 def _who(folder: Path) -> str:

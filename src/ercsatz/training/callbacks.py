@@ -6,16 +6,21 @@ import logging
 import math
 import platform
 import sys
+import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 from ercsatz.classifiers.checkpoint import save_weights
+from ercsatz.training.pulse import Pulse
 
 _LOG = logging.getLogger(__name__)
+_TOLD, _RECENT = 2.0, 30.0  # seconds between two words of how far a stage is; that its speed is taken from
 
 
 class BestEpoch(Callback):
@@ -107,6 +112,57 @@ class BestEpoch(Callback):
         if not file.is_file():
             return f"{file} is missing"
         return None if state.get("sha256") in {None, _sha256(file)} else f"{file} was changed"
+
+
+class Pace(Callback):
+    """Tells how far a stage is, now and then; a step costs a look at the clock, and no device is waited for.
+
+    Args:
+        pulse: is told.
+        key: of the stage.
+    """
+
+    def __init__(self, pulse: Pulse, key: str) -> None:
+        self._pulse, self._key = pulse, key
+        self._began: tuple[float, float] | None = None  # when, and after how many epochs
+        self._recent: deque[tuple[float, int]] = deque()  # times, and the steps of the run by then
+        self._next = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell, if it is time to."""
+        now, epochs, steps = time.monotonic(), trainer.max_epochs or 0, int(trainer.num_training_batches)
+        gone = trainer.current_epoch + (batch_idx + 1) / steps
+        self._began = self._began or (now, gone)
+        if now < self._next or not trainer.is_global_zero:
+            return
+        self._next = now + _TOLD
+        self._recent.append((now, trainer.current_epoch * steps + batch_idx + 1))
+        while now - self._recent[0][0] > _RECENT and len(self._recent) > 2:
+            self._recent.popleft()
+        told: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "epochs": epochs,
+            "step": batch_idx + 1,
+            "steps": steps,
+        }
+        if now > self._recent[0][0]:
+            (first, before), (began, at_first) = self._recent[0], self._began
+            told |= {"rate": (self._recent[-1][1] - before) / (now - first)}
+            told |= {"left": round((now - began) * (epochs - gone) / (gone - at_first), 1)}
+        self._pulse.tell(key=self._key, device=_device(trainer), **told)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What comes now is prediction."""
+        if trainer.is_global_zero:
+            self._pulse.tell(key=self._key, device=_device(trainer))
+
+
+def _device(trainer: pl.Trainer) -> str:
+    device, number = trainer.strategy.root_device, trainer.world_size
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return name if number == 1 else f"{number} of {name}"
 
 
 def _sha256(file: Path) -> str:

@@ -17,6 +17,7 @@ from ercsatz.config.objective import goals_of
 from ercsatz.config.registry import call_of
 from ercsatz.config.rules import Rule, at_least_1, enforce, one_of
 from ercsatz.errors import UserError
+from ercsatz.threads import AUTO
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp")  # others keep weights in parts, and the best epoch's are kept whole
@@ -42,6 +43,7 @@ def check(cfg: TrainConfig) -> None:
     rules += [one_of("trainer.precision", cfg.trainer.precision, PRECISIONS)]
     rules += [at_least_1(f"trainer.{key}", getattr(cfg.trainer, key)) for key in ("devices", "nodes")]
     rules += [one_of("trainer.strategy", cfg.trainer.strategy, STRATEGIES)]
+    rules.append(threads_rule(cfg.trainer.threads))
     rules.append(at_least_1("trainer.memory_tokens", cfg.trainer.memory_tokens))
     rules.append(("trainer.workers", cfg.trainer.workers, cfg.trainer.workers >= 0, "0 or more"))
     stands_in = [stage for stage in cfg.phase.stages.values() if not stage.scored]
@@ -62,6 +64,12 @@ def check(cfg: TrainConfig) -> None:
         raise UserError(
             f"ranking.stages: phase={cfg.phase.name} has no stage {unknown[0]}. It has: {', '.join(cfg.phase.stages)}."
         )
+
+
+def threads_rule(threads: Any) -> Rule:
+    """The rule of ``trainer.threads``."""
+    number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1
+    return "trainer.threads", threads, number or threads == AUTO, "auto, or 1 or more"
 
 
 def _phase_rules(phase: PhaseConfig) -> Iterator[Rule]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ercsatz import threads
 from ercsatz.artifacts.cache import PATIENCE, State
 from ercsatz.artifacts.locks import HeldError
 from ercsatz.config import TrainConfig
@@ -24,6 +25,7 @@ from ercsatz.training.choice import POLL, SLOW, Others, next_elsewhere, own_next
 from ercsatz.training.corpora import JobData
 from ercsatz.training.graph import Stage, walk
 from ercsatz.training.progress import Progress, Tell, tell_nobody
+from ercsatz.training.pulse import Pulse
 from ercsatz.training.stage_cache import StageCache
 from ercsatz.training.tracked import tracked
 
@@ -48,6 +50,7 @@ class StageRunner:
         tell: is told how far the stages are.
         others: jobs whose stages are made while this one's are made elsewhere; None: there are none.
         note: is told when a stage ``begins`` and ``ends``, with its key, and when the worker ``waits`` and ``goes on``.
+        pulse: is told how far the one is that is trained.
         done: folder and record of the stages that are trained or loaded, by key.
     """
 
@@ -57,6 +60,7 @@ class StageRunner:
     tell: Tell = tell_nobody
     others: Others | None = None
     note: Callable[..., None] = note_nothing
+    pulse: Pulse = field(default_factory=Pulse)
     done: dict[str, tuple[Path, dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -76,6 +80,7 @@ class StageRunner:
         progress = Progress(waiting.values(), self.tell)
         while waiting:
             stage = self._next(waiting)
+            self.pulse.tell(key=stage.key)
             progress.begin(stage)
             with suppress(HeldError), self._tracker(stage) as tracker:  # else another process was faster
                 self._resolve(stage, tracker, wait=False)
@@ -153,7 +158,7 @@ class StageRunner:
 
             before = self._before(stage)  # first: what was lost is trained, and tracked, before this
             self.note("begins", stage.key)
-            record = train_together(self.cfg, stage, before, partial, title, tracker.train())
+            record = train_together(self.cfg, stage, before, partial, title, tracker.train(), self.pulse)
             self.note("ends", stage.key)
             return record
 
@@ -223,6 +228,7 @@ class StageRunner:
         from ercsatz.classifiers.checkpoint import load
         from ercsatz.training.trainer import predict
 
+        threads.use(self.cfg.trainer.threads)
         labels = self.data.real.labels
         if not loaded:
             loaded.append(load(folder, labels))

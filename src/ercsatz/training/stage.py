@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, StochasticWeightAveraging, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from ercsatz import threads
 from ercsatz.classifiers import checkpoint
 from ercsatz.classifiers.checkpoint import ErcClassifier
 from ercsatz.classifiers.encoder.pretrained import open_backbone
@@ -21,9 +22,10 @@ from ercsatz.config.classifier import ClassifierConfig
 from ercsatz.config.registry import instantiate
 from ercsatz.data.dialogue import Dialogue, label_counts
 from ercsatz.errors import UserError
-from ercsatz.training.callbacks import BestEpoch
+from ercsatz.training.callbacks import BestEpoch, Pace
 from ercsatz.training.graph import Stage
 from ercsatz.training.optimisation import Optimisation
+from ercsatz.training.pulse import Pulse
 from ercsatz.training.ranks.processes import order_of, together
 from ercsatz.training.ranks.share import ALONE, Place
 from ercsatz.training.ranks.step import Step, step
@@ -55,6 +57,7 @@ def train_stage(
     title: str,
     more: Sequence[Logger] = (),
     place: Place = ALONE,
+    pulse: Pulse | None = None,
 ) -> dict[str, Any]:
     """Train a stage and save its classifier into ``folder``.
 
@@ -66,6 +69,7 @@ def train_stage(
         title: for progress lines.
         more: loggers beside the CSV file, which is kept with the stage.
         place: which of the processes this is that train the stage together; the first one saves it.
+        pulse: is told how far it is.
 
     Returns:
         What ``fit`` returns, the number of threads and, of several, of processes.
@@ -74,12 +78,14 @@ def train_stage(
         UserError: the backbone or ``before.start`` cannot be opened, it is another classifier than asked for, a soft
             label is no number, a callback cannot be made, or the training diverged.
     """
+    threads.use(cfg.trainer.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     train, validation = (stage.corpus.split(split) for split in ("train", "validation"))
     classifier = _classifier(cfg, stage, before)
     soft = classifier.module.soft_labels(cfg.benchmark, train, before.taught)
     _check_soft(soft, train, title)
     callbacks = [_callback(node, f"callbacks.{name}") for name, node in cfg.callbacks.items()]
+    callbacks += [Pace(pulse, stage.key)] if pulse and place.rank == 0 else []
     work, optimisation = folder / "work", Optimisation(**stage.settings["optimisation"])
     # A resumed stage gets a new version_N beside the old one.
     csv = [CSVLogger(folder, name="logs")] if place.rank == 0 else []
@@ -96,7 +102,13 @@ def train_stage(
 
 
 def train_together(
-    cfg: TrainConfig, stage: Stage, before: Before, folder: Path, title: str, more: Sequence[Logger] = ()
+    cfg: TrainConfig,
+    stage: Stage,
+    before: Before,
+    folder: Path,
+    title: str,
+    more: Sequence[Logger] = (),
+    pulse: Pulse | None = None,
 ) -> dict[str, Any]:
     """As ``train_stage``, in as many processes as ``trainer`` says.
 
@@ -106,11 +118,11 @@ def train_together(
     """
     of, own = cfg.trainer.devices * cfg.trainer.nodes, step()
     if of == 1 and own is None:
-        return train_stage(cfg, stage, before, folder, title, more)
+        return train_stage(cfg, stage, before, folder, title, more, pulse=pulse)
     _check_machine(cfg, own)
     work = folder / "work"
     resumable(work, BestEpoch(work, title, scored=True), title)  # what is damaged is removed once, before they look
-    order = order_of(cfg, stage, before, folder, title, len(more))
+    order = order_of(cfg, stage, before, folder, title, len(more), pulse)
     return together(order, of, more) if own is None else step_together(own, order, of, more)
 
 

@@ -1,4 +1,8 @@
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -15,7 +19,7 @@ def test_status_shows_each_cell_and_stage_and_writes_the_page(fake_sweep, capsys
     out = capsys.readouterr().out
     assert "classifier=compm data=mini_nat" in out
     assert "original done, finetune running" in out
-    assert "The sweep is running: 1 of 4 cells are done. (2 planned, 1 running, 1 done)" in out
+    assert "The sweep is running: 1 of 4 cells are done. (2 queued, 1 running, 1 done)" in out
     assert "\x1b" not in out
     assert (sweep.folder / "index.html").is_file()
     sweep_file.release(lock)
@@ -55,3 +59,43 @@ def test_folder_that_is_no_sweep_is_an_error(tmp_path, monkeypatch, capsys, name
     assert main([name]) == 1
     assert "multirun/" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_newest_sweep_is_shown_where_none_is_named_and_a_name_will_do(fake_sweep, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 1
+    assert "There is no sweep below multirun/" in capsys.readouterr().err
+    for age, name in enumerate(("new", "old")):
+        fake_sweep(1, name=f"multirun/{name}").complete(0)
+        os.utime(tmp_path / "multirun" / name / "sweep.json", (1e9 - age, 1e9 - age))
+    assert main([]) == 0
+    assert "Page: multirun/new/index.html" in capsys.readouterr().out
+    assert main(["old"]) == 0
+    assert "Page: multirun/old/index.html" in capsys.readouterr().out
+
+
+def test_watching_prints_what_changes_and_a_ctrl_c_ends_it_without_a_word(fake_sweep):
+    sweep = fake_sweep(2)
+    lock = sweep_file.claim(sweep.folder)
+    line = [sys.executable, "-m", "ercsatz", "status", str(sweep.folder), "--watch"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        first = [process.stdout.readline() for _ in range(3)]
+        sweep.complete(0)
+        then = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        sweep_file.release(lock)
+    assert "data=mini_nat queued: original queued, finetune queued" in first[0]
+    assert "data=mini_nat done: original done, finetune done" in then[0]
+    assert "1 of 2 cells are done" in then[1]
+    assert (rest, errors, process.returncode) == ("", "", 130)
+
+
+def test_watching_ends_with_the_sweep(fake_sweep, capsys):
+    sweep = fake_sweep(1)
+    sweep.complete(0)
+    assert main([str(sweep.folder), "--watch"]) == 0
+    assert "The cell is done" in capsys.readouterr().out

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from ercsatz.sweeps.page.scores import treatments
-from ercsatz.sweeps.page.state import read_sweep
-from ercsatz.sweeps.page.view import differing, page
+from ercsatz.sweeps.page.state import StageState, State, read_sweep
+from ercsatz.sweeps.page.view import differing, pace_text, page
+from ercsatz.training import pulse
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -134,3 +135,30 @@ def test_big_sweep_stays_small_and_quick_to_read(fake_sweep, cells):
     checked(text)
     assert len(text) < 1_500_000
     assert f"All {cells} cells" in text
+
+
+def test_running_stage_tells_how_far_it_is_and_where_above_the_many_cells_of_a_large_sweep(fake_sweep, hostile):
+    sweep = fake_sweep(48)
+    sweep.run(3)
+    told = pulse.Pulse(sweep.place(3) / pulse.NAME, {**pulse.identity(), "host": hostile})
+    told.tell(key="l", epoch=2, epochs=5, step=3, steps=9, rate=4.125, left=65.0, device="NVIDIA H200")
+    text = shown(sweep, True)
+    words = " ".join(" ".join(checked(text).words).split())
+    assert (
+        words.index("Running now") < words.index("epoch 2 of 5, 4.12 steps/s, 1 min 05 s left") < words.index("All 48")
+    )
+    assert ", NVIDIA H200" in words
+    assert hostile not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "said"),
+    [
+        (State.running, None, ""),
+        (State.running, {"key": "k"}, ""),
+        (State.running, {"epoch": 1, "epochs": 3, "step": 1, "steps": 9}, "epoch 1 of 3"),
+        (State.stopped, {"epoch": 1, "epochs": 3, "step": 4, "steps": 9, "rate": 1}, "epoch 1 of 3, step 4 of 9"),
+    ],
+)
+def test_stage_tells_no_more_than_is_known(state, told, said):
+    assert pace_text(StageState("original", "org", state, pulse=told)) == said

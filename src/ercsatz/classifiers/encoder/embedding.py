@@ -41,10 +41,12 @@ def pretrained(checkpoint: str, key: str) -> TextEncoder:
     """
     import torch
 
+    from ercsatz import threads
     from ercsatz.classifiers.encoder.packing import pack
     from ercsatz.classifiers.encoder.pretrained import open_backbone
     from ercsatz.config.backbone import BackboneConfig, Pooling
 
+    threads.use(threads.AUTO)
     try:
         opened = open_backbone(BackboneConfig("local", checkpoint, Pooling.mean, 0.0), ())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,8 +1,9 @@
 """How far a sweep is: its cells and their stages, from the files that it writes. Imports nothing heavy."""
 
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from ercsatz.errors import UserError
 from ercsatz.sweeps import result_file, sweep_file
 from ercsatz.sweeps.result_file import read_result, refuse_unreadable
 from ercsatz.sweeps.sweep_file import SweepFile, key_of
+from ercsatz.training import pulse
 
 
 class State(StrEnum):
     """Of a cell, or of a stage."""
 
-    planned = "planned"
+    queued = "queued"
     running = "running"
     done = "done"
     cached = "cached"  # a stage only
@@ -37,8 +39,10 @@ class StageState:
     Attributes:
         name: as its phase has it.
         variant: whose dialogues it sees.
-        state: planned, running, done, cached, failed or stopped.
+        state: queued, running, done, cached, failed or stopped.
         seconds: that it took in this cell.
+        key: of its content; empty before its job has planned it.
+        pulse: of the job that trains it, or trained it when it ended: see ``training.pulse``.
         record: as in a result's ``stages``; None before it is scored, or where it is not.
     """
 
@@ -47,6 +51,8 @@ class StageState:
     state: State
     seconds: float | None = None
     record: Mapping[str, Any] | None = None
+    key: str = ""
+    pulse: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class CellState:
         error: what it failed with.
         result: as it is written so far, or its plan.
         settings: all that can change a score, by dotted key; empty where that is not known.
+        pulse: of its job, while that runs or where it ended out of turn: see ``training.pulse``.
+        last_words: of the log of a job that ended out of turn.
     """
 
     overrides: Sequence[str]
@@ -70,6 +78,8 @@ class CellState:
     error: str
     result: Mapping[str, Any]
     settings: Mapping[str, Any]
+    pulse: Mapping[str, Any] | None = None
+    last_words: str = ""
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -105,6 +115,11 @@ class SweepState:
         """Of the sweep."""
         return self.file.name if self.file else self.folder.name
 
+    @property
+    def running(self) -> bool:
+        """Whether something is done, or will be: who runs it lives, or a job of it."""
+        return self.count(State.running) > 0 or (self.alive is True and self.count(State.queued) > 0)
+
     def count(self, *states: State) -> int:
         """How many cells are in one of some states."""
         return sum(cell.state in states for cell in self.cells)
@@ -135,14 +150,16 @@ def read_sweep(folder: Path, alive: bool | None = None) -> SweepState:
             "have no result, and who runs them, is not known."
         )
         return SweepState(folder, None, None, [_cell({}, each, None, None) for each in found], [note])
-    lives = is_alive(folder) if alive is None else alive
+    lives = is_alive(folder, file.owner) if alive is None else alive
     return SweepState(folder, file, lives, *_cells(file, found, lives))
 
 
-def is_alive(folder: Path) -> bool | None:
-    """Whether a sweep's owner lives, by the lock that dies with it; None where the folder cannot be written.
+def is_alive(folder: Path, owner: Mapping[str, Any]) -> bool | None:
+    """Whether a sweep's owner lives: by the lock that dies with it, of one on another machine by its silence.
 
-    Jobs on a cluster need no owner: they are alive until they are ranked.
+    None where the folder cannot be written, so that nobody can ask for the lock. Whoever asks renews its time, and so
+    it is not asked for on other machines, where it may not reach anyway. Jobs on a cluster need no owner: they are
+    alive until they are ranked.
     """
     from filelock import FileLock, Timeout
 
@@ -150,6 +167,8 @@ def is_alive(folder: Path) -> bool | None:
         return True
     if not (folder / sweep_file.LOCK).exists():
         return False
+    if not pulse.here(owner) and owner.get("host") != platform.node():
+        return pulse.silence(folder / sweep_file.LOCK) < pulse.SILENT
     lock = FileLock(folder / sweep_file.LOCK, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -161,6 +180,7 @@ def is_alive(folder: Path) -> bool | None:
     return False
 
 
+_TAIL = 4096  # bytes of a log
 _Found = tuple[Path, dict[str, Any] | str]
 _READ: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
 
@@ -200,7 +220,10 @@ def _cells(file: SweepFile, found: Sequence[_Found], alive: bool | None) -> tupl
         cells = [_cell({}, each, alive, since) for each in own.values()]
     else:
         cells = [_cell(cell, own.get(key_of(cell["overrides"])), alive, since) for cell in file.cells]
-    return cells + [_cell({}, each, alive, since) for each in unreadable], notes
+    cells += [_cell({}, each, alive, since) for each in unreadable]
+    if any(cell.state is State.running for cell in cells):  # jobs that outlive who submitted them
+        cells = [replace(cell, state=State.queued) if cell.state is State.missing else cell for cell in cells]
+    return _with_pulses(cells), notes
 
 
 def _cell(plan: Mapping[str, Any], found: _Found | None, alive: bool | None, since: str | None) -> CellState:
@@ -219,13 +242,55 @@ def _cell(plan: Mapping[str, Any], found: _Found | None, alive: bool | None, sin
     if result and since and result["status"] != "completed" and str(result.get("begun", since)) < since:
         folder, result = None, None
     if result is None:
-        state = State.planned if alive else State.missing
+        state = State.queued if alive else State.missing
         return CellState(plan["overrides"], state, folder, _planned(plan), "", plan, settings)
-    state = {"completed": State.done, "failed": State.failed}.get(result["status"], State.running)
-    if state is State.running and alive is False:
-        state = State.stopped
+    told = pulse.read(folder / pulse.NAME) if folder and result["status"] != "completed" else None
+    state = {"completed": State.done, "failed": State.failed}.get(result["status"]) or _life(folder, told, alive)
     given, error = result.get("overrides", []), str(result.get("error", ""))
-    return CellState(given, state, folder, _stages(result, state), error, result, settings)
+    ended = told is not None and (state is State.stopped or (state is State.failed and not result.get("traceback")))
+    words = _last_words(str(told.get("log", "")), folder and folder.parent) if told and ended else ""
+    return CellState(given, state, folder, _stages(result, state), error, result, settings, told, words)
+
+
+def _life(folder: Path | None, told: Mapping[str, Any] | None, alive: bool | None) -> State:
+    """The state of a cell whose job has begun: by its own signs of life, or by its sweep's owner where it gives none.
+
+    One that is gone, of an owner that lives, will be called failed by that or run again.
+    """
+    if folder is None or told is None:
+        return State.stopped if alive is False else State.running
+    if pulse.lives(told, pulse.silence(folder / pulse.NAME)):
+        return State.running
+    return State.queued if alive and not told.get("ended") else State.stopped
+
+
+def _last_words(log: str, sweep: Path | None) -> str:
+    """The last line that a process printed, where it had a file of its own in its sweep's folder, as submitit's do."""
+    file = Path(log)
+    if log and sweep is not None and file.is_relative_to(sweep.absolute()):
+        with suppress(OSError), file.open("rb") as printed:
+            printed.seek(max(0, file.stat().st_size - _TAIL))
+            lines = printed.read().decode("utf-8", "replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""
+
+
+def _with_pulses(cells: Sequence[CellState]) -> list[CellState]:
+    """The cells, each stage with what is known of who trains it; that may be another cell's job."""
+    living: dict[str, Mapping[str, Any]] = {}
+    for cell in cells:
+        if cell.state is State.running and cell.pulse and (key := cell.pulse.get("key")):
+            living[key] = max(living.get(key, {}), cell.pulse, key=lambda told: "epoch" in told)
+    return [replace(cell, stages=[_with_pulse(stage, cell, living) for stage in cell.stages]) for cell in cells]
+
+
+def _with_pulse(stage: StageState, cell: CellState, living: Mapping[str, Mapping[str, Any]]) -> StageState:
+    if cell.state in (State.running, State.queued) and stage.state in (State.running, State.queued):
+        told = living.get(stage.key)
+        return replace(stage, state=State.running, pulse=told) if told else stage
+    if stage.state in (State.stopped, State.failed) and cell.pulse and cell.pulse.get("key") == stage.key:
+        return replace(stage, pulse=cell.pulse)
+    return stage
 
 
 def _finished(stage: Mapping[str, Any]) -> StageState:
@@ -236,7 +301,7 @@ def _finished(stage: Mapping[str, Any]) -> StageState:
 
 
 def _planned(plan: Mapping[str, Any]) -> list[StageState]:
-    return [StageState(stage["stage"], str(stage["variant"]), State.planned) for stage in plan.get("planned", ())]
+    return [StageState(stage["stage"], str(stage["variant"]), State.queued) for stage in plan.get("planned", ())]
 
 
 def _stages(result: Mapping[str, Any], cell: State) -> list[StageState]:
@@ -244,8 +309,15 @@ def _stages(result: Mapping[str, Any], cell: State) -> list[StageState]:
         return [_finished(stage) for stage in result["stages"]]
     if "progress" not in result:
         return _planned(result)
-    states = {"waiting": State.planned, "running": cell, "done": State.done, "cached": State.cached}
+    states = {"waiting": State.queued, "running": cell, "done": State.done, "cached": State.cached}
     return [
-        StageState(told["stage"], told["variant"], states[told["state"]], told.get("seconds"), told.get("record"))
+        StageState(
+            name=told["stage"],
+            variant=told["variant"],
+            state=states[told["state"]],
+            seconds=told.get("seconds"),
+            record=told.get("record"),
+            key=str(told.get("key", "")),
+        )
         for told in result["progress"]
     ]

@@ -30,23 +30,33 @@ class Link(NamedTuple):
     href: str
 
 
+class StageItem(NamedTuple):
+    """A stage in a cell's row."""
+
+    name: str
+    state: str
+    seconds: str
+    pace: str
+
+
 class CellRow(NamedTuple):
     """A cell as a row of the page's table."""
 
     number: int
     name: str
     state: str
-    stages: list[tuple[str, str, str]]
+    stages: list["StageItem"]
     score: str
     seconds: str
     links: list[Link]
     id: str
+    where: str
+    last_words: str
 
 
 def page(sweep: SweepState, now: float) -> str:
     """The page as it stands at a time, in seconds since 1970."""
-    running = sweep.alive is True and any(cell.state in (State.planned, State.running) for cell in sweep.cells)
-    found = scores.treatments(sweep.cells)
+    found, rows = scores.treatments(sweep.cells), cell_rows(sweep)
     shown = found[:MOST_ROWS]
     matrices, more_matrices = scores.matrices(shown, MOST_MATRICES)
     return render(
@@ -54,13 +64,14 @@ def page(sweep: SweepState, now: float) -> str:
         "sweep.html",
         title=f"Sweep {sweep.name}",
         sweep=sweep,
-        refresh=_REFRESH if running else 0,
+        refresh=_REFRESH if sweep.running else 0,
         headline=headline(sweep),
         written=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC",
         who=owner(sweep),
         counts=[(state.value, n) for state in State if (n := sweep.count(state))],
         total=len(sweep.cells),
-        cells=cell_rows(sweep),
+        cells=rows,
+        now=[row for row in rows if row.state == State.running],
         failures=[(cell_name(c), c.state.value, shortened(c.error)) for c in sweep.cells if c.error],
         reasons=together(f"{cell_name(c)} failed: {shortened(c.error)}" for c in sweep.cells if c.error),
         ranking=_links(sweep.folder, sweep.folder, _OF_RANKING),
@@ -81,7 +92,7 @@ def headline(sweep: SweepState) -> str:
     of = f"{done} of {total} cells are done" if total != 1 else f"{'The cell is' if done else 'The cell is not'} done"
     lost = sweep.count(*LOST)
     bad = f"; {lost} {'has' if lost == 1 else 'have'} no result" if lost else ""
-    if sweep.alive:
+    if sweep.alive or sweep.running:
         return f"The sweep is running: {of[0].lower() if total == 1 else of[0]}{of[1:]}{bad}."
     if sweep.alive is False and sweep.count(State.stopped, State.missing):
         return f"The sweep was stopped before its end: {of[0].lower()}{of[1:]}{bad}. The same command does the rest."
@@ -114,11 +125,13 @@ def cell_rows(sweep: SweepState) -> list[CellRow]:
             number,
             names[number - 1],
             cell.state.value,
-            [(stage.name, stage.state.value, seconds_text(stage.seconds)) for stage in cell.stages],
+            [StageItem(s.name, s.state.value, seconds_text(s.seconds), pace_text(s)) for s in cell.stages],
             last_score(cell.stages),
             seconds_text(cell.result.get("seconds")),
             _links(sweep.folder, cell.folder, _OF_CELL) if cell.folder else [],
             f"cell-{number}",
+            where(cell),
+            shortened(cell.last_words),
         )
         for number, cell in enumerate(sweep.cells, 1)
     ]
@@ -139,6 +152,25 @@ def last_score(stages: Sequence[StageState]) -> str:
             name = "org" if "org" in tests else next(iter(tests))
             return f"{100 * tests[name]['w_f1']:.2f}"
     return ""
+
+
+def pace_text(stage: StageState) -> str:
+    """How far a stage is, or was when it ended: ``epoch 3 of 10, 4.1 steps/s, 12 min 05 s left``."""
+    told = stage.pulse or {}
+    if "epoch" not in told:
+        return ""
+    steps = "" if stage.state is State.running else f", step {told['step']} of {told['steps']}"
+    said = [f"epoch {told['epoch']} of {told['epochs']}{steps}"]
+    if stage.state is State.running and "rate" in told:
+        said += [f"{told['rate']:.3g} steps/s", f"{seconds_text(told['left'])} left"]
+    return ", ".join(said)
+
+
+def where(cell: CellState) -> str:
+    """Where a stage of it is trained, or was when it ended: ``node3, NVIDIA H200``."""
+    told = next((stage.pulse for stage in cell.stages if stage.pulse), {})
+    device = str(told.get("device", ""))
+    return ", ".join(filter(None, (str(told.get("host", "")), device.upper() if device == "cpu" else device)))
 
 
 def seconds_text(seconds: Any) -> str:

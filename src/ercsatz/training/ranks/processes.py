@@ -17,7 +17,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from ercsatz import signals
+from ercsatz import signals, threads
 from ercsatz.config import registry
 from ercsatz.errors import UserError
 from ercsatz.training.ranks.board import Board
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _LOOK = 0.2  # seconds until a process is looked after that may have died without a word
 _OTHERS = 1.0  # seconds for the others to say what they know, once one has ended
 _PATIENCE = 10.0  # seconds that a process has to end in order
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from ercsatz.training.ranks.worker import main; main()"
 )
@@ -80,7 +79,7 @@ class Ranks:
             meeting = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
             ranks = {"RANK": str(number), "NODE_RANK": str(number), "LOCAL_RANK": "0", "WORLD_SIZE": str(self.of)}
             quiet = {"TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")}  # torch's advice on DDP
-            rank = _started(number, {**_threads(len(numbers)), **meeting, **ranks, **quiet})
+            rank = _started(number, {**threads.share(len(numbers)), **meeting, **ranks, **quiet})
             self._own.append(rank)
             with suppress(OSError):  # it is dying, and is found dead
                 rank.connection.send_bytes(pickle.dumps((order, device)))
@@ -117,12 +116,6 @@ class Ranks:
         for rank in self._own:
             rank.process.kill()
             rank.process.wait()
-
-
-def _threads(ranks: int) -> dict[str, str]:
-    """Cores for each of some processes, unless the user said how many."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {name: os.environ.get(name) or str(max(cores // ranks, 1)) for name in _THREADS}
 
 
 def _started(number: int, variables: dict[str, str]) -> _Rank:
@@ -202,6 +195,6 @@ def _cause(ended: dict[int, Message], of: int, title: str) -> Exception:
     return RuntimeError(f"{title}: one of the {of} processes that trained it failed:\n{words}")
 
 
-def order_of(cfg: Any, stage: Any, before: Any, folder: Any, title: str, loggers: int) -> Order:
+def order_of(cfg: Any, stage: Any, before: Any, folder: Any, title: str, loggers: int, pulse: Any) -> Order:
     """What processes are to train; arguments are those of ``train_stage``, and how many loggers there are."""
-    return Order(registry.own_folders(), pickle.dumps((cfg, stage, before, folder, title)), title, loggers)
+    return Order(registry.own_folders(), pickle.dumps((cfg, stage, before, folder, title, pulse)), title, loggers)
