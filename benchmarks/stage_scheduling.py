@@ -20,7 +20,8 @@ import os
 import platform
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from hydra import compose, initialize_config_dir
 
 from ercsatz import config
 from ercsatz.artifacts.cache import State
+from ercsatz.config import TrainConfig
 from ercsatz.config.compose import to_object
 from ercsatz.data.dialogue import SPLITS, Corpus, Dialogue, Utterance
 from ercsatz.data.text_files import atomic_write
@@ -65,6 +67,11 @@ class Sweep:
     jobs: Sequence[Sequence[str]]
     graph: Graph
     seconds: Mapping[str, float]
+
+    @cached_property
+    def needs(self) -> Mapping[str, Sequence[str]]:
+        """Of each stage."""
+        return {key: node.needs for key, node in self.graph.nodes.items()}
 
     @property
     def work(self) -> float:
@@ -107,8 +114,7 @@ def table4() -> Sweep:
     config.register([resource("conf")])
     with initialize_config_dir(str(resource("conf")), version_base="1.3"):
         for classifier, benchmark, variant, seed in itertools.product(CLASSIFIERS, UTTERANCES, VARIANTS, SEEDS):
-            line = [f"classifier={classifier}", f"data={benchmark}_{variant}", f"seed={seed}", "sweep=simulated"]
-            cfg = to_object(compose("train", [*line, "backbone=roberta-large", "training.epochs=10"]))
+            cfg = replace(composed(classifier, f"{benchmark}_{variant}"), seed=seed)
             corpora = {name: corpus(f"{benchmark}_{name}", cfg.benchmark.labels) for name in ("org", variant)}
             stages = list(walk(plan(cfg, JobData(corpora["org"], corpora[variant], {}, {}))))
             jobs.append([stage.key for stage in stages])
@@ -118,6 +124,13 @@ def table4() -> Sweep:
                 rate = rates[classifier]["training"]["ours"]["examples_per_s"]
                 seconds[stage.key] = stage.settings["optimisation"]["epochs"] * utterances(stage, benchmark) / rate
     return Sweep(jobs, Graph(nodes), seconds)
+
+
+@cache
+def composed(classifier: str, data: str) -> TrainConfig:
+    line = ("sweep=simulated", "backbone=roberta-large", "training.epochs=10")
+    settings: TrainConfig = to_object(compose("train", [f"classifier={classifier}", f"data={data}", *line]))
+    return settings
 
 
 def corpus(name: str, labels: Sequence[str]) -> Corpus:
@@ -134,18 +147,22 @@ def simulated(sweep: Sweep, number: int, others: bool) -> dict[str, Any]:
     """Run the sweep with some workers, each of which takes one job after the other."""
     states = dict.fromkeys(sweep.graph.nodes, State.missing)
     jobs, workers = deque(sweep.jobs), [Worker() for _ in range(number)]
-    events: list[tuple[float, int, int, str]] = []
+    events: list[tuple[float, int, str]] = []
     now = wasted = 0.0
     while True:
+        nothing = False  # once one has found nothing elsewhere, nor do the others
         for place, worker in enumerate(workers):
-            if not worker.busy and (key := chosen(worker, sweep.graph, states, jobs, others)):
+            if nothing and not (worker.own or jobs):
+                continue
+            if not worker.busy and (key := chosen(worker, sweep, states, jobs, others)):
                 states[key], worker.busy = State.running, True
-                heapq.heappush(events, (now + sweep.seconds[key], place, place, key))
+                heapq.heappush(events, (now + sweep.seconds[key], place, key))
+            nothing = nothing or not worker.busy
         if not events:
             break
         left = sum(1 for _ in free(sweep.graph, states.__getitem__))
         idle = sum(not worker.busy for worker in workers)
-        before, (now, _, place, key) = now, heapq.heappop(events)
+        before, (now, place, key) = now, heapq.heappop(events)
         wasted += min(left, idle) * (now - before)
         states[key], workers[place].busy = State.cached, False
     assert set(states.values()) == {State.cached}
@@ -158,19 +175,18 @@ def simulated(sweep: Sweep, number: int, others: bool) -> dict[str, Any]:
 
 
 def chosen(
-    worker: Worker, graph: Graph, states: Mapping[str, State], jobs: deque[Sequence[str]], others: bool
+    worker: Worker, sweep: Sweep, states: Mapping[str, State], jobs: deque[Sequence[str]], others: bool
 ) -> str | None:
     """What a worker does next; None: it waits."""
-    needs = {key: node.needs for key, node in graph.nodes.items()} if worker.own or jobs else {}
     while worker.own or jobs:
         worker.own = worker.own or list(jobs.popleft())
-        key = own_next(worker.own, needs, states.__getitem__)
+        key = own_next(worker.own, sweep.needs, states.__getitem__)
         if key is None:
             break
         worker.own.remove(key)
         if states[key] is State.missing:
             return key
-    return next_elsewhere(graph, states.__getitem__) if others else None
+    return next_elsewhere(sweep.graph, states.__getitem__) if others else None
 
 
 # Measured

@@ -143,7 +143,7 @@ def run(
     SlurmJob.watcher = Queue()
     executor = executor_of("slurm", _with_retries(settings))
     try:
-        jobs: list[_Job] = executor.map_array(Job(sweep, None), list(map(list, job_overrides)), numbers)
+        jobs: list[_Job] = executor.map_array(Job(sweep, None, {}), list(map(list, job_overrides)), numbers)
     except FailedJobError as error:
         raise UserError(f"Slurm does not take the jobs: {' '.join(str(error).split())}") from error
     made = list(zip(jobs, job_overrides, numbers, strict=True))

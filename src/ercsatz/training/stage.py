@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def train_together(
     _check_machine(cfg, own)
     work = folder / "work"
     resumable(work, BestEpoch(work, title, scored=True), title)  # what is damaged is removed once, before they look
-    order = order_of(cfg, stage, before, folder, title, len(more), pulse)
+    train = partial(train_stage, cfg, stage, before, folder, title, pulse=pulse)
+    order = order_of(train, cfg.trainer.accelerator, title, len(more))
     return together(order, of, more) if own is None else step_together(own, order, of, more)
 
 

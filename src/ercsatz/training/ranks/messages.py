@@ -12,13 +12,15 @@ class Order:
 
     Attributes:
         folders: config folders of the user's.
-        given: the arguments of ``train_stage``, pickled: they may be of classes in these folders.
+        train: trains the stage, with loggers and a place; pickled: its settings may be of classes in these folders.
+        accelerator: as ``trainer`` has it.
         title: of the stage.
         loggers: how many loggers the job has.
     """
 
     folders: Sequence[Path]
-    given: bytes
+    train: bytes
+    accelerator: str
     title: str
     loggers: int
 

@@ -195,6 +195,13 @@ def _cause(ended: dict[int, Message], of: int, title: str) -> Exception:
     return RuntimeError(f"{title}: one of the {of} processes that trained it failed:\n{words}")
 
 
-def order_of(cfg: Any, stage: Any, before: Any, folder: Any, title: str, loggers: int, pulse: Any) -> Order:
-    """What processes are to train; arguments are those of ``train_stage``, and how many loggers there are."""
-    return Order(registry.own_folders(), pickle.dumps((cfg, stage, before, folder, title, pulse)), title, loggers)
+def order_of(train: Callable[..., dict[str, Any]], accelerator: str, title: str, loggers: int) -> Order:
+    """What processes are to train.
+
+    Args:
+        train: trains the stage; called with loggers and a place.
+        accelerator: as ``trainer`` has it.
+        title: of the stage.
+        loggers: how many the job has.
+    """
+    return Order(registry.own_folders(), pickle.dumps(train), accelerator, title, loggers)

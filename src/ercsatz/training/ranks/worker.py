@@ -88,14 +88,11 @@ def _trained(connection: Connection, order: Order, device: int, place: Place) ->
     import torch
 
     registry.open_folders(order.folders)
-    cfg, stage, before, folder, title, pulse = pickle.loads(order.given)
-    if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu":
+    if torch.cuda.is_available() and order.accelerator != "cpu":
         torch.cuda.set_device(device % torch.cuda.device_count())
-    from ercsatz.training.stage import train_stage
-
     loggers: list[Logger] = [Relay(connection, number) for number in range(order.loggers)]
-    more = loggers if place.rank == 0 else [DummyLogger()]
-    return train_stage(cfg, stage, before, folder, title, more, place, pulse)
+    record: dict[str, Any] = pickle.loads(order.train)(loggers if place.rank == 0 else [DummyLogger()], place)
+    return record
 
 
 def _outlive_nobody(connection: Connection) -> None:
