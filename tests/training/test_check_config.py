@@ -128,3 +128,14 @@ def test_several_callbacks_are_composed_as_one_group():
     cfg = train_config("callbacks=[none,learning_rate_monitor]")
     assert [*cfg.callbacks] == ["learning_rate_monitor"]
     check(train_config("data=mini_nat", "callbacks=[learning_rate_monitor]", "training.patience=1"))
+
+
+@pytest.mark.parametrize("threads", ["auto", "1", "16"])
+def test_threads_are_a_number_or_auto(threads):
+    check(train_config("data=mini_nat", f"trainer.threads={threads}"))
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5", "true", "null"])
+def test_threads_that_cannot_be_are_refused(threads):
+    with pytest.raises(UserError, match=r"trainer\.threads=.*: must be auto, or 1 or more"):
+        check(train_config("data=mini_nat", f"trainer.threads={threads}"))
