@@ -6,8 +6,8 @@
 Simulated is Table IV times five seeds (90 jobs of three classifiers, three benchmarks, natural and balanced data): the
 stages are those that the jobs' configurations give, the choice is that of the programs (``ercsatz.training.choice``),
 and a stage takes its utterances times its epochs, divided by the rate of its classifier in a result file of
-``train_speed.py``. Only ratios of these times matter. ``before`` is a worker that does its own jobs only; ``anywhere`` one that
-prefers no job, which is not what the programs do: every worker would have to plan the whole sweep first.
+``train_speed.py``. Only ratios of these times matter. ``before`` is a worker that does its own jobs only; ``anywhere``
+one that prefers no job, which is not what the programs do: every worker would have to plan the whole sweep first.
 
 Measured are the lines that the workers of a sweep write, ``workers/*.jsonl``: how long one waited while a stage was
 free.
@@ -103,18 +103,10 @@ def simulations(workers: Sequence[int]) -> dict[str, Any]:
     for number in workers:
         now, before, anywhere = (simulated(sweep, number, how) for how in ("now", "before", "anywhere"))
         best = 1 - sweep.work / (number * sweep.shortest(number))
-        rows.append(
-            {
-                "workers": number,
-                "idle_share_at_best": round(best, 4),
-                "now": now,
-                "before": before,
-                "anywhere": anywhere,
-            }
-        )
-        print(
-            f"{number:4d}  {now['idle_share']:7.2%}  {best:7.2%}  {before['idle_share']:7.2%}  {anywhere['idle_share']:7.2%}"
-        )
+        found = {"now": now, "before": before, "anywhere": anywhere}
+        rows.append({"workers": number, "idle_share_at_best": round(best, 4), **found})
+        shares = (now["idle_share"], best, before["idle_share"], anywhere["idle_share"])
+        print(f"{number:4d}", *(f"{share:7.2%}" for share in shares), sep="  ")
         assert now["idle_while_a_stage_was_free"] == 0
     return {"sweep": told, "longest_chain_share_of_work": round(sweep.shortest(10**9) / sweep.work, 5), "rows": rows}
 
