@@ -6,7 +6,8 @@
 Simulated is Table IV times five seeds (90 jobs of three classifiers, three benchmarks, natural and balanced data): the
 stages are those that the jobs' configurations give, the choice is that of the programs (``ercsatz.training.choice``),
 and a stage takes its utterances times its epochs, divided by the rate of its classifier in a result file of
-``train_speed.py``. Only ratios of these times matter. ``before`` is a worker that does its own jobs only.
+``train_speed.py``. Only ratios of these times matter. ``before`` is a worker that does its own jobs only; ``anywhere``
+one that prefers no job, which is not what the programs do: every worker would have to plan the whole sweep first.
 
 Measured are the lines that the workers of a sweep write, ``workers/*.jsonl``: how long one waited while a stage was
 free.
@@ -97,13 +98,15 @@ class Worker:
 def simulations(workers: Sequence[int]) -> dict[str, Any]:
     sweep = table4()
     told = f"{len(sweep.jobs)} jobs, {len(sweep.graph.nodes)} stages"
-    print(f"{told}; idle share now, at best, and before")
+    print(f"{told}; idle share now, at best, before, anywhere")
     rows = []
     for number in workers:
-        now, before = simulated(sweep, number, others=True), simulated(sweep, number, others=False)
+        now, before, anywhere = (simulated(sweep, number, how) for how in ("now", "before", "anywhere"))
         best = 1 - sweep.work / (number * sweep.shortest(number))
-        rows.append({"workers": number, "idle_share_at_best": round(best, 4), "now": now, "before": before})
-        print(f"{number:4d}  {now['idle_share']:7.2%}  {best:7.2%}  {before['idle_share']:7.2%}")
+        found = {"now": now, "before": before, "anywhere": anywhere}
+        rows.append({"workers": number, "idle_share_at_best": round(best, 4), **found})
+        shares = (now["idle_share"], best, before["idle_share"], anywhere["idle_share"])
+        print(f"{number:4d}", *(f"{share:7.2%}" for share in shares), sep="  ")
         assert now["idle_while_a_stage_was_free"] == 0
     return {"sweep": told, "longest_chain_share_of_work": round(sweep.shortest(10**9) / sweep.work, 5), "rows": rows}
 
@@ -143,7 +146,7 @@ def utterances(stage: Stage, benchmark: str) -> int:
     return UTTERANCES[benchmark][not stage.corpus.name.endswith("_org")]
 
 
-def simulated(sweep: Sweep, number: int, others: bool) -> dict[str, Any]:
+def simulated(sweep: Sweep, number: int, how: str) -> dict[str, Any]:
     """Run the sweep with some workers, each of which takes one job after the other."""
     states = dict.fromkeys(sweep.graph.nodes, State.missing)
     jobs, workers = deque(sweep.jobs), [Worker() for _ in range(number)]
@@ -152,9 +155,9 @@ def simulated(sweep: Sweep, number: int, others: bool) -> dict[str, Any]:
     while True:
         nothing = False  # once one has found nothing elsewhere, nor do the others
         for place, worker in enumerate(workers):
-            if nothing and not (worker.own or jobs):
+            if nothing and (how == "anywhere" or not (worker.own or jobs)):
                 continue
-            if not worker.busy and (key := chosen(worker, sweep, states, jobs, others)):
+            if not worker.busy and (key := chosen(worker, sweep, states, jobs, how)):
                 states[key], worker.busy = State.running, True
                 heapq.heappush(events, (now + sweep.seconds[key], place, key))
             nothing = nothing or not worker.busy
@@ -175,10 +178,10 @@ def simulated(sweep: Sweep, number: int, others: bool) -> dict[str, Any]:
 
 
 def chosen(
-    worker: Worker, sweep: Sweep, states: Mapping[str, State], jobs: deque[Sequence[str]], others: bool
+    worker: Worker, sweep: Sweep, states: Mapping[str, State], jobs: deque[Sequence[str]], how: str
 ) -> str | None:
     """What a worker does next; None: it waits."""
-    while worker.own or jobs:
+    while how != "anywhere" and (worker.own or jobs):
         worker.own = worker.own or list(jobs.popleft())
         key = own_next(worker.own, sweep.needs, states.__getitem__)
         if key is None:
@@ -186,7 +189,7 @@ def chosen(
         worker.own.remove(key)
         if states[key] is State.missing:
             return key
-    return next_elsewhere(sweep.graph, states.__getitem__) if others else None
+    return next_elsewhere(sweep.graph, states.__getitem__) if how != "before" else None
 
 
 # Measured
