@@ -2,6 +2,7 @@ import asyncio
 import re
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -551,3 +552,16 @@ def test_a_quick_server_that_falls_silent_at_the_end_does_not_hold_back_the_othe
     window.left = 0
     ask_all(window, 10, workers=10)
     assert slow.answered.total() == 8
+
+
+def test_the_short_answers_of_a_probe_say_nothing_about_speed():
+    window, _ = make(Scripted())
+
+    async def main():
+        await window.ask(replace(request(0), max_new_tokens=64))
+        assert window.lanes[0].seconds == 0
+        await window.ask(request(1))
+        assert window.lanes[0].seconds > 0
+        await window.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))

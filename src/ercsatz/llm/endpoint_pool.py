@@ -170,7 +170,8 @@ class Window:
             self._react(error, request, lane, sent_at)
             return error
         now = time.monotonic()
-        lane.hear(now, now - sent_at)
+        if request.max_new_tokens is None:  # else a probe, whose answers are short
+            lane.hear(now, now - sent_at)
         self._state.servers[lane.server.name] = (lane.answered, int(lane.bound))
         self._leave_out_silent(lane, now)
         self._refused.clear()
