@@ -153,11 +153,18 @@ class _Jobs:
         """Wait for all of them; their outcomes by number."""
         found = {}
         while self._open:
-            for each in self._ray.wait(list(self._open))[0]:
+            for each in self._ended():
                 overrides, number = self._open[each]
                 found[number] = self._outcome(each, overrides, number)
                 del self._open[each]
         return found
+
+    def _ended(self) -> list[Any]:
+        try:
+            return list(self._ray.wait(list(self._open))[0])
+        except SystemExit:  # what Ray makes of any exception of a signal's handler
+            signals.check()
+            raise
 
     def _outcome(self, job: Any, overrides: Sequence[str], number: int) -> Outcome:
         from ray.exceptions import RayError, RayTaskError

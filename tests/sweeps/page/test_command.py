@@ -84,7 +84,7 @@ def test_watching_prints_what_changes_and_a_ctrl_c_ends_it_without_a_word(fake_s
         sweep.complete(0)
         then = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=200)
     finally:
         process.kill()
         sweep_file.release(lock)
