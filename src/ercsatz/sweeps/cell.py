@@ -136,8 +136,8 @@ def _others(sweep: Path, name: str) -> "SweepStages | None":
     """The stages of the other jobs of a sweep; None for a job of its own."""
     from ercsatz.sweeps.others import stages_of
 
-    config = HydraConfig.instance().cfg
-    return stages_of(sweep, config, name) if HydraConfig.get().mode == RunMode.MULTIRUN and config else None
+    config = cast(DictConfig, HydraConfig.instance().cfg)
+    return stages_of(sweep, config, name) if HydraConfig.get().mode == RunMode.MULTIRUN else None
 
 
 def run_job(
