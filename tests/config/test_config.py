@@ -87,7 +87,13 @@ def test_every_classifier_composes_with_every_backbone_and_phase(classifier, bac
 
 
 def test_every_group_is_tested_here():
-    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {*GROUPS, "recipe", "hydra", "experiment"}
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == {
+        *GROUPS,
+        "recipe",
+        "hydra",
+        "experiment",
+        "cluster",
+    }
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in options(group)])

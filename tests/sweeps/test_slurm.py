@@ -8,7 +8,7 @@ from ercsatz.resources import resource
 from ercsatz.sweeps import callback
 from ercsatz.sweeps.page.state import is_alive
 from ercsatz.sweeps.result_file import settings_of
-from ercsatz.sweeps.sweep_file import SUBMITTED, claim, release
+from ercsatz.sweeps.sweep_file import SUBMITTED, claim, read, release
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="not installed: pip install 'ercsatz[slurm]'")
 
@@ -57,7 +57,8 @@ def test_a_sweep_is_ranked_by_whoever_takes_it_up_and_by_nobody_while_a_command_
 
 def test_jobs_that_are_submitted_are_alive_without_their_command(fake_sweep):
     folder = fake_sweep(2).folder
-    assert not is_alive(folder)
+    owner = read(folder).owner
+    assert not is_alive(folder, owner)
     (folder / SUBMITTED).parent.mkdir()
     (folder / SUBMITTED).write_text("{}", encoding="utf-8")
-    assert is_alive(folder)
+    assert is_alive(folder, owner)

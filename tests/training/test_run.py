@@ -300,8 +300,8 @@ def test_a_stage_that_diverged_in_an_earlier_version_is_refused(make_place, monk
     place = make_place()
     kept = stage_module.train_stage
 
-    def diverging(*given: Any) -> dict[str, Any]:
-        record = kept(*given)
+    def diverging(*given: Any, **named: Any) -> dict[str, Any]:
+        record = kept(*given, **named)
         record["curve"][-1]["loss"] = None
         return record
 

@@ -151,7 +151,7 @@ def _others(sweep: Path, name: str) -> "SweepStages | None":
     from ercsatz.sweeps.others import stages_of
 
     config = cast(DictConfig, HydraConfig.instance().cfg)
-    return stages_of(sweep, config, name) if HydraConfig.get().mode == RunMode.MULTIRUN and config else None
+    return stages_of(sweep, config, name) if HydraConfig.get().mode == RunMode.MULTIRUN else None
 
 
 def run_job(

@@ -154,15 +154,15 @@ class StageRunner:
         title = self._title(stage)
 
         def train(partial: Path) -> dict[str, Any]:
+            self.note("begins", stage.key)  # from now on it is nobody else's
             from ercsatz.training.stage import train_together
 
             before = self._before(stage)  # first: what was lost is trained, and tracked, before this
-            self.note("begins", stage.key)
-            record = train_together(self.cfg, stage, before, partial, title, tracker.train(), self.pulse)
-            self.note("ends", stage.key)
-            return record
+            return train_together(self.cfg, stage, before, partial, title, tracker.train(), self.pulse)
 
         folder, record = self.cache.resolve(stage, train, wait)
+        if not record["cached"]:
+            self.note("ends", stage.key)
         _refuse_diverged(folder, record)
         if record["cached"]:
             tracker.replay(record)

@@ -201,7 +201,6 @@ def _together(place: Place, device: torch.device) -> dict[str, Any]:
     if place.of == 1:
         return {"devices": 1}
     strategy = DDPStrategy(
-        cluster_environment=LightningEnvironment(),
         find_unused_parameters=True,  # a batch without earlier turns or knowledge leaves parts of a classifier out
         broadcast_buffers=False,  # none of them changes
     )
