@@ -226,7 +226,8 @@ def _init(ray: Any, address: str) -> None:
     except SystemExit:  # by Ray's own handler of SIGTERM
         taken = True
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise UserError(f"hydra/launcher=ray, hydra.launcher.address={address}: {error}") from error
+        hint = "" if address == "local" else ". A cluster that asks for a token wants RAY_AUTH_MODE=token here, too."
+        raise UserError(f"hydra/launcher=ray, hydra.launcher.address={address}: {error}{hint}") from error
     finally:
         signal.signal(signal.SIGTERM, before)
     if taken:
