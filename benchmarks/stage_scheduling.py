@@ -205,11 +205,12 @@ def measured(folders: Sequence[Path]) -> dict[str, Any]:
 
 def of_a_sweep(folder: Path) -> dict[str, Any]:
     """What the workers of a sweep did, of seconds in which at least one of them trained a stage."""
-    planned = json.loads((folder / "stages.json").read_text(encoding="utf-8"))["stages"]
     files = sorted((folder / "workers").glob("*.jsonl"))
     lines = {file.stem: [json.loads(line) for line in file.read_text().splitlines()] for file in files}
     began = {line["stage"]: line["at"] for own in lines.values() for line in own if line["event"] == "begins"}
     ended = {line["stage"]: line["at"] for own in lines.values() for line in own if line["event"] == "ends"}
+    file = folder / "stages.json"  # which nobody wrote where nobody had to wait
+    planned = json.loads(file.read_text())["stages"] if file.exists() else {key: {"needs": ()} for key in began}
     assert began.keys() == ended.keys() == planned.keys(), "not every stage was trained in this sweep"
     waits = [interval for own in lines.values() for interval in waiting(own, max(ended.values()))]
     ready = {key: max((ended[n] for n in node["needs"]), default=min(began.values())) for key, node in planned.items()}
