@@ -171,7 +171,7 @@ def test_jobs_of_a_ray_of_the_sweep_s_own_end_with_a_sweep_that_is_killed(new_wo
     run.process.kill()
     run.process.wait()
     assert not psutil.wait_procs(jobs, 30)[1]
-    for pid in run.others():  # agents of Ray, which do no work
+    for pid in run.others():  # agents of Ray, which do no work and end after minutes
         os.kill(pid, signal.SIGKILL)
 
 
