@@ -1,11 +1,14 @@
 """What needs no Slurm; ``tests/commands/test_slurm.py`` has a real one."""
 
+import json
+
 import pytest
 from hydra import compose, initialize_config_dir
 
 from ercsatz import config
 from ercsatz.resources import resource
 from ercsatz.sweeps import callback
+from ercsatz.sweeps.jobs import Sweep
 from ercsatz.sweeps.page.state import is_alive
 from ercsatz.sweeps.result_file import settings_of
 from ercsatz.sweeps.sweep_file import SUBMITTED, claim, read, release
@@ -62,3 +65,26 @@ def test_jobs_that_are_submitted_are_alive_without_their_command(fake_sweep):
     (folder / SUBMITTED).parent.mkdir()
     (folder / SUBMITTED).write_text("{}", encoding="utf-8")
     assert is_alive(folder, owner)
+
+
+@pytest.mark.parametrize(("there", "ranks"), [("12", True), ("13", False), (None, False)])
+def test_the_job_that_ranks_does_so_once_and_only_for_its_own_jobs(there, ranks, composed, fake_sweep, monkeypatch):
+    from submitit import SlurmJob
+
+    from ercsatz.sweeps import slurm
+
+    ranked = []
+    monkeypatch.setattr(callback._Current, "sweep", None)
+    monkeypatch.setattr(callback, "finish", lambda: (ranked.append(callback._Current.sweep.folder), callback.leave()))
+    folder = fake_sweep(2).folder
+    (folder / SUBMITTED).parent.mkdir()
+    if there:
+        (folder / SUBMITTED).write_text(json.dumps({"jobs": there, "ranking": "14"}), encoding="utf-8")
+    job = SlurmJob(folder / ".submitit", "12_0")
+    job.paths.result_pickle.touch()
+    cfg = composed(f"hydra.sweep.dir={folder}", "sweep=s")
+    ranking = slurm._Ranking(Sweep(None, cfg, None), [(job, [], 0)])
+    ranking()
+    ranking()
+    assert ranked == [folder] * ranks
+    assert (folder / SUBMITTED).exists() == (there == "13")

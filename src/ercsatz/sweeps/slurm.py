@@ -104,18 +104,21 @@ class _Ranking:
         show_log()
         Singleton.set_state(self.sweep.state)
         setup_globals()
-        folder = _folder(self.sweep.config)
-        if not callback.take_up(self.sweep.config):
-            return _LOG.info("The sweep %s is waited for by a command, which ranks it.", folder)
-        if _taken(folder):
-            for job, overrides, number in self.jobs:
-                if not job.paths.result_pickle.exists():
-                    self.sweep.died(overrides, number, _where(job))
-            HydraConfig.instance().cfg = None
-            callback.finish()
-        else:
-            callback.leave()
-        return None
+        folder, array = _folder(self.sweep.config), _array([job for job, *_ in self.jobs])
+        while _submitted(folder).get("jobs") == array:
+            if callback.take_up(self.sweep.config):
+                return self._rank(folder)
+            time.sleep(_ASK)  # who has the sweep waits for its jobs, and ranks; or is refused, and lets it go
+        return _LOG.info("The sweep %s has been ranked by a command that waited for it.", folder)
+
+    def _rank(self, folder: Path) -> None:
+        if not _taken(folder):
+            return callback.leave()
+        for job, overrides, number in self.jobs:
+            if not job.paths.result_pickle.exists():
+                self.sweep.died(overrides, number, _where(job))
+        HydraConfig.instance().cfg = None
+        return callback.finish()
 
 
 def run(
@@ -211,13 +214,11 @@ def _refuse_twice(folder: Path) -> None:
     Raises:
         UserError: names them.
     """
-    try:
-        before = parse_json(read_text(folder / SUBMITTED))
-        ids = {before["jobs"], before["ranking"]}
-    except (UserError, OSError, ValueError, KeyError, TypeError):
-        return
-    alive = {id.partition("_")[0] for id, state in (states() or {}).items() if state not in _ENDED}
+    ids = {*_submitted(folder).values()}
+    found = states() if ids else None
+    alive = {id.partition("_")[0] for id, state in (found or {}).items() if state not in _ENDED}
     if there := sorted(ids & alive):
+        callback.leave()  # to those jobs
         raise UserError(
             f"Jobs of the sweep {folder} are still on Slurm: {', '.join(there)}. Wait for them, as "
             f"squeue --job={','.join(there)} shows them, or end them: scancel {' '.join(there)}"
@@ -238,6 +239,15 @@ def _submit_ranking(sweep: Sweep, made: Sequence[_Made], settings: Mapping[str, 
     executor = executor_of("slurm", {**plain, "name": "rank", "dependency": f"afterany:{ids}"})
     job: SlurmJob[None] = executor.submit(_Ranking(sweep, made))
     return job
+
+
+def _submitted(folder: Path) -> dict[str, str]:
+    """The array of the sweep's ``jobs`` on Slurm and the job of its ``ranking``, until somebody has taken that over."""
+    try:
+        found = parse_json(read_text(folder / SUBMITTED))
+        return {name: str(found[name]) for name in ("jobs", "ranking")}
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _taken(folder: Path) -> bool:
