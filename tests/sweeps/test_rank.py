@@ -328,6 +328,17 @@ def test_what_treatments_differ_in_beside_their_names_is_told(tmp_path, capsys):
     assert "Treatments differ" not in capsys.readouterr().out
 
 
+def test_a_setting_that_only_benchmarks_differ_in_is_told_once(tmp_path, capsys):
+    for name, share in (("meld", 0.15), ("emorynlp", 0.15), ("iemocap", 0.5)):
+        recipe = {"phase.real_share": share}
+        write(tmp_path / "a" / name, ["seed=0"], choices=CHOICES | {"benchmark": name}, recipe=recipe)
+    rank(tmp_path, *MODEL, sweeps=("a",))
+    printed = " ".join(capsys.readouterr().out.split())
+    told = "phase.real_share is 0.15 on emorynlp, meld; 0.5 on iemocap."
+    assert printed.count("differ in") == 1
+    assert f"Benchmarks differ in a setting, all treatments alike: {told}" in printed
+
+
 def test_one_training_under_two_names_is_refused(tmp_path):
     for sweep, variant in (("a", "nat"), ("b", "bal")):
         write(tmp_path / sweep, ["phase=finetune", "training.checkpoint=saved"], choices=CHOICES | {"variant": variant})

@@ -276,6 +276,7 @@ def differing(long: pd.DataFrame, results: Sequence[Mapping[str, Any]], settings
     scored, recipes = long[long.test_set.notna()], _recipes(results)
     swept = [column for column in settings.treatment if column not in ("classifier", "variant", "phase")]
     found: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
+    on: dict[str, dict[str, list[str]]] = {}  # by key and value, the benchmarks
     for name, row in zip(cell_names(scored, settings.treatment), scored.to_dict("records"), strict=True):
         for key, value in recipes[row["source"], row["stage"]].items():
             kind, alike = key.partition(".")[0], [str(row[column]) for column in swept]
@@ -283,14 +284,28 @@ def differing(long: pd.DataFrame, results: Sequence[Mapping[str, Any]], settings
                 continue
             if kind not in _OF_ALL:  # else a setting of all classifiers, or of all stages of one, or of one stage
                 alike += [row["classifier"]] if kind == "classifier" else [row["classifier"], row["stage"]]
-            names = found.setdefault((key, tuple(alike)), {}).setdefault(str(value), [])
-            names += [] if name in names else [name]
+            _note(found.setdefault((key, tuple(alike)), {}), str(value), name)
+            _note(on.setdefault(key, {}), str(value), str(row["benchmark"]))
     told: list[str] = []
     for (key, _), each in found.items():
-        if len(each) > 1 and not any(f": {key.partition('.')[2]} is " in sentence for sentence in told):
-            shown = "; ".join(f"{value} for {', '.join(names[:_LISTED])}" for value, names in each.items())
-            told.append(f"Treatments differ in more than their names: {key} is {shown}.")
+        if len(each) == 1 or any(f": {key.partition('.')[2]} is " in sentence for sentence in told):
+            continue
+        benchmarks = [name for names in on[key].values() for name in names]
+        if len(benchmarks) == len({*benchmarks}):
+            told.append(f"Benchmarks differ in a setting, all treatments alike: {key} is {_shown(on[key], 'on')}.")
+        else:
+            told.append(f"Treatments differ in more than their names: {key} is {_shown(each, 'for')}.")
     return list(dict.fromkeys(told))
+
+
+def _note(names: dict[str, list[str]], value: str, name: str) -> None:
+    """Add a name to those of a value, once."""
+    if name not in names.setdefault(value, []):
+        names[value].append(name)
+
+
+def _shown(names: Mapping[str, Sequence[str]], word: str) -> str:
+    return "; ".join(f"{value} {word} {', '.join(each[:_LISTED])}" for value, each in names.items())
 
 
 def _refuse_contents(rows: pd.DataFrame) -> None:
