@@ -402,14 +402,14 @@ def test_marks_of_processes_do_not_pile_up(tmp_path, start):
 
 
 HAMMER = """
-import sys, time
+import sys
 from pathlib import Path
 from ercsatz.artifacts.cache import Artifact, Artifacts, Kind
 
-end, artifact = time.time() + 4, Artifact(Kind.tokens, {"x": 1}, "")
+artifact, over = Artifact(Kind.tokens, {"x": 1}, ""), Path(sys.argv[1], "over")
 artifacts, made = Artifacts(Path(sys.argv[1])), 0
 from ercsatz.artifacts import manifest, marks
-while time.time() < end:
+while not over.exists():
     entry = artifacts.get(artifact, lambda folder: (folder / "content").write_text("whole"))
     made += not entry.cached
     assert (entry.path / "content").read_text() == "whole"
@@ -426,15 +426,16 @@ def test_readers_and_a_pruner_never_see_half_an_artifact(tmp_path):
         for _ in range(3)
     ]
     removed = 0
-    while any(reader.poll() is None for reader in readers):
+    while removed < 3:  # how long that takes depends on the machine
         removed += len(prune(tmp_path, None, 0).removed)
+    (tmp_path / "over").touch()
     made = 0
     for reader in readers:
         out, error = reader.communicate()
         assert reader.returncode == 0, error.decode()
         assert b"damaged" not in error
         made += int(out)
-    assert made >= removed >= 3
+    assert made >= removed
 
 
 MANY = """

@@ -128,7 +128,7 @@ def test_four_servers_of_which_one_dies_and_one_refuses_write_what_one_server_wr
         assert counts[place]["answered"] == given[place] + PROBES, "a request was answered that was not wanted"
         assert len(counts[place]["repeated"]) <= 1  # that of the probe, which is the first dialogue's, too
     assert counts[2]["statuses"]["429"] > 0
-    assert given[0] > given[1] > 20
+    assert given[0] > given[1] > 0
     assert given[0] > given[2] > given[3] > 0
     assert f"{urls[0]} " in output  # who did how much is told at the end
 

@@ -48,7 +48,7 @@ def test_console_command_without_a_name_says_how_it_is_used(tmp_path, environmen
         done = run_console(tmp_path, environment, *arguments)
         assert done.returncode == status
         assert done.stderr.startswith(
-            "usage: ercsatz {train,generate,rank,assess,knowledge,predict,fetch,show,cache,export,status,figure}"
+            "usage: ercsatz {train,generate,rank,assess,knowledge,predict,fetch,show,cache,export,status,figure,merge}"
         )
 
 

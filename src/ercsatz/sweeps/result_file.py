@@ -32,7 +32,8 @@ _PACKAGES = ("ercsatz", "torch", "pytorch-lightning", "transformers", "tokenizer
 # Overrides of these keys leave what is computed as it is.
 NOT_A_SETTING = (
     *("sweep=", "hydra.", "paths.", "wandb.", "ranking", "logger", "dry_run=", "experiment", "objective=", "cluster"),
-    *(f"trainer.{key}=" for key in ("accelerator", "threads", "workers", "memory_tokens", "compile")),
+    *(f"trainer.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "threads")),
+    *(f"trainer.{key}=" for key in ("workers", "memory_tokens", "compile")),
 )
 # What names a treatment or tells its runs apart already.
 _NAMED = ("classifier", "data", "seed")

@@ -118,9 +118,12 @@ class Pulse:
         if self.file is None:
             return
         new = self.file.with_name(f".{NAME}.{os.getpid()}")
-        with suppress(OSError):
+        try:
             new.write_text(json.dumps({**self.who, **known}), encoding="utf-8")
             new.replace(self.file)
+        except OSError:  # as on a full disk
+            with suppress(OSError):
+                new.unlink()
 
 
 @contextmanager
