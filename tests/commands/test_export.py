@@ -13,7 +13,8 @@ socket.socket.connect = socket.getaddrinfo = refuse
 import ercsatz
 classifier = ercsatz.load_classifier("classifier")
 dialogues = [[(turn["speaker"], turn["text"]) for turn in each["utterances"]] for each in map(json.loads, sys.stdin)]
-print(json.dumps([[turn.label for turn in turns] for turns in classifier.predict(dialogues)]))
+said = [turn for turns in classifier.predict(dialogues) for turn in turns]
+print(json.dumps([(turn.label, list(turn.probabilities.values())) for turn in said]))
 """
 
 
@@ -57,11 +58,13 @@ def test_what_is_exported_works_alone_and_predicts_what_the_job_predicted(swept,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    found = [label for turns in json.loads(done.stdout) for label in turns]
+    found = json.loads(done.stdout)
     lines = (swept / best / "predictions" / "finetune-org.jsonl").read_text(encoding="utf-8").splitlines()
-    expected = [json.loads(line)["predicted"] for line in lines]
-    assert len(set(expected)) > 1, "one label would hide mix-ups"
-    assert found == expected
+    turns = [json.loads(line) for line in lines]
+    expected = [turn["predicted"] for turn in turns]
+    assert [label for label, _ in found] == expected
+    for (_, probabilities), turn in zip(found, turns, strict=True):  # all labels may be the same one
+        assert probabilities == pytest.approx(turn["probabilities"], abs=1e-4)
     assert not [path for name in ("cache", "data") for path in (tmp_path / name).iterdir()]
 
     line = ("--config-dir", "own", f"checkpoint={tmp_path / 'alone' / 'classifier'}", "benchmark=small")

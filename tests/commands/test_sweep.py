@@ -168,7 +168,7 @@ def test_what_learns_nothing_is_marked_everywhere_and_claims_nothing(new_world, 
     assert r"\caption{A baseline learnt nothing: compm\_org $^{\dagger}$" in (sweep / "ranking.tex").read_text()
     assert "compm_org †" in (sweep / "ranking.svg").read_text()
     reasons = {row["learnt_nothing"] for row in csv.DictReader((sweep / "scores.csv").open())}
-    assert reasons == {"one label", "majority floor"}
+    assert "one label" in reasons <= {"one label", "majority floor"}
     assert table(sweep)["compm_org"]["small_org_learnt_nothing"] == "True"
     again = command(new_world, "rank.py", "sweeps=[multirun/still]")
     assert first in again.stdout
